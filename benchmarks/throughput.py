@@ -1,0 +1,237 @@
+"""How fast the trainer is against the loop everyone writes, with the same networks: `python benchmarks/throughput.py`.
+
+The plain loop: a DataLoader that decodes and transforms every item with PIL, contiguous fp32 tensors, plain Adam, a
+backward pass that fills every gradient it reaches. Ours: the step of the model under `Trainer`. Batches of 64 glyphs of
+32x32, in turns (A B A B ...), so that a slow moment of the machine hits both. Printed are the median of the ratios and
+their range; the numbers go to `benchmarks/results/throughput.json`.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision import transforms
+
+import ganzoo
+from ganzoo.data import load_data
+from ganzoo.data.batches import Batches, Dataset, Images
+from ganzoo.losses import gradient_penalty
+from ganzoo.options import environment
+from ganzoo.trainer import Trainer
+
+BATCH = 64
+RESULT = Path(__file__).parent / "results" / "throughput.json"
+# case -> (model, options, precision of ours, steps timed at a time, the ratio to reach)
+CASES = {
+    "gan, MLP, fp32": ("gan", {"recipe": "modern"}, "fp32", 60, 1.4),
+    "wgan_gp, fp32": ("wgan_gp", {}, "fp32", 3, 1.5),
+    "dcgan, fp32": ("dcgan", {}, "fp32", 20, 1.25),
+    "dcgan, bf16": ("dcgan", {}, "bf16", 20, 1.7),
+}
+
+
+class PilImages(torch.utils.data.Dataset):
+    """Images as most scripts hold them: a PIL picture per item, transformed when it is asked for."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.images = data.images.squeeze(3).numpy()
+        normalise = transforms.Normalize([0.5], [0.5])
+        self.transform = transforms.Compose([transforms.Resize(32), transforms.ToTensor(), normalise])
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: int) -> Tensor:
+        return self.transform(Image.fromarray(self.images[place]))
+
+
+def plain(name: str, options: dict, data: Dataset) -> Callable[[int], None]:
+    """The plain loop over the networks of one of our models; gives a function that takes so many steps."""
+    torch.manual_seed(0)
+    model = ganzoo.create(name, data.shape, **options)
+    G = model.generator
+    D = model.critic if name == "wgan_gp" else model.discriminator
+    beta = (0.0, 0.9) if name == "wgan_gp" else (0.5, 0.999)
+    adam_g = torch.optim.Adam(G.parameters(), lr=2e-4, betas=beta)
+    adam_d = torch.optim.Adam(D.parameters(), lr=2e-4, betas=beta)
+    loader = DataLoader(PilImages(data), batch_size=BATCH, shuffle=True, drop_last=True)
+
+    def endless() -> Iterator[Tensor]:
+        while True:
+            yield from loader
+
+    batches = endless()
+    outputs: Callable[[Tensor], Tensor] = (lambda z: 2 * G(z) - 1) if name == "gan" else G
+
+    def step() -> None:
+        for _ in range(5 if name == "wgan_gp" else 1):
+            real = next(batches)
+            adam_d.zero_grad()
+            fake = outputs(model.latent(BATCH)).detach()
+            if name == "wgan_gp":
+                loss = D(fake).mean() - D(real).mean() + 10 * gradient_penalty(D, real, fake)
+            else:
+                ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
+                loss = F.binary_cross_entropy_with_logits(D(real), ones)
+                loss = loss + F.binary_cross_entropy_with_logits(D(fake), zeros)
+            loss.backward()
+            adam_d.step()
+            loss.item()
+        adam_g.zero_grad()
+        score = D(outputs(model.latent(BATCH)))
+        loss = -score.mean() if name == "wgan_gp" else F.binary_cross_entropy_with_logits(score, torch.ones(BATCH))
+        loss.backward()
+        adam_g.step()
+        loss.item()
+
+    return lambda count: [step() for _ in range(count)] and None
+
+
+def ours(name: str, options: dict, precision: str, data: Dataset) -> Callable[[int], None]:
+    """Our trainer on the same networks; gives a function that takes so many steps."""
+    made = our_trainer(name, options, precision, data)
+    steps = iter(made)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            next(steps)
+        made.drain()
+
+    return run
+
+
+def our_trainer(name: str, options: dict, precision: str, data: Dataset) -> Trainer:
+    torch.manual_seed(0)
+    model = ganzoo.create(name, data.shape, **options)
+    made = Trainer(model, Batches(data, Images, BATCH), 10**9, precision=precision)
+    made.prepare()
+    return made
+
+
+def paired(a: Callable[[int], None], b: Callable[[int], None], steps: int, pairs: int) -> list[tuple[float, float]]:
+    """Seconds of `steps` steps of each, by turns; a first turn of each is thrown away."""
+    times = []
+    for turn in range(pairs + 1):
+        row = []
+        for loop in (a, b):
+            start = time.perf_counter()
+            loop(steps)
+            row.append(time.perf_counter() - start)
+        if turn:
+            times.append((row[0], row[1]))
+    return times
+
+
+def own_share(data: Dataset, steps: int = 60) -> float:
+    """The share of a DCGAN step that is neither forward, backward, optimiser nor data: the trainer's own."""
+    made = our_trainer("dcgan", {}, "fp32", data)
+    inside = 0.0
+
+    def timed(function: Callable) -> Callable:
+        def call(*args: object, **words: object) -> object:
+            nonlocal inside
+            start = time.perf_counter()
+            try:
+                return function(*args, **words)
+            finally:
+                inside += time.perf_counter() - start
+
+        return call
+
+    class Timed:
+        """The model's step, each part of which is forward and data."""
+
+        def __init__(self, step: Iterator) -> None:
+            self.step = step
+
+        __next__ = timed(lambda self: next(self.step))
+
+        def close(self) -> None:
+            self.step.close()
+
+    step, backward = made.model.step, Tensor.backward
+    made.model.step = lambda batches: Timed(step(batches))
+    for moved in made.players.values():
+        moved.optimizer.step = timed(moved.optimizer.step)
+    iterations = iter(made)
+    for _ in range(5):
+        next(iterations)
+    Tensor.backward = timed(backward)
+    try:
+        inside, start = 0.0, time.perf_counter()
+        for _ in range(steps):
+            next(iterations)
+        made.drain()
+        return 1 - inside / (time.perf_counter() - start)
+    finally:
+        Tensor.backward = backward
+
+
+def peak_memory() -> float:
+    """GiB that a process of its own needs at most to train DCGAN (60,000 images of 32x32, defaults) for 30 steps."""
+    code = """
+import resource, torch, ganzoo
+from ganzoo.data.batches import Batches, Dataset, Images
+from ganzoo.trainer import Trainer
+model = ganzoo.create("dcgan", (1, 32, 32))
+data = Dataset("as large as MNIST", torch.randint(0, 256, (60000, 32, 32, 1), dtype=torch.uint8))
+made = Trainer(model, Batches(data, Images, model.batch_size), 30)
+made.prepare()
+for _ in made: pass
+made.drain()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    data, _ = load_data("glyphs", characters="digits")
+    rows = {}
+    for case, (name, options, precision, steps, aim) in CASES.items():
+        times = paired(plain(name, options, data), ours(name, options, precision, data), steps, arguments.pairs)
+        ratios = sorted(a / b for a, b in times)
+        row = {
+            "ratio": statistics.median(ratios),
+            "lowest": ratios[0],
+            "highest": ratios[-1],
+            "aim": aim,
+            "plain_ms": 1000 * statistics.median(a for a, _ in times) / steps,
+            "ours_ms": 1000 * statistics.median(b for _, b in times) / steps,
+        }
+        rows[case] = row
+        print(f"{case:16} {row['ratio']:.2f}x  ({ratios[0]:.2f} to {ratios[-1]:.2f}), wanted {aim}x, "
+              f"{row['plain_ms']:.1f} against {row['ours_ms']:.1f} ms a step", flush=True)  # fmt: skip
+    shares = sorted(own_share(data) for _ in range(3))
+    memory = peak_memory()
+    spread = f"{shares[0]:.1%} to {shares[2]:.1%}"
+    print(f"the trainer's own share of a dcgan step: {shares[1]:.1%} ({spread}), wanted under 5%")
+    print(f"peak memory of training dcgan on 60,000 images: {memory:.2f} GiB, wanted under 1.5")
+    result = {
+        "command": " ".join(["python benchmarks/throughput.py", *sys.argv[1:]]),
+        "protocol": f"batch {BATCH}, 32x32, {arguments.pairs} pairs, median of ratios",
+        "ratios": rows,
+        "own_share_of_dcgan_step": shares,
+        "peak_memory_gib": memory,
+        "environment": environment(),
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Data sets by name or path. torch is first imported when a set is loaded, so that listing the names is quick."""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ganzoo.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from ganzoo.data.batches import Dataset
+
+__all__ = ["list_data", "load_data", "suited"]
+
+
+class Source(NamedTuple):
+    module: str
+    function: str
+    description: str
+    kinds: tuple[str, ...]  # names of the batch types it gives
+
+
+_PLAIN = ("Images",)
+_LABELLED = ("Images", "LabelledImages")
+_UNPAIRED = ("UnpairedImages",)
+
+SOURCES = {
+    "mnist": Source("mnist", "mnist", "70,000 handwritten digits, 28 px padded to 32, grey", _LABELLED),
+    "fashion_mnist": Source("mnist", "fashion_mnist", "70,000 garments, 28 px padded to 32, grey", _LABELLED),
+    "glyphs": Source("glyphs", "glyphs", "digits and letters drawn from fonts, any size, grey", _LABELLED),
+    "scenes_unpaired": Source("scenes", "scenes_unpaired", "drawn shapes in two looks, any size, RGB", _UNPAIRED),
+    "ring": Source("toys", "ring", "2-D points: eight Gaussians on a circle", _LABELLED),
+    "grid": Source("toys", "grid", "2-D points: 25 Gaussians on a square grid", _LABELLED),
+    "swiss_roll": Source("toys", "swiss_roll", "2-D points: a spiral", _PLAIN),
+}
+
+FOLDER = Source("folders", "folder", "a folder of images", ())
+NPZ = Source("npz", "npz", "a .npz file of arrays", ())
+
+_OWN_DATA = {
+    "Images": "a folder of images",
+    "LabelledImages": "a folder with one sub-folder per class",
+    "UnpairedImages": "a folder with trainA and trainB",
+}
+
+
+def list_data() -> dict[str, str]:
+    """The built-in data sets: name -> a description of one line."""
+    return {name: source.description for name, source in SOURCES.items()}
+
+
+def suited(kind: str) -> list[str]:
+    """The built-in data sets that give the batch type of this name, such as `"LabelledImages"`."""
+    return [name for name, source in SOURCES.items() if kind in source.kinds]
+
+
+def load_data(
+    name_or_path: str,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    characters: str | None = None,
+    kind: type | None = None,
+) -> "tuple[Dataset, Dataset]":
+    """The train and test split of a built-in set, of a folder of images or of a `.npz` file.
+
+    `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
+    `glyphs` alone: `digits`, `letters`, `all` or the characters themselves. `kind` is the batch type to be drawn.
+    Raises `UserError` when there is no such data, it cannot be read, has no such option or does not give `kind`.
+    """
+    check_shape(size, channels)
+    source, given = _find(name_or_path)
+    if kind is not None and source.kinds:
+        _check_kind(name_or_path, source.kinds, kind)
+    function = getattr(import_module(f"ganzoo.data.{source.module}"), source.function)
+    known = [name for name, word in inspect.signature(function).parameters.items() if word.kind is word.KEYWORD_ONLY]
+    for option, value in (("size", size), ("channels", channels), ("characters", characters)):
+        if value is not None and option not in known:
+            takes = f"it takes {' and '.join(known)}" if known else "it takes none"
+            raise UserError(f"the data set {name_or_path} has no option {option!r}: {takes}.")
+        if value is not None:
+            given[option] = value
+    train, test = function(**given)
+    if kind is not None:
+        _check_kind(name_or_path, tuple(own.__name__ for own in train.kinds), kind)
+    return train, test
+
+
+def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
+    """`UserError` unless the size is two positive whole numbers and the channel count one that images have."""
+    if size is not None and (len(size) != 2 or any(type(side) is not int or side < 1 for side in size)):
+        raise UserError(f"size must be a height and a width of at least 1 pixel, not {size!r}.")
+    if channels not in (None, 1, 3, 4):
+        raise UserError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), not {channels!r}.")
+
+
+def _find(name_or_path: str) -> tuple[Source, dict[str, Any]]:
+    """The source of a name or path, and what its function must be given."""
+    if name_or_path in SOURCES:
+        return SOURCES[name_or_path], {}
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return FOLDER, {"path": path}
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return NPZ, {"path": path}
+    if path.exists():
+        raise UserError(
+            f"{path} is neither a folder of images nor a .npz file: data is one of the two, "
+            f"or a name among {', '.join(sorted(SOURCES))}."
+        )
+    raise UserError(
+        f"there is no data set {name_or_path!r}, nor a folder of images or .npz file at that path: "
+        f"{nearest(name_or_path, SOURCES)}"
+    )
+
+
+def _check_kind(name: str, have: tuple[str, ...], kind: type) -> None:
+    if kind.__name__ not in have:
+        fits = [*suited(kind.__name__), _OWN_DATA.get(kind.__name__, "")]
+        raise UserError(
+            f"the data set {name} gives {' or '.join(have)}, not {kind.__name__}: "
+            f"use {', '.join(filter(None, fits[:-1]))} or {fits[-1]}."
+        )

@@ -1,0 +1,31 @@
+"""Mathematics used by three or more models."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def as_real(score: Tensor) -> Tensor:
+    """E[-log p], p = sigmoid(score): cross-entropy of raw scores with the label "real"."""
+    return F.softplus(-score).mean()
+
+
+def as_fake(score: Tensor) -> Tensor:
+    """E[-log(1 - p)], p = sigmoid(score): cross-entropy of raw scores with the label "fake"."""
+    return F.softplus(score).mean()
+
+
+def gradient_penalty(D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """E[(||grad D(x^)||_2 - 1)^2] on straight lines between reals and fakes (Gulrajani et al. 2017, eq. 3).
+
+    x^ = e x + (1 - e) x~ with one e ~ U[0, 1] per sample; the norm is over all other axes of a sample. Built with
+    `create_graph`, so it can be minimised; computed in full precision under autocast.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
+        between = (e * real + (1 - e) * fake.detach()).requires_grad_()
+        (gradient,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+        norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        return (norm - 1).square().mean()

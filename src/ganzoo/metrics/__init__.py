@@ -1,0 +1,1 @@
+"""What measures images: so far the judge that reads glyphs."""

@@ -1,0 +1,148 @@
+"""Generative Adversarial Nets (Goodfellow et al., 2014), https://arxiv.org/abs/1406.2661
+
+A generator G turns noise into samples; a discriminator D learns to tell them from data, and G learns to be mistaken for
+data. Algorithm 1: k steps of D, then one of G. D(x) is the raw score (a logit), p = sigmoid(D).
+
+Losses, to minimise:
+    D                      E_x[-log p(x)] + E_z[-log(1 - p(G(z)))]
+    G, non-saturating      E_z[-log p(G(z))]         what the paper trains with, and the default
+    G, minimax             E_z[log(1 - p(G(z)))]     the saturating loss of equation 1
+
+Differences from the paper:
+- The released code halves D's loss; here D's learning rate is halved instead, which is the same under SGD. Its momentum
+  rises once an epoch; here it rises with every iteration.
+- G's output starts at the mean of 1,000 images, not of the whole training set.
+- Images are in [-1, 1] outside: G's sigmoid is rescaled to it, and D maps its input back to [0, 1].
+- Colour images use the MNIST recipe on all channels jointly; the released CIFAR-10 one has 8000 units, normal z, a
+  learning rate of 0.025 and contrast-normalised data.
+- The recipe "modern" (no dropout, Adam) is not the paper's; nor are 2-D points, with three layers of 128 ReLU.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.data.batches import Batches
+from ganzoo.errors import UserError, require_positive
+from ganzoo.losses import as_fake, as_real
+from ganzoo.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
+from ganzoo.networks import full
+from ganzoo.networks.mlp import MLP
+
+PAPER = Paper(
+    title="Generative Adversarial Nets",
+    authors="Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio",
+    year=2014,
+    arxiv="1406.2661",
+    idea="A generator learns to make samples that a discriminator, trained against it, cannot tell from data.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    loss: Literal["non_saturating", "minimax"] = "non_saturating"
+    """G's loss: -log p(G(z)), or the saturating log(1 - p(G(z))) of equation 1."""
+    num_discriminator_steps: int = 1
+    """k of Algorithm 1: updates of D for one of G."""
+    recipe: Literal["auto", "paper", "modern"] = "auto"
+    """Released networks and SGD, or Adam without dropout. auto: paper for images, modern for points."""
+    latent_dim: int | None = None
+    """Numbers in z. None: 100 for images (released), 2 for points."""
+    width: int | None = None
+    """Units in a hidden layer of G (and of D if modern). None: 1200 for images (released), 128 for points."""
+    lr: float | None = None
+    """Learning rate. None: 0.1 for SGD (released), 2e-4 for Adam on images, 1e-3 on points."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
+
+
+class Maxout(nn.Module):
+    """(b, fan_in) -> (b, units): each unit is the largest of `pieces` linear maps (Goodfellow et al. 2013)."""
+
+    def __init__(self, fan_in: int, units: int, pieces: int) -> None:
+        super().__init__()
+        self.units, self.linear = units, nn.Linear(fan_in, units * pieces)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).unflatten(1, (self.units, -1)).amax(2)
+
+
+class MaxoutDiscriminator(nn.Module):
+    """(b, *shape) in [-1, 1] -> score (b,). Dropout stays active while G is trained, as released."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        hidden = [nn.Dropout(0.2), Maxout(size, 240, 5), nn.Dropout(0.5), Maxout(240, 240, 5), nn.Dropout(0.5)]
+        self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(240, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return full(self.layers((x + 1) / 2).squeeze(1))
+
+
+class GAN(Model):
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        size, points = math.prod(shape), len(shape) == 1
+        if points and config.recipe == "paper":
+            raise UserError("the paper has no recipe for 2-D points: leave --recipe away, or give modern.")
+        self.paper = config.recipe == "paper" or (config.recipe == "auto" and not points)
+        self.latent_dim = config.latent_dim or (2 if points else 100)
+        hidden = [config.width or (128 if points else 1200)] * (3 if points else 2)
+        self.generator = MLP(self.latent_dim, hidden, shape, last=None if points else nn.Sigmoid())
+        if self.paper:
+            self.discriminator: nn.Module = MaxoutDiscriminator(size)
+            for network, bound in ((self.generator, 0.05), (self.discriminator, 0.005)):
+                for layer in network.modules():
+                    if isinstance(layer, nn.Linear):
+                        nn.init.uniform_(layer.weight, -bound, bound)
+                        nn.init.zeros_(layer.bias)
+            lr = config.lr or 0.1
+            optimizers: list[OptimizerConfig] = [SGD(lr=decayed(lr, part), momentum=momentum) for part in (0.5, 1)]
+        else:
+            self.discriminator = MLP(size, hidden, (), nn.ReLU if points else lambda: nn.LeakyReLU(0.2))
+            lr = config.lr or (1e-3 if points else 2e-4)
+            optimizers = [Adam(lr=lr, betas=(0.5, 0.9 if points else 0.999))] * 2
+        self.batch_size = 256 if points else 100
+        for player, module, optimizer in zip("DG", (self.discriminator, self.generator), optimizers, strict=True):
+            self.players[player] = Player(module, optimizer=optimizer)
+
+    def prepare(self, batches: Batches) -> None:  # G starts at the mean of the data
+        if self.paper and len(self.shape) == 3:
+            mean = batches.draw(1000).image.mean(0).flatten().add(1).div(2).clamp(1e-3, 1 - 1e-3)
+            with torch.no_grad():
+                self.generator.layers[-2].bias.copy_(mean.logit())  # type: ignore[operator]
+
+    def step(self, batches: Batches) -> Step:
+        D, G = self.discriminator, self.generate
+        for _ in range(self.config.num_discriminator_steps):
+            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            with torch.no_grad():
+                fake = G(len(real))
+            score_real, score_fake = D(real), D(fake)
+            terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
+            yield "D", terms, watch(real=score_real, fake=score_fake)
+        score = D(G(len(real)))
+        yield "G", {"adversarial": as_real(score) if self.config.loss == "non_saturating" else -as_fake(score)}
+
+    def latent(self, n: int) -> Tensor:
+        """z (n, latent_dim): uniform on [-sqrt(3), sqrt(3)] for images (released), normal for points."""
+        z = torch.empty(n, self.latent_dim, device=self.device, dtype=self.dtype)
+        return z.normal_() if len(self.shape) == 1 else z.uniform_(-math.sqrt(3), math.sqrt(3))
+
+    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
+        made = self.generator(self.latent(n) if latent is None else latent)
+        return made if len(self.shape) == 1 else 2 * made - 1
+
+
+def decayed(lr: float, part: float) -> Any:
+    """The released schedule: divided by 1.000004 at each update, down to 1e-6. `part` is 0.5 for D's halved loss."""
+    return lambda iteration, total: part * max(lr / 1.000004**iteration, 1e-6)
+
+
+def momentum(iteration: int, total: int) -> float:
+    """The released schedule: 0.5 to 0.7, linearly over epochs 1 to 250 of 500 updates."""
+    return 0.5 + 0.2 * min(iteration / (250 * 500), 1.0)

@@ -1,0 +1,122 @@
+"""Improved Training of Wasserstein GANs (Gulrajani et al., 2017), https://arxiv.org/abs/1704.00028
+
+The critic D estimates the Wasserstein-1 distance, for which it must be 1-Lipschitz; instead of clipping weights, its
+gradient is held near norm 1 on straight lines between reals and fakes. Algorithm 1.
+
+Losses, to minimise (D(x) is a score, not a probability):
+    D    E_z[D(G(z))] - E_x[D(x)] + lambda E[(||grad D(x^)|| - 1)^2],  x^ = e x + (1 - e) G(z), one e ~ U[0, 1] a sample
+    G    -E_z[D(G(z))]
+
+Differences from the paper:
+- The networks are the released DCGAN-sized ones (5x5 convolutions, no batch norm in the critic), for any height and
+  width; the paper's best CIFAR-10 numbers are a ResNet's. Grey images end in tanh, not in a sigmoid on [0, 1].
+- Channels are at most 8 `width`, and G's first batch norm is per channel; released: per unit of the projection.
+- Adam's betas are Algorithm 1's (0, 0.9); the released scripts for these networks have (0.5, 0.9).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.data.batches import Batches
+from ganzoo.errors import UserError, require_positive
+from ganzoo.losses import gradient_penalty
+from ganzoo.model import Adam, Model, Paper, Player, Step, watch
+from ganzoo.networks import image_shape
+from ganzoo.networks.dcgan import Discriminator, Generator
+from ganzoo.networks.mlp import MLP
+
+PAPER = Paper(
+    title="Improved Training of Wasserstein GANs",
+    authors="Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville",
+    year=2017,
+    arxiv="1704.00028",
+    idea="A penalty on the norm of the critic's gradient replaces weight clipping in the Wasserstein GAN.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    penalty_weight: float | None = None
+    """lambda (equation 3). None: 10 (paper), 0.1 on 2-D points (released toy script)."""
+    num_critic_steps: int = 5
+    """Updates of the critic for one of G (Algorithm 1)."""
+    latent_dim: int | None = None
+    """Numbers in z, normal. None: 128 (released), 2 for points."""
+    width: int | None = None
+    """Channels of D's first layer, or units for points. None: 64 grey, 128 colour, 512 points (all released)."""
+    generator_norm: bool | None = None
+    """Batch norm in G; the critic has none. None: on for colour, off for grey, as released."""
+    lr: float = 1e-4
+    """Learning rate of Adam (Algorithm 1)."""
+    beta1: float = 0.0
+    """Adam's first momentum (Algorithm 1)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "penalty_weight", "num_critic_steps", "latent_dim", "width", "lr")
+        if not 0 <= self.beta1 < 1:
+            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+
+
+class WGANGP(Model):
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        points, colour = len(shape) == 1, shape[0] > 1
+        self.penalty_weight = config.penalty_weight or (0.1 if points else 10.0)
+        self.latent_dim = config.latent_dim or (2 if points else 128)
+        width = config.width or (512 if points else 128 if colour else 64)
+        if points:
+            self.batch_size = 256  # as in the released toy script
+            self.generator: nn.Module = MLP(self.latent_dim, [width] * 3, shape)
+            self.critic: nn.Module = MLP(shape[0], [width] * 3, ())
+        else:
+            image = image_shape(shape, "wgan_gp")
+            norm = colour if config.generator_norm is None else config.generator_norm
+            self.batch_size = 64 if colour else 50
+            self.sample_mode = "train" if norm else "eval"  # the released batch norm has no other mode
+            self.generator = Generator(image, self.latent_dim, width, batch_norm=norm)
+            self.critic = Discriminator(image, width, batch_norm=False)
+        init_released(self)
+        adam = Adam(lr=config.lr, betas=(config.beta1, 0.9))
+        self.players = {"D": Player(self.critic, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
+        last_bias = list(dict(self.critic.named_parameters()))[-1]
+        self.still = {
+            f"critic.{last_bias}": "E[D(fake)] - E[D(real)] does not change with it: its gradient is exactly 0"
+        }
+
+    def step(self, batches: Batches) -> Step:
+        D, G = self.critic, self.generate
+        for _ in range(self.config.num_critic_steps):
+            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            with torch.no_grad():
+                fake = G(len(real))
+            score_real, score_fake = D(real), D(fake)
+            penalty = self.penalty_weight * gradient_penalty(D, real, fake)
+            terms = {"wasserstein": score_fake.mean() - score_real.mean(), "penalty": penalty}
+            yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "G", {"wasserstein": -D(G(len(real))).mean()}
+
+    def latent(self, n: int) -> Tensor:
+        """z (n, latent_dim), normal."""
+        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
+
+    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
+        return self.generator(self.latent(n) if latent is None else latent)
+
+
+def init_released(network: nn.Module) -> None:
+    """Uniform weights with the variances of the released scripts, biases 0: He's for the hidden layers of points,
+    4 / (fan in + fan out) for convolutions, where a stride thins out one of the two, and Glorot's for other layers."""
+    hidden = {layer for module in network.modules() if isinstance(module, MLP) for layer in module.layers[:-1]}
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            fan_in, fan_out = layer.weight.shape[1] * layer.weight[0, 0].numel(), layer.weight[:, 0].numel()
+            if isinstance(layer, nn.Linear):
+                variance = 2 / fan_in if layer in hidden else 2 / (fan_in + fan_out)
+            else:
+                variance = 4 / (fan_in + fan_out / math.prod(layer.stride))
+            nn.init.uniform_(layer.weight, -math.sqrt(3 * variance), math.sqrt(3 * variance))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

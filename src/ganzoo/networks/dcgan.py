@@ -1,0 +1,70 @@
+"""The convolutional pair of DCGAN, for any height and width; WGAN-GP and others use it with other normalisation."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzoo.networks import full, halvings, pyramid
+
+
+class Generator(nn.Module):
+    """(b, latent_dim) -> (b, c, h, w) in [-1, 1]: projection, then transposed convolutions of 5x5, stride 2.
+
+    Channels double from `width` with every halving of the picture, up to 8 `width` (1024, the widest published).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        latent_dim: int,
+        width: int,
+        *,
+        batch_norm: bool = True,
+        last_bias: bool = True,
+    ) -> None:
+        super().__init__()
+        channels, height, wide = shape
+        levels = halvings(height, wide)
+        sizes = pyramid(height, wide, levels)[::-1]
+        widths = [width * min(2**level, 8) for level in reversed(range(levels))] + [channels]
+        self.start = (widths[0], *sizes[0])
+        norm = nn.BatchNorm2d if batch_norm else nn.Identity
+        self.project = nn.Linear(latent_dim, widths[0] * sizes[0][0] * sizes[0][1], bias=not batch_norm)
+        self.project_norm = norm(widths[0])
+        layers: list[nn.Module] = []
+        for level in range(levels):
+            (h, w), (next_h, next_w) = sizes[level], sizes[level + 1]
+            last = level == levels - 1
+            # a side of n comes from ceil(n / 2): the output padding is 1 for an even side and 0 for an odd one
+            extra, bias = (next_h - 2 * h + 1, next_w - 2 * w + 1), last_bias if last else not batch_norm
+            layers.append(nn.ConvTranspose2d(widths[level], widths[level + 1], 5, 2, 2, extra, bias=bias))
+            layers += [nn.Tanh()] if last else [norm(widths[level + 1]), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.project(z).unflatten(1, self.start)
+        return full(self.layers(F.relu(self.project_norm(x))))
+
+
+class Discriminator(nn.Module):
+    """(b, c, h, w) -> score (b,): convolutions of 5x5, stride 2, LeakyReLU, then one linear unit.
+
+    With batch norm it is at every layer but the first, and no layer has a bias, as DCGAN was released.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], width: int, *, batch_norm: bool = True) -> None:
+        super().__init__()
+        channels, height, wide = shape
+        levels = halvings(height, wide)
+        widths = [channels] + [width * min(2**level, 8) for level in range(levels)]
+        layers: list[nn.Module] = []
+        for level in range(levels):
+            normed = batch_norm and level > 0
+            layers.append(nn.Conv2d(widths[level], widths[level + 1], 5, 2, 2, bias=not batch_norm))
+            layers += [nn.BatchNorm2d(widths[level + 1])] if normed else []
+            layers.append(nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*layers)
+        h, w = pyramid(height, wide, levels)[-1]
+        self.score = nn.Linear(widths[-1] * h * w, 1, bias=not batch_norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return full(self.score(self.layers(x).flatten(1)).squeeze(1))

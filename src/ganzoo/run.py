@@ -1,0 +1,464 @@
+"""A run: everything that training needs and leaves, in one folder that is never overwritten and never lost.
+
+runs/NAME/
+  config.json     all that is needed to rebuild the model and the run
+  checkpoints/    see `checkpoint`
+  samples/        sample grids, and training.gif
+  metrics.jsonl   tensorboard/   curves.png
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganzoo import checkpoint, distributed, logs, pictures, registry
+from ganzoo.data import SOURCES, load_data, suited
+from ganzoo.data.batches import Batches, Dataset
+from ganzoo.errors import RunError, UserError, nearest
+from ganzoo.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
+from ganzoo.trainer import PRECISIONS, Diverged, Trainer
+
+FORMAT = 1
+DEFAULT_STEPS = 10_000
+SAVE_SECONDS = 300.0
+PICTURES = 40  # sample grids in a run, unless --sample-every says otherwise
+
+
+class Run:
+    """A folder and the trainer behind it. `Run.new` and `Run.reopen` make one; `train` goes on to the end."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], trainer: Trainer, test: Dataset) -> None:
+        self.folder, self.config, self.trainer, self.model = folder, config, trainer, trainer.model
+        self.options: dict[str, Any] = config["options"]
+        self.first = trainer.batches.rank == 0  # of several processes, the one that writes
+        self.held_out = Batches(test, self.model.batch_type, 1, device=trainer.device)
+        self._saved = -1
+        self._picture_seconds = 0.0
+
+    @classmethod
+    def new(cls, model: str, options: Options, model_options: dict[str, Any], *, quiet: bool = False) -> "Run":
+        """Checks everything, times a few steps if minutes were given, and only then makes the folder."""
+        registry.make_config(model, model_options)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        device = resolve_device(options.device)
+        rank, _ = distributed.start(torch.device(device))
+        if rank == 0:
+            _free_folder(model, options)  # an answer before the data are loaded
+        given = dataclasses.asdict(options) | {"data": _lasting(options.data), "steps": options.steps or DEFAULT_STEPS}
+        config = {
+            "format": FORMAT,
+            "model": model,
+            "model_options": model_options,
+            "options": given,
+            "device": device,
+            "precision": resolve_precision(options.precision, device),
+            "data_folder": os.environ.get("GANZOO_DATA") and str(Path(os.environ["GANZOO_DATA"]).resolve()),
+            **environment(),
+        }
+        if options.minutes:
+            given["steps"] = steps_within(options.minutes, config)
+            if rank == 0 and not quiet:
+                print(f"{options.minutes:g} minutes are about {given['steps']} steps here.", flush=True)
+        trainer, test = build(config)
+        trainer.prepare()
+        folder, made = _claim(model, options) if rank == 0 else (Path(), [])
+        folder = distributed.gather(folder)[0]
+        assert isinstance(folder, Path)
+        run = cls(folder, config, trainer, test)
+        try:
+            if run.first:
+                _write_config(folder, config)
+            run.save()
+        except BaseException as error:  # a stop with Ctrl-C too leaves nothing behind
+            if run.first:
+                _unclaim(folder, made)
+            if isinstance(error, OSError | RunError):
+                raise RunError(f"the run could not begin in {folder}: {_reason(error)}.") from error
+            raise
+        return run
+
+    @classmethod
+    def reopen(cls, folder: str | Path, *, steps: int | None = None, device: str | None = None) -> "Run":
+        """The run of a folder, at its newest complete checkpoint. `steps` extends it."""
+        folder = run_folder(folder)
+        written = json.loads((folder / "config.json").read_text())
+        begun = checkpoint.exists(folder)  # false after a kill before the first checkpoint
+        _, files, meta = checkpoint.newest(folder) if begun else (None, {}, {"step": 0, "config": written})
+        config = meta["config"]
+        if steps is not None and steps <= meta["step"]:
+            raise UserError(
+                f"{folder} is at step {meta['step']} already: give --steps a number above it to extend the run."
+            )
+        config["options"]["steps"] = steps or written["options"]["steps"]
+        config["device"] = resolve_device(device or config["device"])
+        before, world = config["data"], config["world"]
+        if config["data_folder"]:
+            os.environ.setdefault("GANZOO_DATA", config["data_folder"])
+        torch.set_num_threads(config["threads"])
+        trainer, test = build(config)
+        run = cls(folder, config, trainer, test)
+        if config["data"]["sum"] != before["sum"]:
+            logs.warn(
+                f"the data of {before['name']} have changed since the run began: "
+                f"{before['train']} training images then, {config['data']['train']} now."
+            )
+        if config["world"] != world:
+            logs.warn(
+                f"{config['world']} processes go on with a run of {world}: each draws its own batches of "
+                f"{config['options']['batch_size']}, so the batch of all together has changed."
+            )
+        for difference in differences(config):
+            logs.warn(f"{difference}: the resumed run will not be bit-equal to an uninterrupted one.")
+        if begun:
+            checkpoint.restore(trainer, files, meta)
+            run._saved = meta["step"]
+        else:
+            trainer.prepare()
+        if steps and run.first:
+            with _alone(folder):
+                _write_config(folder, written | {"options": written["options"] | {"steps": steps}})
+        if not begun:
+            run.save()
+        return run
+
+    @property
+    def finished(self) -> bool:
+        return self.model.iteration >= self.trainer.total
+
+    def train(self, *, quiet: bool = False) -> int:
+        """Trains to the end (gives 0) or to a signal (gives its number). Whatever stops it, what was done is saved."""
+        with _alone(self.folder) if self.first else nullcontext():
+            caught = self._train(quiet)
+            distributed.wait()
+        return caught
+
+    def _train(self, quiet: bool) -> int:
+        label = f"{self.config['model']} on {self.config['data']['name']}"
+        log = logs.MetricsLog(self.folder, self.model.iteration) if self.first else None
+        bar = logs.Bar(label, self.model.iteration, self.trainer.total, quiet or not self.first)
+        saved_at = time.monotonic()
+        try:
+            with Signals(bar) as signals, bar:
+                if self.model.iteration == 0:
+                    self._picture(log)
+                for done in self.trainer:
+                    stop = late = False
+                    if self.config["world"] == 1 or done % 10 == 0:  # asking the others waits for the device
+                        flags = [signals.caught > 0, time.monotonic() - saved_at > SAVE_SECONDS]
+                        stop, late = distributed.any_rank(flags, self.trainer.device)
+                    save = self._due("save_every", done, late) or stop or self.finished
+                    bar.advance(done)
+                    if save or done % self.options["log_every"] == 0:
+                        self._log(log, bar, done)
+                    if save:
+                        self.save()
+                        saved_at = time.monotonic()
+                    if self._due("sample_every", done, self._picture_fits(done, bar)) or self.finished:
+                        self._picture(log)
+                    if stop:
+                        return signals.caught or signal.SIGTERM
+            return 0
+        except BrokenPipeError as error:  # `ganzoo train ... | head`
+            self.save()
+            raise RunError(f"nobody reads the output any more, so the run has stopped. {self._way_on()}") from error
+        except OSError as error:
+            raise RunError(f"{self.folder} could not be written: {_reason(error)}. {self._way_on()}") from error
+        except Diverged as error:
+            step = max(self._saved, 0)
+            raise RunError(
+                f"{error}; the run has stopped. Resuming would repeat it: begin a new run with a lower learning rate "
+                f"or another --seed. The checkpoint of step {step} in {self.folder} is good and can be sampled."
+            ) from error
+        except RunError as error:
+            raise RunError(f"{error}. {self._way_on()}") from error
+        finally:
+            if log:
+                with suppress(OSError):
+                    log.close()
+                    pictures.save_training_gif(self.folder / "samples")
+                    pictures.save_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
+
+    def save(self) -> None:
+        """A checkpoint of this moment, if there is none yet. Every process must call it."""
+        if self._saved == self.model.iteration:
+            return
+        files, meta = checkpoint.capture(self.trainer)
+        if self.first:
+            checkpoint.write(self.folder / "checkpoints", files, meta | {"config": self.config}, self.options["keep"])
+        self._saved = self.model.iteration
+
+    def resume_command(self) -> str:
+        world = self.config["world"]
+        start = f"torchrun --nproc-per-node {world} -m ganzoo" if world > 1 else "ganzoo"
+        return f"{start} resume {shlex.quote(str(self.folder))}"
+
+    def _due(self, option: str, done: int, otherwise: bool) -> bool:
+        every = self.options[option]
+        return done % every == 0 if every else otherwise
+
+    def _picture_fits(self, done: int, bar: logs.Bar) -> bool:
+        """Every 40th of the run, as long as pictures take less than a tenth of the time."""
+        due = done % max(1, self.trainer.total // PICTURES) == 0
+        return due and self._picture_seconds < 0.1 * bar.seconds()
+
+    def _log(self, log: logs.MetricsLog | None, bar: logs.Bar, done: int) -> None:
+        try:
+            rows = self.trainer.drain()
+        except Diverged as error:
+            if log and error.rows:
+                log.write(logs.means(error.rows))
+            raise
+        if rows and log:
+            row = logs.means(rows)
+            log.write(row | {"seconds": round(bar.seconds(), 3), "steps_per_second": round(bar.speed(done), 3)})
+            bar.show(done, row)
+
+    def _picture(self, log: logs.MetricsLog | None) -> None:
+        if log is None:
+            return
+        start, points = time.monotonic(), len(self.model.shape) == 1
+        self.held_out.drawn = 0
+        held_out = self.held_out.draw(2000 if points else 16)
+        images = self.model.preview(held_out)
+        path = self.folder / "samples" / f"step-{self.model.iteration:08d}.png"
+        # a row of a translation sheet: two times input and output, in each direction
+        columns = 4 * len(self.model.directions) or None
+        pictures.save_grid(images, path, columns=columns, real=held_out[0] if points else None)
+        log.picture(path, self.model.iteration)
+        self._picture_seconds += time.monotonic() - start
+
+    def _way_on(self) -> str:
+        return f"The last good checkpoint is step {max(self._saved, 0)}: `{self.resume_command()}` goes on from there."
+
+
+def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
+    """The trainer of a config at iteration 0, before `prepare`, and the held-out split of its data.
+
+    Writes into the config what only the data and the model know: the data's facts, the batch size, every model option.
+    """
+    name, options, device = config["model"], config["options"], torch.device(config["device"])
+    train, test = load_data(
+        options["data"],
+        size=parse_size(options["size"]),
+        channels=options["channels"],
+        characters=options["characters"],
+    )
+    torch.manual_seed(options["seed"])
+    model = registry.create(name, train.shape, train.num_classes, **config["model_options"])
+    if model.batch_type not in train.kinds:
+        wants, gives = model.batch_type.__name__, " or ".join(kind.__name__ for kind in train.kinds)
+        fits = [known for known in suited(wants) if SOURCES[known].module != "toys"]  # the model has taken images
+        raise UserError(f"{name} learns from {wants}, and {train.name} gives {gives}: use {' or '.join(fits)}.")
+    rank, world = distributed.start(device)
+    if options["batch_size"] == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+        raise UserError(f"{name} has batch norm, which needs more than one image: use --batch-size 2 or more.")
+    batches = Batches(
+        train,
+        model.batch_type,
+        options["batch_size"] or model.batch_size,
+        seed=options["seed"],
+        device=device,
+        dtype=PRECISIONS[config["precision"]],
+        rank=rank,
+        world=world,
+    )
+    trainer = Trainer(model, batches, options["steps"], precision=config["precision"])
+    words = np.random.SeedSequence([options["seed"], 1, rank]).generate_state(2)
+    torch.manual_seed((int(words[0]) << 31) ^ int(words[1]))  # the processes' noise must differ
+    config["world"] = world
+    options["batch_size"], config["model_options"] = batches.batch_size, dataclasses.asdict(model.config)
+    config["data"] = {
+        "name": train.name,
+        "source": train.source,
+        "train": len(train),
+        "test": len(test),
+        "shape": list(train.shape),
+        "num_classes": train.num_classes,
+        "class_names": list(train.class_names),
+        "skipped": list(train.skipped),
+        "sum": _sum(train),
+    }
+    return trainer, test
+
+
+def steps_within(minutes: float, config: dict[str, Any]) -> int:
+    """How many steps fit, from timing a trainer that is thrown away: the run itself starts from its seed untouched.
+
+    Steps are timed in short turns and the median counts, so that a machine that was busy for a moment misleads nobody.
+    """
+    start = time.monotonic()
+    trainer, test = build(json.loads(json.dumps(config)))
+    trainer.prepare()
+    trainer.total = 2**62
+    steps = iter(trainer)
+
+    def seconds(count: int) -> float:
+        began = time.monotonic()
+        for _ in range(count):
+            next(steps)
+        trainer.drain()
+        return time.monotonic() - began
+
+    seconds(3)  # the first steps choose kernels and fill caches
+    each, began, count = [seconds(1)], time.monotonic(), 1
+    while count:
+        each.append(seconds(count) / count)
+        enough = len(each) > 3 and time.monotonic() - began > min(6.0, 0.05 * 60 * minutes)
+        count = distributed.gather(0 if enough else max(1, min(round(0.25 / each[-1]), 1000)))[0]
+    looked = time.monotonic()
+    trainer.model.preview(Batches(test, trainer.model.batch_type, 1, device=trainer.device).draw(16))
+    pictures_take = 2 * (time.monotonic() - looked)  # the first and the last are always made
+    left = 60 * minutes - (time.monotonic() - start) - pictures_take
+    fit = max(1, int(0.92 * left / statistics.median(each)))  # the rest is for other pictures and checkpoints
+    return int(distributed.gather(fit)[0])
+
+
+class Signals:
+    """Turns the first SIGINT or SIGTERM into a flag that the loop reads between two steps; a second acts at once."""
+
+    def __init__(self, bar: logs.Bar) -> None:
+        self.caught = 0
+        self._bar = bar
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._catch) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        if self.caught:
+            raise KeyboardInterrupt
+        self.caught = number
+        with suppress(RuntimeError, OSError):  # the signal came in the middle of a line, or nobody reads
+            self._bar.say("stopping after this step and saving ...")
+
+
+def run_folder(path: str | Path) -> Path:
+    """The folder of a run; `UserError` if it is none."""
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        runs = [str(file.parent) for folder in (path, path.parent) for file in folder.glob("*/config.json")]
+        end = f": {nearest(str(path), runs)}" if 0 < len(runs) <= 10 else "."
+        raise UserError(f"{path} is no run, which is a folder with config.json and checkpoints/{end}")
+    try:
+        written = int(json.loads((path / "config.json").read_text())["format"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path / 'config.json'} cannot be read: it is no complete config of a run; every folder in "
+            f"{path / 'checkpoints'} holds it too and can be sampled by itself."
+        ) from error
+    if written > FORMAT:
+        raise UserError(
+            f"{path} was made by a newer ganzoo (run format {written}; this one reads {FORMAT}): upgrade ganzoo."
+        )
+    return path
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds a run for this process, until the block or the process ends: two that write one run would spoil it."""
+    try:
+        import fcntl
+    except ImportError:  # not POSIX: nobody is kept out
+        yield
+        return
+    handle = os.open(folder / "checkpoints", os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(f"{folder} is being trained by another process: wait for it, or stop it first.") from None
+    finally:
+        os.close(handle)
+
+
+def _free_folder(model: str, options: Options) -> Path:
+    """Where a new run goes; a folder that holds anything is never touched."""
+    if options.out:
+        folder = Path(options.out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            way = (
+                f"go on with `ganzoo resume {shlex.quote(str(folder))}`, or "
+                if (folder / "config.json").exists()
+                else ""
+            )
+            raise UserError(f"{folder} exists already and a run is never overwritten: {way}give another --out.")
+        return folder
+    name = f"{model}-{Path(options.data).name.removesuffix('.npz') or 'data'}"
+    number = 1
+    while (folder := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _claim(model: str, options: Options) -> tuple[Path, list[Path]]:
+    """Makes the run's folder, which no other run can have then; gives it and all that was made, the innermost first."""
+    while True:
+        folder = _free_folder(model, options)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        try:
+            (folder / "checkpoints").mkdir(parents=True)
+            return folder, made
+        except OSError as error:
+            if isinstance(error, FileExistsError) and (folder / "checkpoints").exists():
+                continue  # a run that began at the same moment has it
+            _unclaim(folder, made)
+            raise RunError(f"the run could not begin in {folder}: {_reason(error)}.") from error
+
+
+def _unclaim(folder: Path, made: list[Path]) -> None:
+    """Takes back what a run that could not begin has made, and no folder in which anything else lies."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    with suppress(OSError):
+        (folder / "config.json").unlink()
+    for path in made:
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    aside = folder / "checkpoints" / ".writing-config.json"
+    aside.write_text(json.dumps(config, indent=1) + "\n")
+    checkpoint.sync(aside)
+    aside.replace(folder / "config.json")
+    checkpoint.sync(folder)
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error).removesuffix(".")
+
+
+def _lasting(data: str) -> str:
+    """A path as it can be found from any folder; a name as it is."""
+    return str(Path(data).resolve()) if data not in SOURCES and Path(data).exists() else data
+
+
+def _sum(data: Dataset) -> str:
+    parts = [part for part in (data.images, data.second, data.labels) if part is not None]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.numpy().tobytes())
+    return digest.hexdigest()

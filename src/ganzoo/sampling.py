@@ -1,0 +1,157 @@
+"""How a model is sampled and asked to translate: written once, for every model.
+
+Neither touches the training: the random generators are forked, buffers and modes are put back.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from ganzoo.data.batches import UnpairedImages, decode, encode
+from ganzoo.errors import UserError
+
+if TYPE_CHECKING:
+    from ganzoo.model import Model
+
+CHUNK = 64  # samples made in one forward; also the batch whose statistics batch norm sees in the mode "train"
+
+
+@contextmanager
+def undisturbed(model: "Model", seed: int | None, mode: str) -> Iterator[None]:
+    """Averaged weights, no gradient, a random stream of its own; afterwards all is as it was."""
+    if seed is None:
+        seed = int.from_bytes(os.urandom(7), "little")
+    elif not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UserError(f"the seed must be a whole number from 0 to 2**63 - 1, not {seed!r}.")
+    kind = model.device.type
+    devices = {"devices": [model.device], "device_type": kind} if kind in ("cuda", "mps") else {"devices": []}
+    with torch.random.fork_rng(**devices), torch.no_grad(), model.averaged():
+        torch.manual_seed(seed)
+        training = {module: module.training for module in model.modules()}
+        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if mode == "train" else []
+        model.train(mode == "train")
+        try:
+            yield
+        finally:
+            for module, was in training.items():
+                module.training = was
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+def no_conditions(model: "Model", n: int, latent: Tensor | None = None, **given: Any) -> dict[str, Tensor]:
+    """The default of `Model.conditions`: a noise model takes `latent`, and nothing else."""
+    if given:
+        name = type(model).__name__
+        raise UserError(f"{name} has no {' and no '.join(f'{key}=' for key in sorted(given))}: sample it without.")
+    if latent is None:
+        return {}
+    wanted = (n, model.latent(1).shape[1])
+    if not isinstance(latent, Tensor) or latent.shape != wanted:
+        got = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
+        raise UserError(f"latent must be a tensor of shape {wanted}, one code for each sample, not {got}.")
+    return {"latent": latent.to(model.device, model.dtype)}
+
+
+def sample(self: "Model", n: int, *, seed: int | None = None, **conditions: Any) -> Tensor:
+    """`n` samples as float32 (n, c, h, w) in [-1, 1], or points (n, 2), on the model's device.
+
+    Uses the averaged weights where the model keeps them, and the mode in which its paper samples; in the mode "train"
+    batch norm sees batches of 64 whatever `n`, so one sample alone is as good as one of many. The same seed gives the
+    same samples; without one they differ from call to call. `latent=` (n, latent_dim) fixes the codes of a noise model;
+    `label=` and `code=` exist where the model has them. Raises `UserError` (a `ValueError`) for anything else.
+    """
+    if self.directions:
+        raise UserError(f"{type(self).__name__} maps images to images: use translate.")
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise UserError(f"the number of samples must be a whole number of at least 1, not {n!r}.")
+    parts = []
+    with undisturbed(self, seed, self.sample_mode):
+        given = self.conditions(n, **conditions)
+        batch_statistics = self.sample_mode == "train"
+        # codes that were asked for may be alike (a walk); half of the batch from the prior keeps its statistics usual
+        part = CHUNK // 2 if batch_statistics and "latent" in given else CHUNK
+        for start in range(0, n, part):
+            rows = {name: value[start : start + part] for name, value in given.items()}
+            take = min(part, n - start)
+            if batch_statistics and take < CHUNK:
+                rows = {name: _filled(self, name, value) for name, value in rows.items()}
+                parts.append(self.generate(CHUNK, **rows)[:take])
+            else:
+                parts.append(self.generate(take, **rows))
+    made = torch.cat(parts).float()
+    return made.clamp(-1, 1) if len(self.shape) == 3 else made  # some papers' generators have no bounded output
+
+
+def _filled(model: "Model", name: str, rows: Tensor) -> Tensor:
+    """Rows made up to a whole chunk: with codes from the prior, or by repeating."""
+    missing = CHUNK - len(rows)
+    fill = model.latent(missing) if name == "latent" else rows.repeat(missing // len(rows) + 1, *[1] * (rows.dim() - 1))
+    return torch.cat([rows, fill[:missing].to(rows)])
+
+
+def translate(self: "Model", image: Any, *, direction: str | None = None) -> Any:
+    """Maps an image, and gives back what it was given: PIL image, uint8 array (h, w, c), or tensor (c, h, w) or
+    (b, c, h, w) in [-1, 1].
+
+    Pictures and arrays are first scaled so that their shorter side is the model's (it was trained to see things at that
+    size) and keep their proportions; tensors are taken as they are. `direction` is one of `model.directions`. Raises
+    `UserError` for a model that does not map images, an unknown direction or a wrong number of channels.
+    """
+    if not self.directions:
+        raise UserError(f"{type(self).__name__} does not map images: use sample.")
+    direction = direction or self.directions[0]
+    if direction not in self.directions:
+        raise UserError(f"{direction!r} is no direction of this model: choose one of {', '.join(self.directions)}.")
+    if isinstance(image, Image.Image):
+        mode = {1: "L", 3: "RGB", 4: "RGBA"}[self.shape[0]]
+        picture = np.array(image.convert(mode))
+        return Image.fromarray(_squeezed(self.translate(picture, direction=direction)))
+    if isinstance(image, np.ndarray):
+        pixels = torch.from_numpy(np.array(image if image.ndim == 3 else image[:, :, None]))
+        if pixels.dtype != torch.uint8:
+            raise UserError(f"an array must be uint8 (h, w, c), not {image.dtype}.")
+        scaled = _to_training_scale(decode(pixels[None]), self.shape)
+        mapped = encode(self.translate(scaled, direction=direction))[0].cpu().numpy()
+        return mapped if image.ndim == 3 else _squeezed(mapped)
+    if not isinstance(image, Tensor) or image.dim() not in (3, 4):
+        raise UserError("translate takes a PIL image, a uint8 array (h, w, c) or a tensor (b, c, h, w) in [-1, 1].")
+    batch = image if image.dim() == 4 else image[None]
+    if batch.shape[1] != self.shape[0]:
+        raise UserError(f"the image has {batch.shape[1]} channels and the model was trained on {self.shape[0]}.")
+    batch = batch.to(self.device, self.dtype)
+    with undisturbed(self, 0, self.sample_mode):
+        result = torch.cat([self.mapped(part, direction) for part in torch.split(batch, CHUNK)]).float()
+    return result if image.dim() == 4 else result[0]
+
+
+def preview(self: "Model", held_out: Any, *, seed: int = 0) -> Tensor:
+    """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images pairs of input and
+    output in each direction. `held_out` is a typed batch the model was not trained on."""
+    if not self.directions:
+        return self.sample(CHUNK if len(self.shape) == 3 else 2000, seed=seed)
+    inputs = [held_out.a, held_out.b] if isinstance(held_out, UnpairedImages) else [held_out.image]
+    columns = []
+    for source, direction in zip(inputs, self.directions, strict=False):
+        columns += [source.float(), self.translate(source, direction=direction)]
+    return torch.stack([column[:16] for column in columns], 1).flatten(0, 1)
+
+
+def _to_training_scale(image: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(1, c, h, w) with its shorter side scaled to the shorter side the model was trained on."""
+    target, shorter = min(shape[1:]), min(image.shape[2:])
+    if target == shorter:
+        return image
+    size = [round(side * target / shorter) for side in image.shape[2:]]
+    return F.interpolate(image, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(-1, 1)
+
+
+def _squeezed(picture: np.ndarray) -> np.ndarray:
+    return picture[:, :, 0] if picture.shape[2] == 1 else picture

@@ -1,0 +1,30 @@
+"""One thread, so that numbers do not depend on the machine's cores; a cache of the session's own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+REAL = Path(os.environ.get("GANZOO_DATA") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    os.environ["GANZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def real_data(monkeypatch):
+    """The folder of real images; the test is skipped where there is none."""
+    if not (REAL / "mnist").is_dir():
+        pytest.skip("no real images: GANZOO_DATA does not point at them and ../shared/data is absent")
+    monkeypatch.setenv("GANZOO_DATA", str(REAL))
+    return REAL

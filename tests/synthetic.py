@@ -1,0 +1,68 @@
+"""Small seeded data and models for the tests of the contract."""
+
+import torch
+
+import ganzoo
+from ganzoo import checkpoint, registry
+from ganzoo.data.batches import Batches, Dataset, UnpairedImages
+from ganzoo.trainer import Trainer
+
+# Options that make a model small enough to test, where its defaults are not; and a smaller batch.
+SMALL = {
+    "began": {"width": 4, "latent_dim": 8},
+    "cyclegan": {"width": 4, "num_blocks": 1},
+    "dcgan": {"width": 4},
+    "gan": {"width": 16},
+    "infogan": {"noise_dim": 4},
+    "pixelrnn": {"width": 6, "num_blocks": 1, "head": 8},
+    "wgan_gp": {"width": 4},
+}
+
+
+def dataset(model_or_kind, shape, n=64, seed=0):
+    """Smooth random images (or points) in the layout that the batch type needs."""
+    kind = getattr(model_or_kind, "batch_type", model_or_kind)
+    generator = torch.Generator().manual_seed(seed)
+
+    def images():
+        if len(shape) == 1:
+            return torch.randn(n, *shape, generator=generator)
+        c, h, w = shape
+        coarse = torch.rand(n, c, 4, 4, generator=generator)
+        smooth = torch.nn.functional.interpolate(coarse, (h, w), mode="bilinear")
+        return (smooth * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+    if kind is UnpairedImages:
+        return Dataset("synthetic", images(), second=images())
+    return Dataset("synthetic", images(), labels=torch.arange(n) % 4, class_names=("a", "b", "c", "d"))
+
+
+def trainer(name, shape=(1, 16, 16), *, total=20, batch_size=6, precision="fp32", seed=0, prepare=True, **options):
+    """A trainer of the small form of a model, on synthetic data."""
+    torch.manual_seed(seed)
+    model = ganzoo.create(name, shape, 4, **(SMALL.get(name, {}) | options))
+    dtype = torch.float64 if precision == "fp64" else torch.float32
+    batches = Batches(dataset(model, shape), model.batch_type, batch_size, seed=seed, dtype=dtype)
+    made = Trainer(model, batches, total, precision=precision)
+    if prepare:
+        made.prepare()
+    return made
+
+
+def saved(made, folder, **config):
+    """Writes a checkpoint of a trainer, and gives its path."""
+    files, meta = checkpoint.capture(made)
+    config |= {"versions": {"ganzoo": ganzoo.__version__}}
+    return checkpoint.write(folder, files, meta | {"config": config}, keep=2)
+
+
+def images_only(name):
+    """Whether a model refuses points."""
+    try:
+        ganzoo.create(name, (2,), None, **SMALL.get(name, {}))
+    except ganzoo.UserError:
+        return True
+    return False
+
+
+ALL = registry.list_models()

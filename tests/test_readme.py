@@ -1,0 +1,39 @@
+"""What the README says is what the code says."""
+
+import re
+import sys
+from pathlib import Path
+
+import ganzoo
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+
+def test_the_table_of_models_is_drawn_from_the_cards():
+    from model_table import written
+
+    text = (ROOT / "README.md").read_text()
+    assert text == written(text), "run `python tools/model_table.py`"
+    assert all(f"`{name}`" in text for name in ganzoo.list_models())
+
+
+def test_pictures_and_links_exist():
+    for page in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert target.startswith("https://") or (ROOT / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_step_in_the_readme_is_the_one_in_the_file():
+    text = (ROOT / "README.md").read_text()
+    step = text.split("```python\ndef step(")[1].split("```")[0].splitlines()[1:]
+    source = (ROOT / "src/ganzoo/models/wgan_gp.py").read_text()
+    for line in step:
+        assert line.strip() in source, line
+
+
+def test_make_targets_named_in_the_docs_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"^make ([\w-]+)|`make ([\w-]+)`", (ROOT / page).read_text(), re.MULTILINE):
+            assert f"\n{''.join(target)}:" in makefile, f"{page} names make {target}"

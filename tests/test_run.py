@@ -1,0 +1,647 @@
+"""The run folder: what it holds, and that nothing loses it: kills, signals, torn files, full disks, NaN."""
+
+import dataclasses
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+import ganzoo
+from ganzoo import cli, pictures, registry
+from ganzoo.options import Options
+
+GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
+POINTS = ["--data", "ring", "--batch-size", "16", "--width", "8"]
+SCENES = ["--data", "scenes_unpaired", "--size", "8"]
+FAMILIES = {  # one model of each kind, and steps enough to be killed among them
+    "gan": ["gan", *POINTS, "--steps", "200"],
+    "dcgan": ["dcgan", *GLYPHS, "--width", "2", "--steps", "120"],
+    "wgan_gp": ["wgan_gp", *POINTS, "--num-critic-steps", "2", "--steps", "120"],
+    "began": ["began", *GLYPHS, "--width", "2", "--latent-dim", "4", "--steps", "80"],
+    "cyclegan": ["cyclegan", *SCENES, "--width", "2", "--num-blocks", "0", "--pool-size", "5", "--steps", "60"],
+    "pixelrnn": ["pixelrnn", *GLYPHS, "--width", "4", "--num-blocks", "1", "--head", "4", "--steps", "120"],
+}
+TIMES = {"seconds", "steps_per_second"}
+
+
+@pytest.fixture(scope="module")
+def ten(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of dcgan with checkpoints at 0, 5 and 10; tests copy it."""
+    run = tmp_path_factory.mktemp("runs") / "ten"
+    assert train("dcgan", run, "--steps", "10", "--save-every", "5", "--sample-every", "5", "--log-every", "2") == 0
+    return run
+
+
+def train(name: str, out: Path, *more: str) -> int:
+    model, *rest = FAMILIES[name]
+    if "--steps" in more:
+        rest = rest[:-2]
+    return cli.main(["train", model, *rest, "--threads", "1", "--out", str(out), *more])
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ganzoo", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options)
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert process.poll() is None, f"it ended before its time: {process.communicate()}"
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def checkpoints(run: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("step-")) for path in (run / "checkpoints").glob("step-*"))
+
+
+def tensors(run: Path) -> dict[str, Tensor]:
+    """Every tensor of the newest checkpoint: weights, buffers, optimiser slots, random generators."""
+    newest = run / "checkpoints" / f"step-{checkpoints(run)[-1]:08d}"
+    return {
+        f"{file.stem}/{key}": value for file in newest.glob("*.safetensors") for key, value in load_file(file).items()
+    }
+
+
+def assert_same_end(run: Path, other: Path) -> None:
+    a, b = tensors(run), tensors(other)
+    assert checkpoints(run)[-1] == checkpoints(other)[-1]
+    assert a.keys() == b.keys()
+    assert len(a) > 4
+    for key in a:
+        assert torch.equal(a[key], b[key]), key
+    assert losses(run) == losses(other)
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(run: Path) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows(run)]
+
+
+def config(run: Path) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads((run / "config.json").read_text())
+    return made
+
+
+# What a run leaves
+
+
+def test_the_files_of_a_run(ten: Path) -> None:
+    assert {path.name for path in ten.iterdir()} == {
+        "config.json", "checkpoints", "samples", "metrics.jsonl", "tensorboard", "curves.png"
+    }  # fmt: skip
+    assert checkpoints(ten) == [0, 5, 10], "one is written before the first update"
+    assert not [path for path in ten.rglob("*") if path.name.startswith(".")]
+    assert {path.name for path in (ten / "samples").iterdir()} == {
+        "step-00000000.png", "step-00000005.png", "step-00000010.png", "training.gif"
+    }  # fmt: skip
+    assert getattr(Image.open(ten / "samples" / "training.gif"), "n_frames", 1) == 3
+    assert Image.open(ten / "curves.png").size[0] > 300
+    for path in ten.rglob("*"):
+        assert path.stat().st_mode & 0o400
+        assert path.is_dir() or path.stat().st_mode & 0o777 == 0o666 & ~umask(), path
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_the_config_holds_every_value(ten: Path) -> None:
+    made = config(ten)
+    assert made["model"] == "dcgan"
+    assert made["options"].keys() == {field.name for field in dataclasses.fields(Options)}
+    names = {field.name for field in dataclasses.fields(registry.module("dcgan").Config)}
+    assert made["model_options"].keys() == names
+    assert made["model_options"]["lr"] == 2e-4
+    assert made["options"] | {"steps": 10, "batch_size": 8, "seed": 0, "keep": 3, "log_every": 2} == made["options"]
+    assert made["versions"].keys() == {"ganzoo", "torch", "numpy", "python"}
+    assert made["threads"] == 1
+    assert made["format"] == 1
+    assert made["device"] == "cpu"
+    assert made["processor"]
+    for step in checkpoints(ten):
+        path = ten / "checkpoints" / f"step-{step:08d}" / "checkpoint.json"
+        assert json.loads(path.read_text())["config"] == made
+
+
+def test_metrics(ten: Path) -> None:
+    assert [row["step"] for row in rows(ten)] == [2, 4, 5, 6, 8, 10]
+    for row in rows(ten):
+        assert row.keys() == {"step", "D/real", "D/fake", "G/adversarial", *TIMES}
+        assert all(np.isfinite(value) for value in row.values())
+
+
+def test_tensorboard_reads_the_events(ten: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(ten / "tensorboard"))
+    events.Reload()
+    assert {"D/real", "D/fake", "G/adversarial"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("D/real")] == [row["step"] for row in rows(ten)]
+    assert events.Scalars("D/real")[-1].value == pytest.approx(rows(ten)[-1]["D/real"])
+    assert [event.step for event in events.Images("samples")] == [0, 5, 10]
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    assert train("gan", tmp_path / "run", "--steps", "9", "--save-every", "2", "--keep", "2") == 0
+    assert checkpoints(tmp_path / "run") == [8, 9]
+
+
+def test_the_last_lines_say_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "my run"
+    assert train("cyclegan", run, "--steps", "2") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    for path in ("samples/step-00000002.png", "samples/training.gif", "curves.png"):
+        assert str(run / path) in said.out
+        assert (run / path).is_file()
+
+
+# Bit-exact
+
+
+@pytest.fixture(scope="module")
+def killed(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of each family, killed at some moment after its first checkpoint beyond step 0."""
+    folder = tmp_path_factory.mktemp("killed")
+    for name in ("glyphs", "scenes_unpaired"):  # drawn once, before the processes ask for them at the same time
+        ganzoo.load_data(name, size=(8, 8), characters="01" if name == "glyphs" else None)
+
+    def begun(name: str) -> subprocess.Popen[str]:
+        model, *rest = FAMILIES[name]
+        every = ["--save-every", "5", "--log-every", "3", "--threads", "1"]
+        return start("train", model, *rest, *every, "--out", str(folder / name))
+
+    running: dict[str, subprocess.Popen[str]] = {}
+    names = list(FAMILIES)
+    while names or running:
+        while names and len(running) < 2:
+            running[names[0]] = begun(names[0])
+            names.pop(0)
+        for name, process in list(running.items()):
+            past = [path for path in (folder / name).glob("checkpoints/step-*") if path.name != "step-00000000"]
+            if past:
+                time.sleep(0.003 * len(running))
+                os.killpg(process.pid, signal.SIGKILL)
+                assert process.wait() == -signal.SIGKILL, "it was done before the kill: give it more steps"
+                process.communicate()
+                del running[name]
+            else:
+                assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    return {name: folder / name for name in FAMILIES}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_resuming_after_a_kill_is_bit_exact(
+    name: str, killed: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, whole, total = killed[name], tmp_path / "whole", int(FAMILIES[name][-1])
+    assert 0 < checkpoints(run)[-1] < total
+    if name == "gan":  # a third process; for the others it is this one, which has run other things before
+        process = start("resume", str(run))
+        said = process.communicate(timeout=60)
+        assert (process.returncode, said[1]) == (0, "")
+    else:
+        assert cli.main(["resume", str(run)]) == 0
+        assert capsys.readouterr().err == "", "nothing to warn of"
+    assert train(name, whole, "--save-every", "5", "--log-every", "3") == 0
+    assert_same_end(run, whole)
+    assert [row["step"] for row in rows(run)][-1] == total
+
+
+def test_resuming_before_the_first_checkpoint(ten: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints" / ".writing-step-00000000").mkdir(parents=True)
+    shutil.copy(ten / "config.json", run)
+    assert cli.main(["resume", str(run)]) == 0
+    assert_same_end(run, ten)
+
+
+@pytest.mark.parametrize("name", ["dcgan", "cyclegan"])
+def test_looking_on_changes_nothing(name: str, tmp_path: Path) -> None:
+    often, never = tmp_path / "often", tmp_path / "never"
+    assert train(name, often, "--steps", "12", "--sample-every", "1", "--log-every", "1") == 0
+    assert train(name, never, "--steps", "12", "--sample-every", "99", "--log-every", "99") == 0
+    assert len(list((often / "samples").glob("step-*.png"))) == 13
+    assert len(rows(never)) == 1
+    a, b = tensors(often), tensors(never)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert a.keys() == b.keys()
+
+
+def test_extending_equals_one_long_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, long, out = tmp_path / "run", tmp_path / "long", ["--save-every", "3", "--log-every", "3"]
+    assert train("wgan_gp", run, "--steps", "6", *out) == 0
+    capsys.readouterr()
+    assert cli.main(["resume", str(run)]) == 0
+    assert "finished at step 6" in capsys.readouterr().out
+    for steps in ("5", "6", "-1"):
+        assert cli.main(["resume", str(run), "--steps", steps]) == 2
+        assert "above it" in capsys.readouterr().err
+    assert cli.main(["resume", str(run), "--steps", "12"]) == 0
+    assert config(run)["options"]["steps"] == 12
+    assert train("wgan_gp", long, "--steps", "12", *out) == 0
+    assert_same_end(run, long)
+
+
+def test_an_extension_outlives_a_kill(ten: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    assert cli.main(["resume", str(run), "--steps", "14"]) == 0
+    for step in (14,):  # as if killed before the first checkpoint beyond the old end
+        shutil.rmtree(run / "checkpoints" / f"step-{step:08d}")
+    assert checkpoints(run)[-1] == 10
+    assert cli.main(["resume", str(run)]) == 0
+    assert checkpoints(run)[-1] == 14
+
+
+# Signals
+
+
+def test_signals_save_and_name_the_way_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, command = (
+        tmp_path / "run",
+        ["train", "gan", *POINTS, "--steps", "1000000", "--log-every", "2", "--threads", "1"],
+    )
+    for number, arguments in ((signal.SIGTERM, [*command, "--out", str(run)]), (signal.SIGINT, ["resume", str(run)])):
+        seen = len(rows(run)) if (run / "metrics.jsonl").exists() else 0
+        process = start(*arguments)
+        wait_for(lambda seen=seen: (run / "metrics.jsonl").exists() and len(rows(run)) > seen + 2, process)
+        os.kill(process.pid, number)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (128 + number, "")
+        assert f"ganzoo resume {run}" in out.splitlines()[-1]
+        assert f"saved at step {checkpoints(run)[-1]} of 1000000" in out
+        assert (run / "curves.png").exists()
+    steps = [row["step"] for row in rows(run)]
+    assert steps == sorted(set(steps))
+    end = checkpoints(run)[-1] + 3
+    assert cli.main(["resume", str(run), "--steps", str(end)]) == 0
+    assert checkpoints(run)[-1] == end
+
+
+def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    endless = ["--num-critic-steps", "10000000", "--threads", "1"]  # within one step
+    process = start("train", "wgan_gp", *POINTS, *endless, "--out", str(run))
+    wait_for((run / "samples" / "step-00000000.png").exists, process)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None, "the first waits for the end of the step"
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert "stopping after this step" in out
+    assert err.splitlines() == ["ganzoo: stopped."]
+    assert checkpoints(run) == [0]
+
+
+# Damage
+
+
+def spoken(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> int:
+    """The exit code of a command that says its warnings as it does outside of pytest, where they are no errors."""
+    capsys.readouterr()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        return cli.main(arguments)
+
+
+def tear(checkpoint: Path, how: str) -> None:
+    file, sums = checkpoint / "model.safetensors", checkpoint / "checkpoint.json"
+    if how == "cut":
+        os.truncate(file, file.stat().st_size // 2)
+    elif how == "flipped":
+        content = bytearray((checkpoint / "training.safetensors").read_bytes())
+        content[-9] ^= 1
+        (checkpoint / "training.safetensors").write_bytes(content)
+    elif how == "no file":
+        file.unlink()
+    elif how == "no json":
+        sums.unlink()
+    elif how == "half json":
+        sums.write_text(sums.read_text()[:100])
+    else:
+        assert how == "odd json"
+        sums.write_text('{"format": 1}')
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "no file", "no json", "half json", "odd json"])
+def test_a_torn_checkpoint_is_skipped(how: str, ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    tear(run / "checkpoints" / "step-00000010", how)
+    with pytest.warns(UserWarning, match="skipped a checkpoint: .*step-00000010"):
+        assert ganzoo.load(run).iteration == 5
+    assert spoken(["resume", str(run)], capsys) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ganzoo: skipped a checkpoint: ")
+    assert_same_end(run, ten)
+
+
+def refused(capsys: pytest.CaptureFixture[str], words: str, *arguments: str, code: int = 2) -> None:
+    assert spoken(list(arguments), capsys) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    for part in words.split("..."):
+        assert part.strip() in line, line
+    assert line[-1] in ".?"
+
+
+def test_nothing_to_load(ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    for step in checkpoints(run):
+        tear(run / "checkpoints" / f"step-{step:08d}", "cut")
+    for verb in ("resume", "sample"):
+        refused(capsys, "no complete checkpoint ... step-00000010 ... train it anew", verb, str(run))
+    refused(capsys, "model.safetensors ... another", "sample", str(run / "checkpoints" / "step-00000010"))
+    shutil.rmtree(run / "checkpoints")
+    refused(capsys, "no complete checkpoint", "sample", str(run))
+    (run / "config.json").write_text("{")
+    refused(capsys, "config.json cannot be read", "resume", str(run))
+    (run / "config.json").unlink()
+    refused(capsys, "is no run", "resume", str(run))
+
+
+def test_formats_of_the_future(ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    file = run / "checkpoints" / "step-00000010" / "checkpoint.json"
+    meta = json.loads(file.read_text())
+    meta["config"]["versions"]["ganzoo"] = "9.8.7"
+    file.write_text(json.dumps(meta | {"format": 99}))
+    refused(capsys, "9.8.7 ... use that version or a newer one", "resume", str(run))
+    (run / "config.json").write_text(json.dumps(config(ten) | {"format": 99}))
+    refused(capsys, "run format 99 ... upgrade ganzoo", "resume", str(run))
+    (run / "config.json").write_text(json.dumps(config(ten) | {"format": "new"}))
+    refused(capsys, "cannot be read", "resume", str(run))
+
+
+def test_a_half_line_of_metrics(ten: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    shutil.rmtree(run / "checkpoints" / "step-00000010")
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 11, "D/re')
+    assert pictures.save_curves(run / "metrics.jsonl", tmp_path / "curves.png")
+    assert cli.main(["resume", str(run)]) == 0
+    assert_same_end(run, ten)
+
+
+def test_another_machine_is_one_warning(ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    file = run / "checkpoints" / "step-00000010" / "checkpoint.json"
+    meta = json.loads(file.read_text())
+    meta["config"]["versions"]["torch"] = "1.0"
+    file.write_text(json.dumps(meta))
+    assert cli.main(["resume", str(run), "--steps", "11"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the run began with 1.0" in line
+    assert "not be bit-equal" in line
+
+
+def test_a_file_too_large_stops_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first checkpoint, without optimiser slots, fits under the limit; the next does not."""
+    run = tmp_path / "run"
+    model, limit = ["gan", "--data", "ring"], 400_000
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    more = ["--steps", "50", "--save-every", "5", "--threads", "1", "--out", str(run)]
+    process = start("train", *model, *more, preexec_fn=limited)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    (line,) = err.splitlines()
+    assert "checkpoint of step 5 could not be written" in line
+    assert f"`ganzoo resume {run}`" in line
+    assert checkpoints(run) == [0]
+    assert cli.main(["resume", str(run), "--steps", "6"]) == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1.5 MB; only root can make one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(disk)], capture_output=True, check=False
+    ) if shutil.which("mount") else None  # fmt: skip
+    if made is None or made.returncode:
+        pytest.skip("mounting a small disk is not allowed here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = small_disk / "run"
+    model = ["gan", "--data", "ring", "--width", "64", "--batch-size", "8"]
+    process = start("train", *model, "--save-every", "5", "--keep", "99", "--threads", "1", "--out", str(run))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (line,) = err.splitlines()
+    assert "No space left on device" in line
+    last = checkpoints(run)[-1]
+    assert f"checkpoint is step {last}: `ganzoo resume {run}`" in line
+    assert last > 0
+    assert ganzoo.load(run).iteration == last
+    refused(capsys, "could not", "train", *model, "--steps", "1", "--out", str(small_disk / "next"), code=1)
+    assert not (small_disk / "next").exists()
+    for step in checkpoints(run)[:-1]:  # room is made
+        shutil.rmtree(run / "checkpoints" / f"step-{step:08d}")
+    assert cli.main(["resume", str(run), "--steps", str(last + 1)]) == 0
+
+
+def test_nan_names_player_term_and_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, every = tmp_path / "run", tmp_path / "every"
+    wild = ["gan", "--data", "ring", "--batch-size", "16", "--lr", "1e4", "--threads", "1", "--steps", "200"]
+    assert cli.main(["train", *wild, "--save-every", "1", "--out", str(run)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    options = {"data": "ring", "batch_size": 16, "lr": 1e4, "threads": 1, "steps": 200, "log_every": 1, "quiet": True}
+    with pytest.raises(ganzoo.RunError) as caught:
+        ganzoo.train("gan", out=every, **options)
+    step = rows(every)[-1]["step"] + 1
+    assert step > 1
+    for sentence in (line, str(caught.value)):
+        assert f"at step {step:g}" in sentence
+        assert "player D" in sentence or "player G" in sentence
+        assert "term" in sentence or "parameter" in sentence
+    assert checkpoints(run)[-1] == step - 1
+    assert f"checkpoint of step {step - 1:g}" in line
+    assert rows(run)[-1]["step"] == step - 1
+    assert all(value.isfinite().all() for value in tensors(run).values() if value.is_floating_point())
+    assert ganzoo.load(run).iteration == step - 1
+
+
+# Minutes
+
+
+def test_minutes_become_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, began = tmp_path / "run", time.monotonic()
+    model = [word for word in FAMILIES["gan"] if word not in ("--steps", "200")]
+    assert cli.main(["train", *model, "--minutes", "0.05", "--threads", "1", "--out", str(run)]) == 0
+    assert time.monotonic() - began < 20  # three seconds and the pictures, on a busy machine
+    options = config(run)["options"]
+    assert options["minutes"] == 0.05
+    assert checkpoints(run)[-1] == options["steps"] > 1
+    assert f"0.05 minutes are about {options['steps']} steps" in capsys.readouterr().out
+    plain = tmp_path / "plain"  # the timing has left no trace
+    assert train("gan", plain, "--steps", str(options["steps"])) == 0
+    a, b = tensors(run), tensors(plain)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+# The API
+
+
+def test_five_lines(tmp_path: Path) -> None:
+    small = {"characters": "01", "size": 8, "width": 2, "batch_size": 8, "threads": 1, "quiet": True}
+    model = ganzoo.train("dcgan", data="glyphs", steps=2, out=tmp_path / "run", **small)
+    loaded = ganzoo.load(tmp_path / "run")
+    images = loaded.sample(70, seed=1)
+    assert ganzoo.save_grid(images, tmp_path / "digits.png").is_file()
+    assert images.shape == (70, 1, 8, 8)
+    assert images.dtype == torch.float32
+    assert images.abs().max() <= 1
+    assert torch.equal(images, model.sample(70, seed=1))
+    assert torch.equal(images, loaded.sample(70, seed=1))
+    assert not torch.equal(images, loaded.sample(70, seed=2))
+    assert not torch.equal(loaded.sample(4), loaded.sample(4))
+    assert torch.equal(images[:3], deepcopy(loaded).sample(70, seed=1)[:3])
+    further = ganzoo.resume(tmp_path / "run", steps=3, quiet=True)
+    assert further.iteration == 3
+    assert torch.equal(further.sample(2, seed=1), ganzoo.load(tmp_path / "run").sample(2, seed=1))
+
+
+def test_loading_and_sampling_disturb_nothing(ten: Path) -> None:
+    torch.manual_seed(4)
+    before = torch.get_rng_state()
+    model = ganzoo.load(ten)
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    assert any("running_mean" in name for name in buffers)
+    model.sample(3, seed=1)
+    model.sample(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(buffer, buffers[name]) for name, buffer in model.named_buffers())
+    assert not model.training
+    model.train().sample(1)
+    assert model.training
+
+
+def test_a_checkpoint_by_itself(ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = shutil.copytree(ten / "checkpoints" / "step-00000010", tmp_path / "model to ship")
+    assert torch.equal(ganzoo.load(alone).sample(2, seed=1), ganzoo.load(ten, raw=True).sample(2, seed=1))
+    assert cli.main(["sample", str(alone), "--n", "2"]) == 0
+    assert Path(capsys.readouterr().out.strip()).is_relative_to(alone)
+    first = ganzoo.load(ten / "checkpoints" / "step-00000000")
+    assert first.iteration == 0
+    inside = shutil.copytree(ten, tmp_path / "run") / "checkpoints" / "step-00000005"
+    assert cli.main(["sample", str(inside), "--n", "2"]) == 0
+    assert (tmp_path / "run" / "generated").is_dir(), "a checkpoint's own folder goes when it is old"
+
+
+def test_translate(tmp_path: Path) -> None:
+    assert train("cyclegan", tmp_path / "run", "--steps", "1") == 0
+    model = ganzoo.load(tmp_path / "run")
+    tensor = torch.rand(2, 3, 8, 12) * 2 - 1
+    assert model.translate(tensor).shape == (2, 3, 8, 12)
+    assert torch.equal(model.translate(tensor), model.translate(tensor, direction="a2b"))
+    assert model.translate(tensor[0], direction="b2a").shape == (3, 8, 12)
+    array = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    mapped = model.translate(array)
+    assert (mapped.shape, mapped.dtype) == ((8, 12, 3), np.uint8)
+    picture = model.translate(Image.fromarray(array))
+    assert (picture.mode, picture.size) == ("RGB", (12, 8))
+    assert np.array_equal(np.asarray(picture), mapped)
+    assert model.translate(Image.new("L", (30, 9))).mode == "RGB"
+    for bad in (torch.rand(1, 1, 8, 8), array[..., :2], array.astype(float), "picture.png"):
+        with pytest.raises(ValueError):
+            model.translate(bad)
+    with pytest.raises(ValueError, match="a2b, b2a"):
+        model.translate(tensor, direction="c")
+    with pytest.raises(ValueError, match="translate"):
+        model.sample(1)
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        ("did you mean dcgan", lambda: ganzoo.create("dcgn", shape=(1, 8, 8))),
+        ("no option 'widht'.*width", lambda: ganzoo.create("dcgan", shape=(1, 8, 8), widht=3)),
+        ("a whole number", lambda: ganzoo.create("dcgan", shape=(1, 8, 8), width=3.5)),
+        ("shape", lambda: ganzoo.create("dcgan", shape=(8, 8))),
+        ("did you mean steps", lambda: ganzoo.train("gan", data="ring", stesp=3)),
+        ("a whole number", lambda: ganzoo.train("gan", data="ring", steps=3.5)),
+        ("above 0", lambda: ganzoo.train("gan", data="ring", steps=-1)),
+        ("did you mean glyphs", lambda: ganzoo.train("gan", data="glyfs")),
+        ("no run", lambda: ganzoo.load("nowhere")),
+        ("no run", lambda: ganzoo.resume("nowhere")),
+    ],
+)
+def test_value_errors(words: str, call: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=words):
+        call()
+    assert not any(tmp_path.iterdir())
+
+
+# Pictures
+
+
+def test_grids(tmp_path: Path) -> None:
+    ramp = torch.linspace(-1, 1, 5 * 3 * 4 * 6).view(5, 3, 4, 6)
+    sheet = pictures.grid(ramp, columns=3)
+    factor = sheet.width // (3 * 8 + 2)
+    assert sheet.size == (factor * (3 * (6 + 2) + 2), factor * (2 * (4 + 2) + 2))
+    assert sheet.mode == "RGB"
+    small = np.asarray(sheet)[factor // 2 :: factor, factor // 2 :: factor]
+    assert np.array_equal(small[2:6, 2:8], np.asarray(pictures.to_picture(ramp[0])))
+    assert np.array_equal(small[8:12, 10:16], np.asarray(pictures.to_picture(ramp[4])))
+    assert (small[8:, 18:] == 255).all(), "the empty place"
+    assert pictures.grid(ramp[:, :1]).mode == "L"
+    for bad in (torch.zeros(0, 3, 4, 4), torch.zeros(4, 2, 4, 4), torch.zeros(4, 4)):
+        with pytest.raises(ValueError, match="grid needs"):
+            ganzoo.save_grid(bad, tmp_path / "bad.png")
+
+
+def test_slerp() -> None:
+    a, b = torch.tensor([[1.0, 0.0], [3.0, 1.0]]), torch.tensor([[0.0, 1.0], [3.0, -1.0]])
+    half = pictures.slerp(a, b, torch.tensor(0.5))
+    assert torch.allclose(half[0], torch.full((2,), 0.5**0.5))
+    assert half[1, 0] == 3, "what both have in common stays"
+    for share, end in ((0.0, a), (1.0, b)):
+        assert torch.allclose(pictures.slerp(a, b, torch.tensor(share)), end, atol=1e-6)
+
+
+def test_a_run_in_training_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from ganzoo.run import Run, _alone
+
+    run = tmp_path / "run"
+    ganzoo.train("gan", "ring", steps=4, batch_size=8, out=str(run), quiet=True)
+    reopened = Run.reopen(run, steps=8)
+    with _alone(run):
+        with pytest.raises(ganzoo.UserError, match="another process"):
+            reopened.train(quiet=True)
+        with pytest.raises(ganzoo.UserError, match="another process"):
+            Run.reopen(run, steps=12)
+    assert Run.reopen(run, steps=8).train(quiet=True) == 0
