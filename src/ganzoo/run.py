@@ -457,7 +457,10 @@ def _lasting(data: str) -> str:
 
 
 def _sum(data: Dataset) -> str:
-    parts = [part for part in (data.images, data.second, data.labels) if part is not None]
+    if data.digest:
+        return data.digest
+    pixels = data.photos.pixels if data.photos else data.images
+    parts = [part for part in (pixels, data.second, data.labels) if part is not None]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.numpy().tobytes())

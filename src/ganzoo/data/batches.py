@@ -24,6 +24,51 @@ class UnpairedImages(NamedTuple):
     b: Tensor  # (b, c, h, w) in [-1, 1], from domain B, drawn independently of a
 
 
+class PairedImages(NamedTuple):
+    a: Tensor  # (b, c, h, w) in [-1, 1], from domain A
+    b: Tensor  # (b, c, h, w) in [-1, 1], the same scenes in domain B
+
+
+class HighResolutionImages(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1], windows cut at random from photos at their full resolution
+
+
+class CaptionedImages(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1]
+    caption: tuple[str, ...]  # b sentences, each one of its image's captions
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos of any size, one after another, from which windows of one size are cut."""
+
+    pixels: Tensor  # uint8, flat: every photo as (height, width, channels)
+    heights: Tensor  # (n,) int64
+    widths: Tensor  # (n,) int64
+    window: tuple[int, int]  # (h, w) of a window, at most the smallest photo's
+    channels: int
+
+    def to(self, device: torch.device) -> "Photos":
+        moved = (part.to(device) for part in (self.pixels, self.heights, self.widths))
+        return Photos(*moved, self.window, self.channels)
+
+    def cut(self, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """uint8 (b, h, w, c): a window of each photo of `index` (b,), at a random place, or its middle."""
+        h, w = self.window
+        heights, widths = self.heights[index], self.widths[index]
+        if generator is None:
+            top, left = (heights - h) // 2, (widths - w) // 2
+        else:
+            chance = torch.rand(2, len(index), generator=generator, device=index.device, dtype=torch.float64)
+            top, left = (chance[0] * (heights - h + 1)).long(), (chance[1] * (widths - w + 1)).long()
+        starts = torch.cumsum(self.heights * self.widths, 0) - self.heights * self.widths
+        down = torch.arange(h, device=index.device)[:, None]
+        across = torch.arange(w, device=index.device)[None, :]
+        corner = (starts[index] + top * widths + left)[:, None, None]
+        places = corner + down * widths[:, None, None] + across  # (b, h, w)
+        return self.pixels.view(-1, self.channels)[places]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One split of a data set, held as it is stored: images as uint8 (n, h, w, c), points as float32 (n, 2)."""
@@ -32,10 +77,17 @@ class Dataset:
     images: Tensor
     labels: Tensor | None = None  # (n,) int64
     class_names: tuple[str, ...] = ()
-    second: Tensor | None = None  # domain B of an unpaired set, stored as `images` is
+    second: Tensor | None = None  # domain B of an unpaired or a paired set, stored as `images` is
     skipped: tuple[str, ...] = ()  # files that could not be read
     source: str = ""  # where it came from, in words
     extra: dict[str, Tensor] | None = None  # what a drawn set knows about each of its images (proofs use it)
+    paired: bool = False  # `second` shows the same scenes as `images`, in the same order
+    captions: tuple[tuple[str, ...], ...] | None = None  # one or more sentences for each image
+    photos: Photos | None = None  # windows are cut from these; `images` holds the middle of each
+    bernoulli: bool = False  # pixels are probabilities: every draw of an image makes each 0 or 255 anew
+    mirror: bool = False  # half of the images drawn are mirrored left to right
+    mapped: bool = False  # `images` (and `second`) are a file on disk: they stay there, and batches are read from it
+    digest: str = ""  # of the content, where the source knows it; else it is taken from the tensors
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,19 +105,27 @@ class Dataset:
     def kinds(self) -> tuple[type, ...]:
         """The batch types that can be drawn from this set."""
         if self.second is not None:
-            return (UnpairedImages,)
-        return (Images,) if self.labels is None else (Images, LabelledImages)
+            return (PairedImages, UnpairedImages) if self.paired else (UnpairedImages,)
+        kinds: tuple[type, ...] = (Images,)
+        if self.labels is not None:
+            kinds += (LabelledImages,)
+        if self.captions is not None:
+            kinds += (CaptionedImages,)
+        if self.photos is not None:
+            kinds += (HighResolutionImages,)
+        return kinds
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 class Batches:
-    """Draws typed batches from a data set that lives on the device.
+    """Draws typed batches from a data set that lives on the device, or in a file if it is too large.
 
     Every epoch is a fresh permutation, seeded by (seed, epoch); a batch may span two epochs, so every batch is full.
-    The one number `drawn` is the whole state: setting it continues the order where it was. Under `world` processes all
-    share the order and each takes its own slice of every batch.
+    The one number `drawn` is the whole state: setting it continues the order where it was, and the random changes of
+    the images (windows, mirroring, binary pixels) with it. Under `world` processes all share the order and each takes
+    its own slice of every batch.
     """
 
     def __init__(
@@ -93,9 +153,12 @@ class Batches:
         self.kind, self.batch_size, self.seed, self.dtype = kind, batch_size, seed, dtype
         self.rank, self.world, self.drawn = rank, world, 0
         self.device = torch.device(device)
-        self.images = data.images.to(self.device)
-        self.second = None if data.second is None else data.second.to(self.device)
-        self.labels = None if data.labels is None else data.labels.to(self.device)
+        self.data = data
+        self.store = torch.device("cpu") if data.mapped else self.device  # where the images and the order lie
+        self.images = data.images.to(self.store)
+        self.second = None if data.second is None else data.second.to(self.store)
+        self.labels = None if data.labels is None else data.labels.to(self.store)
+        self.photos = None if data.photos is None else data.photos.to(self.store)
         self._orders: dict[int, tuple[int, Tensor]] = {}  # stream -> (epoch, permutation)
 
     def __iter__(self) -> "Batches":
@@ -109,20 +172,50 @@ class Batches:
         start = self.drawn + self.rank * n
         self.drawn += n * self.world
         index = self._index(0, len(self.images), start, n)
-        if self.kind is UnpairedImages:
+        if self.kind is UnpairedImages or self.kind is PairedImages:
             assert self.second is not None
-            other = self._index(1, len(self.second), start, n)
-            return UnpairedImages(self._decode(self.images[index]), self._decode(self.second[other]))
+            other = index if self.kind is PairedImages else self._index(1, len(self.second), start, n)
+            flips = self._flips(start, n)
+            b_flips = flips if self.kind is PairedImages else self._flips(start, n, stream=1)
+            return self.kind(self._decode(self.images[index], flips), self._decode(self.second[other], b_flips))
+        if self.photos is not None:
+            stored = self.photos.cut(index, self._generator(start, self.store))
+        else:
+            stored = self.images[index]
+        if self.data.bernoulli:
+            chance = torch.rand(stored.shape, generator=self._generator(start, self.store), device=self.store)
+            stored = (chance * 255 < stored).to(torch.uint8) * 255
+        image = self._decode(stored, self._flips(start, n))
         if self.kind is LabelledImages:
             assert self.labels is not None
-            return LabelledImages(self._decode(self.images[index]), self.labels[index])
-        return Images(self._decode(self.images[index]))
+            return LabelledImages(image, self.labels[index].to(self.device))
+        if self.kind is CaptionedImages:
+            return CaptionedImages(image, self._captions(index, start))
+        return self.kind(image)
 
-    def _decode(self, stored: Tensor) -> Tensor:
-        return decode(stored).to(self.dtype)
+    def _decode(self, stored: Tensor, flips: Tensor | None) -> Tensor:
+        image = decode(stored.to(self.device)).to(self.dtype)
+        return image if flips is None else torch.where(flips[:, None, None, None], image.flip(3), image)
+
+    def _flips(self, start: int, n: int, stream: int = 0) -> Tensor | None:
+        if not self.data.mirror:
+            return None
+        generator = self._generator(start, self.device, 10 + stream)
+        return torch.rand(n, generator=generator, device=self.device) < 0.5
+
+    def _captions(self, index: Tensor, start: int) -> tuple[str, ...]:
+        assert self.data.captions is not None
+        rng = np.random.default_rng([self.seed, 20, start])
+        own = [self.data.captions[place] for place in index.tolist()]
+        return tuple(sentences[rng.integers(len(sentences))] for sentences in own)
+
+    def _generator(self, start: int, device: torch.device, stream: int = 9) -> torch.Generator:
+        """Chance of its own for the batch that begins at `start`: a function of the seed and the count of draws."""
+        words = np.random.SeedSequence([self.seed, stream, start]).generate_state(2, np.uint32)
+        return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
 
     def _index(self, stream: int, size: int, start: int, n: int) -> Tensor:
-        """Places in the set of the items start..start+n of a stream, on the device."""
+        """Places in the set of the items start..start+n of a stream, where the images lie."""
         parts = []
         while n > 0:
             epoch, first = divmod(start, size)
@@ -136,7 +229,7 @@ class Batches:
         if cached is None or cached[0] != epoch:
             words = np.random.SeedSequence([self.seed, stream, epoch]).generate_state(2, np.uint32)
             generator = torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
-            cached = self._orders[stream] = (epoch, torch.randperm(size, generator=generator).to(self.device))
+            cached = self._orders[stream] = (epoch, torch.randperm(size, generator=generator).to(self.store))
         return cached[1]
 
 
