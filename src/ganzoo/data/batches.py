@@ -49,8 +49,8 @@ class Photos:
     channels: int
 
     def to(self, device: torch.device) -> "Photos":
-        moved = (part.to(device) for part in (self.pixels, self.heights, self.widths))
-        return Photos(*moved, self.window, self.channels)
+        pixels, heights, widths = self.pixels.to(device), self.heights.to(device), self.widths.to(device)
+        return Photos(pixels, heights, widths, self.window, self.channels)
 
     def cut(self, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """uint8 (b, h, w, c): a window of each photo of `index` (b,), at a random place, or its middle."""
