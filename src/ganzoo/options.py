@@ -17,13 +17,19 @@ PRECISIONS = ("fp32", "bf16", "fp64", "auto")
 @dataclass(frozen=True, kw_only=True)
 class Options:
     data: str
-    """A data set by name, a folder of images, or an .npz file."""
+    """A data set by name, a folder or .zip of images, an .npz file, or hf:owner/name."""
     size: str | None = None
     """Image size in pixels: 64, or height x width as 64x96. Default: the set's own, or 64 for a folder."""
     channels: int | None = None
     """1 for grey, 3 for RGB, 4 for RGBA. Default: what the images have."""
     characters: str | None = None
     """For glyphs: digits, letters, all, or the characters themselves."""
+    fit: str | None = None
+    """For folders: crop to the size at the middle, or pad to it with black. Default: crop."""
+    layout: str | None = None
+    """For folders: images, pairs (side by side in a file) or patches (of photos). Default: what it looks like."""
+    mirror: bool = False
+    """Turn half of the training images left to right."""
     steps: int | None = None
     """Iterations of the model's step. Default: 10000."""
     minutes: float | None = None

@@ -259,6 +259,9 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
         size=parse_size(options["size"]),
         channels=options["channels"],
         characters=options["characters"],
+        fit=options.get("fit"),  # absent from the configs of older runs
+        layout=options.get("layout"),
+        mirror=options.get("mirror", False),
     )
     torch.manual_seed(options["seed"])
     model = registry.create(name, train.shape, train.num_classes, **config["model_options"])

@@ -1,6 +1,8 @@
 """Data sets by name or path. torch is first imported when a set is loaded, so that listing the names is quick."""
 
+import dataclasses
 import inspect
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,6 +11,8 @@ from ganzoo.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ganzoo.data.batches import Dataset
+
+LARGEST_SIDE = 8192  # pixels
 
 __all__ = ["list_data", "load_data", "suited"]
 
@@ -34,13 +38,26 @@ SOURCES = {
     "swiss_roll": Source("toys", "swiss_roll", "2-D points: a spiral", _PLAIN),
 }
 
-FOLDER = Source("folders", "folder", "a folder of images", ())
+FOLDER = Source("folders", "folder", "a folder or .zip of images, or hf:owner/name", ())
 NPZ = Source("npz", "npz", "a .npz file of arrays", ())
+
+# Files that tell a published set, which is read by its name.
+_PUBLISHED = {
+    "MNIST/raw/train-images-idx3-ubyte": "mnist",
+    "FashionMNIST/raw/train-images-idx3-ubyte": "fashion_mnist",
+    "usps.bz2": "usps",
+    "cifar-10-batches-py": "cifar10",
+    "train_32x32.mat": "svhn",
+    "img_align_celeba": "celeba",
+}
 
 _OWN_DATA = {
     "Images": "a folder of images",
     "LabelledImages": "a folder with one sub-folder per class",
     "UnpairedImages": "a folder with trainA and trainB",
+    "PairedImages": "a folder of pairs side by side, or with the same names in A and B",
+    "HighResolutionImages": "a folder of photos with --layout patches",
+    "CaptionedImages": "a folder with captions in metadata.jsonl",
 }
 
 
@@ -60,12 +77,17 @@ def load_data(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     characters: str | None = None,
+    fit: str | None = None,
+    layout: str | None = None,
+    mirror: bool = False,
     kind: type | None = None,
 ) -> "tuple[Dataset, Dataset]":
-    """The train and test split of a built-in set, of a folder of images or of a `.npz` file.
+    """The train and test split of a built-in set, of a folder or `.zip` of images, of `hf:owner/name` or of a `.npz`.
 
     `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
-    `glyphs` alone: `digits`, `letters`, `all` or the characters themselves. `kind` is the batch type to be drawn.
+    `glyphs`: `digits`, `letters`, `all` or the characters themselves. `fit` (`crop` or `pad`) and `layout` (`images`,
+    `pairs` or `patches`) are for folders: see `folders.folder`. With `mirror` half of the training images drawn are
+    turned left to right. `kind` is the batch type to be drawn.
     Raises `UserError` when there is no such data, it cannot be read, has no such option or does not give `kind`.
     """
     check_shape(size, channels)
@@ -74,13 +96,18 @@ def load_data(
         _check_kind(name_or_path, source.kinds, kind)
     function = getattr(import_module(f"ganzoo.data.{source.module}"), source.function)
     known = [name for name, word in inspect.signature(function).parameters.items() if word.kind is word.KEYWORD_ONLY]
-    for option, value in (("size", size), ("channels", channels), ("characters", characters)):
+    chosen = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
+    for option, value in chosen.items():
         if value is not None and option not in known:
             takes = f"it takes {' and '.join(known)}" if known else "it takes none"
             raise UserError(f"the data set {name_or_path} has no option {option!r}: {takes}.")
         if value is not None:
             given[option] = value
     train, test = function(**given)
+    if mirror and len(train.shape) != 3:
+        raise UserError(f"the data set {name_or_path} has points, which cannot be mirrored: leave mirror away.")
+    if mirror:
+        train = dataclasses.replace(train, mirror=True)
     if kind is not None:
         _check_kind(name_or_path, tuple(own.__name__ for own in train.kinds), kind)
     return train, test
@@ -90,6 +117,10 @@ def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
     """`UserError` unless the size is two positive whole numbers and the channel count one that images have."""
     if size is not None and (len(size) != 2 or any(type(side) is not int or side < 1 for side in size)):
         raise UserError(f"size must be a height and a width of at least 1 pixel, not {size!r}.")
+    if size is not None and max(size) > LARGEST_SIDE:
+        raise UserError(
+            f"size must be at most {LARGEST_SIDE} pixels a side, not {size[0]}x{size[1]}: use a smaller --size."
+        )
     if channels not in (None, 1, 3, 4):
         raise UserError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), not {channels!r}.")
 
@@ -98,18 +129,29 @@ def _find(name_or_path: str) -> tuple[Source, dict[str, Any]]:
     """The source of a name or path, and what its function must be given."""
     if name_or_path in SOURCES:
         return SOURCES[name_or_path], {}
+    if name_or_path.startswith("hf:"):
+        return FOLDER, {"path": name_or_path}
     path = Path(name_or_path).expanduser()
     if path.is_dir():
-        return FOLDER, {"path": path}
+        for file, name in _PUBLISHED.items():
+            if (path / file).exists() or (path / f"{file}.gz").exists():
+                raise UserError(
+                    f"{path} is a published set that has a name: use --data {name} with "
+                    f"GANZOO_DATA={os.path.relpath(path.parent)}."
+                )
+        arrays = list(path.glob("*.npz"))
+        return (NPZ, {"path": arrays[0]}) if len(arrays) == 1 else (FOLDER, {"path": path})
     if path.is_file() and path.suffix.lower() == ".npz":
         return NPZ, {"path": path}
+    if path.is_file() and path.suffix.lower() == ".zip":
+        return FOLDER, {"path": path}
     if path.exists():
         raise UserError(
-            f"{path} is neither a folder of images nor a .npz file: data is one of the two, "
+            f"{path} is neither a folder of images nor a .zip or .npz file: data is one of these, "
             f"or a name among {', '.join(sorted(SOURCES))}."
         )
     raise UserError(
-        f"there is no data set {name_or_path!r}, nor a folder of images or .npz file at that path: "
+        f"there is no data set {name_or_path!r}, nor a folder of images, .zip or .npz file at that path: "
         f"{nearest(name_or_path, SOURCES)}"
     )
 

@@ -47,10 +47,12 @@ class Photos:
     widths: Tensor  # (n,) int64
     window: tuple[int, int]  # (h, w) of a window, at most the smallest photo's
     channels: int
+    starts: Tensor | None = None  # (n,) int64, where each begins in `pixels`, in pixels; None: one after another
 
     def to(self, device: torch.device) -> "Photos":
         pixels, heights, widths = self.pixels.to(device), self.heights.to(device), self.widths.to(device)
-        return Photos(pixels, heights, widths, self.window, self.channels)
+        starts = heights.mul(widths).cumsum(0) - heights * widths if self.starts is None else self.starts.to(device)
+        return Photos(pixels, heights, widths, self.window, self.channels, starts)
 
     def cut(self, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """uint8 (b, h, w, c): a window of each photo of `index` (b,), at a random place, or its middle."""
@@ -61,7 +63,8 @@ class Photos:
         else:
             chance = torch.rand(2, len(index), generator=generator, device=index.device, dtype=torch.float64)
             top, left = (chance[0] * (heights - h + 1)).long(), (chance[1] * (widths - w + 1)).long()
-        starts = torch.cumsum(self.heights * self.widths, 0) - self.heights * self.widths
+        starts = self.to(self.pixels.device).starts if self.starts is None else self.starts
+        assert starts is not None
         down = torch.arange(h, device=index.device)[:, None]
         across = torch.arange(w, device=index.device)[None, :]
         corner = (starts[index] + top * widths + left)[:, None, None]

@@ -1,177 +1,202 @@
-"""Folders of images: flat, a sub-folder per class, `train` and `test`, `trainA` and `trainB` for unpaired domains."""
+"""Pictures of a folder, of a `.zip` or of a hub's data set, in any of the layouts that `layouts` describes."""
 
 import os
-import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from ganzoo.data.batches import Dataset
-from ganzoo.data.stored import check_count, check_memory, held_out
-from ganzoo.errors import UserError
+from ganzoo.data.batches import Dataset, Photos
+from ganzoo.data.decode import FORMATS, Header, as_seen, header, reason
+from ganzoo.data.decoded import Decoded, decode_all
+from ganzoo.data.layouts import LAYOUTS, Layout, Part, find_layout
+from ganzoo.data.stored import FEWEST, check_count, held_out
+from ganzoo.data.trees import FolderTree, Tree, open_tree, shown
+from ganzoo.errors import UserError, nearest
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # what a file may be, whatever it is called
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+FITS = ("crop", "pad")
 TOLERATED = 20  # one file in so many may be unreadable
 
 
-class Item(NamedTuple):
-    file: Path
-    label: str  # the class sub-folder it lies in, "" in a flat folder
+def folder(
+    path: Path | str,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    fit: str | None = None,
+    layout: str | None = None,
+) -> tuple[Dataset, Dataset]:
+    """The pictures of a folder or archive, 64x64 unless `size` (h, w) says otherwise.
 
-
-class Part(NamedTuple):
-    """One domain; `test` is empty where the folder gives no test part."""
-
-    path: Path  # of the train part
-    train: list[Item]
-    test: list[Item]
-
-
-def folder(path: Path, *, size: tuple[int, int] | None = None, channels: int | None = None) -> tuple[Dataset, Dataset]:
-    """The images of a folder, 64x64 unless `size` (h, w) says otherwise, resized to cover it and cropped at the centre.
-
-    Without `channels` they are grey if every file is, else RGB with transparency laid on white. Images in two or more
-    sub-folders are labelled by them. A tenth of each domain is held out where there is no test part. Files that cannot
-    be read are named in `skipped` of the train split; more than one in twenty of them is a `UserError`.
+    `fit` is "crop" (resized to cover the size, cropped at the middle; the default) or "pad" (resized to lie within it,
+    black around). Without `channels` they are grey if every file is, else RGB with transparency laid on white.
+    `layout` is "images", "pairs" (two pictures side by side in each file) or "patches" (windows of `size` are cut from
+    photos at their full resolution); by default it is found, and files that are all twice as wide as high are taken
+    for pairs. A tenth of each domain is held out where there is no test part. Files that cannot be used are named, with
+    the reason, in `skipped` of the train split; more than one in twenty of them is a `UserError`.
     """
-    domains = _domains(path)
-    files = [item.file for part in domains for item in part.train + part.test]
-    images, rows, skipped = _read(path, files, size or (64, 64), channels)
-    name, source = path.resolve().name, f"images in {path}"
-    splits = [_split(part, rows) for part in domains]
+    if fit is not None and fit not in FITS:
+        raise UserError(f"there is no fit {fit!r}: {nearest(fit, FITS)}")
+    if layout is not None and layout not in LAYOUTS:
+        raise UserError(f"there is no layout {layout!r}: {nearest(layout, LAYOUTS)}")
+    return from_tree(open_tree(path), size=size, channels=channels, fit=fit or "crop", layout=layout)
 
-    def stored(items: list[Item]) -> Tensor:
-        return images[[rows[item.file] for item in items]]
 
-    if len(splits) == 2:
-        a, b = splits
-        return (
-            Dataset(name, stored(a.train), second=stored(b.train), skipped=skipped, source=source),
-            Dataset(name, stored(a.test), second=stored(b.test), source=source),
-        )
-    (split,) = splits
-    classes = sorted({item.label for item in domains[0].train if item.file in rows})  # of the held-out ones too
-    if len(classes) == 1:
-        return (
-            Dataset(name, stored(split.train), skipped=skipped, source=source),
-            Dataset(name, stored(split.test), source=source),
-        )
-    return (
-        Dataset(name, stored(split.train), _labels(split.train, classes), tuple(classes), None, skipped, source),
-        Dataset(name, stored(split.test), _labels(split.test, classes), tuple(classes), source=source),
+def from_files(
+    name: str,
+    train_files: Sequence[Path],
+    test_files: Sequence[Path],
+    *,
+    size: tuple[int, int],
+    channels: int,
+    source: str = "",
+) -> tuple[Dataset, Dataset]:
+    """Plain images from two lists of files, cropped to `size` (h, w); memory and errors as in `folder`."""
+    root = Path(os.path.commonpath([*train_files, *test_files]))
+    train, test = ([file.relative_to(root).as_posix() for file in files] for files in (train_files, test_files))
+    tree = FolderTree(root, [*train, *test])
+    made = _built(tree, Layout([Part(train, test)]), size, channels, "crop")
+    return _named(made, name, source or made[0].source)
+
+
+def from_tree(
+    tree: Tree, *, size: tuple[int, int] | None, channels: int | None, fit: str, layout: str | None
+) -> tuple[Dataset, Dataset]:
+    found = find_layout(tree, layout)
+    for part in found.parts:
+        check_count(tree.where, len(part.train))
+        if not part.test:
+            train, test = (places.tolist() for places in held_out(len(part.train)))
+            part.train, part.test = [part.train[i] for i in train], [part.train[i] for i in test]
+    if found.paired and len(found.parts) == 2:
+        _matched(found)
+    names = [name for part in found.parts for name in part.train + part.test]
+    if channels is None:
+        channels = 1 if all(head is None or head.grey for head in headers(tree, names)) else 3
+    size = size or (64, 64)
+    if layout == "patches":
+        return _photos(tree, found, size, channels)
+    plain = len(found.parts) == 1 and not found.labels and not found.captions
+    side_by_side = layout == "pairs" and plain
+    if layout is None and plain:
+        side_by_side = all(head is None or head.width == 2 * head.height for head in headers(tree, names))
+    return _built(tree, found, size, channels, fit, side_by_side)
+
+
+def _built(
+    tree: Tree, found: Layout, size: tuple[int, int], channels: int, fit: str, side_by_side: bool = False
+) -> tuple[Dataset, Dataset]:
+    """The two splits, decoded in one go."""
+    names = [name for part in found.parts for name in part.train + part.test]
+    shape = (2, *size, channels) if side_by_side else (*size, channels)
+    made = decode_all(tree, names, [shape], fit)
+    skipped = _skipped(tree, names, made.reasons, found.unread)
+    bad = {name for name, why in zip(names, made.reasons, strict=True) if why}
+    if found.paired and len(found.parts) == 2:  # a pair goes whole
+        a, b = (part.train + part.test for part in found.parts)
+        bad |= {name for pair in zip(a, b, strict=True) if bad & set(pair) for name in pair}
+    rows = made.pixels.view(len(names), *shape)
+    start, domains = 0, []
+    for part in found.parts:
+        splits = []
+        for own in (part.train, part.test):
+            splits.append(_kept(rows[start : start + len(own)], own, bad))
+            start += len(own)
+        domains.append(splits)
+    classes = sorted(
+        {found.labels[name] for split in domains[0] for name in split[1]} if found.labels else (),
+        key=lambda text: (not text.isdecimal(), int(text) if text.isdecimal() else 0, text),
     )
-
-
-def _domains(path: Path) -> list[Part]:
-    """The layout of a folder: two parts for unpaired domains, else one."""
-
-    def part(train: str, test: str) -> Part:
-        return Part(path / train, _listed(path / train), _listed(path / test) if (path / test).is_dir() else [])
-
-    for pair in (("trainA", "trainB"), ("testA", "testB")):
-        there = [name for name in pair if (path / name).is_dir()]
-        if len(there) == 1:
-            raise UserError(f"{path} has {there[0]} alone: two unpaired domains need both {pair[0]} and {pair[1]}.")
-    if (path / "trainA").is_dir():
-        return [part("trainA", "testA"), part("trainB", "testB")]
-    if (path / "train").is_dir():
-        return [part("train", "test")]
-    return [Part(path, _listed(path), [])]
-
-
-def _listed(path: Path) -> list[Item]:
-    """The images under a folder, in the order of their names."""
-    items = []
-    for file in sorted(path.rglob("*"), key=Path.as_posix):
-        inner = file.relative_to(path).parts
-        hidden = any(part.startswith((".", "__MACOSX")) for part in inner)
-        if file.suffix.lower() in EXTENSIONS and not hidden and file.is_file():
-            items.append(Item(file, inner[0] if len(inner) > 1 else ""))
-    if not items:
-        raise UserError(
-            f"there are no images in {path}: files ending in {', '.join(EXTENSIONS)} were looked for, "
-            f"in it and in its sub-folders."
+    what = "pairs side by side" if side_by_side else "pairs" if found.paired else "images"
+    result = []
+    for place in (0, 1):
+        images, kept = domains[0][place]
+        if place == 0:
+            check_count(tree.where, len(kept), FEWEST - 1)  # one may be held out
+        result.append(
+            Dataset(
+                shown(tree.title),
+                images[:, 0] if side_by_side else images,
+                _labels(kept, found.labels, classes),
+                tuple(map(shown, classes)),
+                images[:, 1] if side_by_side else domains[1][place][0] if len(domains) == 2 else None,
+                skipped if place == 0 else (),
+                f"{what} in {tree.where}",
+                paired=side_by_side or found.paired,
+                captions=tuple(found.captions[name] for name in kept) if found.captions else None,
+                mapped=made.mapped,
+                digest=f"{made.digest}-{place}" if made.mapped else "",
+            )
         )
-    labels = {item.label for item in items}
-    if "" in labels and len(labels) > 1:
-        raise UserError(
-            f"{path} has images both directly in it and in sub-folders ({', '.join(sorted(labels)[1:4])}): "
-            f"put them all in one place, or all in class sub-folders."
+    return result[0], result[1]
+
+
+def _photos(tree: Tree, found: Layout, size: tuple[int, int], channels: int) -> tuple[Dataset, Dataset]:
+    """Photos at their full size; those smaller than a window are skipped."""
+    if len(found.parts) > 1:
+        raise UserError(f"{tree.where} has two domains, and patches are cut from one folder of photos: give one.")
+    part = found.parts[0]
+    names = part.train + part.test
+    heads = list(headers(tree, names))
+    small = "is smaller than a window"
+    whys = ["" if head is None or (head.height >= size[0] and head.width >= size[1]) else small for head in heads]
+    shapes = [
+        (head.height, head.width, channels) if head and not why else (0, 0, channels)
+        for head, why in zip(heads, whys, strict=True)
+    ]
+    made = decode_all(tree, names, shapes, "exact")
+    pairs = zip(whys, made.reasons, strict=True)
+    reasons = [why or late for why, late in pairs]
+    made = Decoded(made.pixels, reasons, made.mapped, made.digest)
+    skipped = _skipped(tree, names, reasons, found.unread)
+    areas = torch.tensor([height * width for height, width, _ in shapes])
+    starts = areas.cumsum(0) - areas
+    places = [i for i, why in enumerate(reasons) if not why]
+    result = []
+    for split, own in enumerate(([i for i in places if i < len(part.train)], places)):
+        own = own if split == 0 else [i for i in own if i >= len(part.train)]
+        if split == 0:
+            check_count(tree.where, len(own), FEWEST - 1)
+        photos = Photos(
+            made.pixels,
+            torch.tensor([shapes[i][0] for i in own]),
+            torch.tensor([shapes[i][1] for i in own]),
+            size,
+            channels,
+            starts[own],
         )
-    return items
-
-
-def _split(part: Part, rows: dict[Path, int]) -> Part:
-    """What could be read, with a tenth held out where there is no test part."""
-    train, test = ([item for item in items if item.file in rows] for items in (part.train, part.test))
-    check_count(str(part.path), len(train))
-    if test:
-        return Part(part.path, train, test)
-    train_rows, test_rows = (places.tolist() for places in held_out(len(train)))
-    return Part(part.path, [train[row] for row in train_rows], [train[row] for row in test_rows])
-
-
-def _labels(items: list[Item], classes: list[str]) -> Tensor:
-    unknown = sorted({item.label for item in items} - set(classes))
-    if unknown:
-        raise UserError(
-            f"the test part has the class {unknown[0]!r}, which the train part lacks "
-            f"(it has {', '.join(classes[:10])})."
+        middles = photos.cut(torch.arange(len(own)))
+        result.append(
+            Dataset(
+                shown(tree.title),
+                middles,
+                skipped=skipped if split == 0 else (),
+                source=f"photos in {tree.where}",
+                photos=photos,
+                mapped=made.mapped,
+                digest=f"{made.digest}-{split}" if made.mapped else "",
+            )
         )
-    return torch.tensor([classes.index(item.label) for item in items])
+    return result[0], result[1]
 
 
-def _read(
-    path: Path, files: list[Path], size: tuple[int, int], channels: int | None
-) -> tuple[Tensor, dict[Path, int], tuple[str, ...]]:
-    """Images uint8 (n, h, w, c), the row of each file that could be read, and the names of those that could not."""
-    with warnings.catch_warnings():  # for the whole process, so before the threads start
-        warnings.simplefilter("ignore", UserWarning)  # on odd metadata of images that read well
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        channels = channels or (1 if all(map(_is_grey, files)) else 3)
-        check_memory(str(path), len(files), size, channels)
-        pixels = np.zeros((len(files), *size, channels), np.uint8)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            good = list(pool.map(_decode, files, pixels))
-    skipped = tuple(str(file.relative_to(path)) for file, fine in zip(files, good, strict=True) if not fine)
-    if len(skipped) > len(files) // TOLERATED:
-        more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
-        raise UserError(
-            f"{len(skipped)} of the {len(files)} images in {path} cannot be read ({', '.join(skipped[:5])}"
-            f"{more}): replace or remove them, at most one in {TOLERATED} is passed over."
-        )
-    rows = {file: row for row, (file, fine) in enumerate(zip(files, good, strict=True)) if fine}
-    return torch.from_numpy(pixels), rows, skipped
+def headers(tree: Tree, names: Sequence[str]) -> Iterator[Header | None]:
+    """The header of each file in turn, read ahead by threads; None where it is no picture."""
 
+    def read(name: str) -> Header | None:
+        try:
+            with tree.open(name) as handle:
+                return header(handle)
+        except Exception:  # it is named when it is decoded
+            return None
 
-def _is_grey(file: Path) -> bool:
-    """From the header alone. A file that cannot be read has no say."""
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            return image.mode in ("1", "L", "LA") or image.mode.startswith("I")  # a palette counts as coloured
-    except Exception:
-        return True
-
-
-def _decode(file: Path, target: np.ndarray) -> bool:
-    """Fills `target`, uint8 (h, w, c); False when the file cannot be read."""
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            height, width, channels = target.shape
-            image.draft(image.mode, (2 * max(height, width),) * 2)  # JPEG decodes faster when made smaller
-            upright = _with_channels(ImageOps.exif_transpose(image), channels)
-            fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
-            target[:] = np.asarray(fitted).reshape(target.shape)
-    except Exception:  # decoders raise errors of all kinds on broken files
-        return False
-    return True
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for first in range(0, len(names), 256):
+            yield from pool.map(read, names[first : first + 256])
 
 
 def open_image(file: Path, channels: int) -> Image.Image:
@@ -181,17 +206,61 @@ def open_image(file: Path, channels: int) -> Image.Image:
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
-            return _with_channels(ImageOps.exif_transpose(image), channels)
+            return as_seen(image, channels)
     except Exception as error:
-        raise UserError(f"{file} cannot be read as a picture: give PNG, JPEG, BMP, GIF, WebP or TIFF files.") from error
+        raise UserError(f"{file} {reason(error)}: give PNG, JPEG, BMP, GIF, WebP or TIFF files.") from error
 
 
-def _with_channels(image: Image.Image, channels: int) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits, which PIL would clip to 8
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range")
-    if channels < 4 and image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert(MODES[channels])
+def _matched(found: Layout) -> None:
+    """Orders two paired domains alike, and holds out the same scenes."""
+    a, b = found.parts
+
+    def by_stem(names: list[str]) -> list[str]:
+        return sorted(names, key=lambda name: name.rsplit(".", 1)[0])
+
+    both = [(by_stem(one.train + one.test), len(one.train)) for one in (a, b)]
+    train = {both[0][0].index(name) for name in a.train}
+    for part, (names, _) in zip((a, b), both, strict=True):
+        part.train = [name for place, name in enumerate(names) if place in train]
+        part.test = [name for place, name in enumerate(names) if place not in train]
+
+
+def _kept(rows: Tensor, names: list[str], bad: set[str]) -> tuple[Tensor, list[str]]:
+    """The rows and names of the good files. Nothing is copied but the last good rows, into the places of bad ones."""
+    names = list(names)
+    for place in reversed(range(len(names))):
+        if names[place] in bad:
+            last = names.pop()
+            if place < len(names):
+                rows[place] = rows[len(names)]
+                names[place] = last
+    return rows[: len(names)], names
+
+
+def _labels(names: list[str], labels: dict[str, str], classes: list[str]) -> Tensor | None:
+    if not labels:
+        return None
+    places = {label: place for place, label in enumerate(classes)}
+    return torch.tensor([places[labels[name]] for name in names])
+
+
+def _skipped(tree: Tree, names: list[str], reasons: list[str], unread: list[str]) -> tuple[str, ...]:
+    """What was passed over and why; `UserError` if it is more than one in twenty."""
+    skipped = [f"{shown(name)} {why}" for name, why in zip(names, reasons, strict=True) if why]
+    skipped.sort()
+    if len(skipped) > len(names) // TOLERATED:
+        more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+        crops = np.mean(["shows almost nothing" in line for line in skipped]) > 0.5
+        way = "use --fit pad, or a --size of their proportions" if crops else "replace or remove them"
+        raise UserError(
+            f"{len(skipped)} of the {len(names)} images in {tree.where} cannot be used ({'; '.join(skipped[:5])}"
+            f"{more}): {way}; at most one in {TOLERATED} is passed over."
+        )
+    return tuple(skipped + [f"{shown(name)} is of a format that is not read" for name in unread])
+
+
+def _named(splits: tuple[Dataset, Dataset], name: str, source: str) -> tuple[Dataset, Dataset]:
+    from dataclasses import replace
+
+    train, test = (replace(split, name=name, source=source) for split in splits)
+    return train, test

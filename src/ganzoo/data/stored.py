@@ -12,8 +12,8 @@ MEMORY = 4 * 2**30  # bytes of images that a data set may hold
 FEWEST = 10  # images that can be trained on, with one of them held out
 
 
-def check_count(name: str, count: int) -> None:
-    if count < FEWEST:
+def check_count(name: str, count: int, fewest: int = FEWEST) -> None:
+    if count < fewest:
         raise UserError(f"{name} has {count} image{'s' * (count != 1)} to train on: at least {FEWEST} are needed.")
 
 
