@@ -26,6 +26,7 @@ import ganzoo
 from ganzoo.data import load_data
 from ganzoo.data.batches import Batches, Dataset, Images
 from ganzoo.losses import gradient_penalty
+from ganzoo.networks import LeakyReLU
 from ganzoo.options import environment
 from ganzoo.trainer import Trainer
 
@@ -59,6 +60,10 @@ def plain(name: str, options: dict, data: Dataset) -> Callable[[int], None]:
     """The plain loop over the networks of one of our models; gives a function that takes so many steps."""
     torch.manual_seed(0)
     model = ganzoo.create(name, data.shape, **options)
+    for network in model.modules():  # the same functions, from torch
+        for child, layer in network.named_children():
+            if isinstance(layer, LeakyReLU):
+                setattr(network, child, torch.nn.LeakyReLU(layer.slope))
     G = model.generator
     D = model.critic if name == "wgan_gp" else model.discriminator
     beta = (0.0, 0.9) if name == "wgan_gp" else (0.5, 0.999)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo import registry
 from ganzoo.losses import gradient_penalty
+from ganzoo.networks import LeakyReLU
 from ganzoo.networks.dcgan import Discriminator, Generator
 from synthetic import trainer
 
@@ -222,7 +223,7 @@ def test_widths_of_the_released_scripts(shape, width, norms):
     assert [m.out_channels for m in up] == [2 * width, width, shape[0]]
     assert [m.out_channels for m in down] == [width, 2 * width, 4 * width]
     assert {(m.kernel_size, m.stride) for m in up + down} == {((5, 5), (2, 2))}
-    assert {m.negative_slope for m in D.modules() if isinstance(m, nn.LeakyReLU)} == {0.2}
+    assert {m.slope for m in D.modules() if isinstance(m, LeakyReLU)} == {0.2}
     found = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     assert len(found) == norms
     assert all(m.eps == 1e-5 for m in found)  # known mistake: 0.8
@@ -288,3 +289,21 @@ def test_generator_of_grey_images_has_no_batch_norm_unless_asked():
     assert norms(shape=(3, 16, 16), generator_norm=False) == 0
     G = Generator((1, 16, 16), 3, 2, batch_norm=False)
     assert all(m.bias is not None for m in G.modules() if isinstance(m, nn.Linear | nn.ConvTranspose2d))
+
+
+def test_the_penalty_is_the_same_with_our_leaky_relu():
+    """Values, gradients and those of the penalty equal torch's LeakyReLU, which sends zeros through the network."""
+    torch.manual_seed(0)
+    x = torch.randn(6, 5, dtype=torch.float64)
+    weight = torch.randn(4, 5, dtype=torch.float64)
+    found = []
+    for activation in (LeakyReLU(0.2), torch.nn.LeakyReLU(0.2)):
+        w, inputs = weight.clone().requires_grad_(), x.clone().requires_grad_()
+        score = activation(inputs @ w.T).square().sum()
+        (slope,) = torch.autograd.grad(score, inputs, create_graph=True)
+        penalty = (slope.norm(dim=1) - 1).square().mean()
+        found.append((score, slope, *torch.autograd.grad(penalty, (w, inputs))))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradgradcheck(LeakyReLU(0.2), x[:2].clone().requires_grad_())
+    assert LeakyReLU(0.2)(x.bfloat16()).dtype == torch.bfloat16
