@@ -1,6 +1,8 @@
 """Data sets of the Hugging Face hub, as `hf:owner/name`: an optional extra, `pip install 'ganzoo[hf]'`."""
 
 import io
+import os
+import socket
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,6 +68,8 @@ class HubTree:
 
 
 def _load(name: str) -> Any:
+    if not Path(name).is_dir() and not _reachable():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # what was loaded before is found; nothing is tried for a minute
     try:
         import datasets  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
@@ -80,3 +84,14 @@ def _load(name: str) -> Any:
             f"hf:{name} could not be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]}): check the "
             f"name and the network, or download the images and give their folder."
         ) from error
+
+
+def _reachable() -> bool:
+    """Whether the hub answers; taken for granted behind a proxy or for an endpoint of one's own."""
+    if any(os.environ.get(name) for name in ("HF_ENDPOINT", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")):
+        return True
+    try:
+        with socket.create_connection(("huggingface.co", 443), timeout=5):
+            return True
+    except OSError:
+        return False
