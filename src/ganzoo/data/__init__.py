@@ -11,10 +11,12 @@ from ganzoo.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ganzoo.data.batches import Dataset
+    from ganzoo.data.surveys import Survey as Survey
+    from ganzoo.data.surveys import survey as survey
 
 LARGEST_SIDE = 8192  # pixels
 
-__all__ = ["list_data", "load_data", "suited"]
+__all__ = ["Survey", "list_data", "load_data", "suited", "survey"]
 
 
 class Source(NamedTuple):
@@ -27,12 +29,29 @@ class Source(NamedTuple):
 _PLAIN = ("Images",)
 _LABELLED = ("Images", "LabelledImages")
 _UNPAIRED = ("UnpairedImages",)
+_PAIRED = ("PairedImages", "UnpairedImages")
+_CAPTIONED = ("Images", "CaptionedImages")
+_PHOTOS = ("Images", "HighResolutionImages")
 
 SOURCES = {
     "mnist": Source("mnist", "mnist", "70,000 handwritten digits, 28 px padded to 32, grey", _LABELLED),
     "fashion_mnist": Source("mnist", "fashion_mnist", "70,000 garments, 28 px padded to 32, grey", _LABELLED),
+    "usps": Source("published", "usps", "9,298 handwritten digits from envelopes, 16 px, grey", _LABELLED),
+    "cifar10": Source("published", "cifar10", "60,000 photos of ten kinds of objects, 32 px, RGB", _LABELLED),
+    "svhn": Source("published", "svhn", "99,289 digits of house numbers, 32 px, RGB", _LABELLED),
+    "celeba": Source("published", "celeba", "182,732 aligned faces, 178x218 px cropped to 64, RGB", _PLAIN),
+    "stacked_mnist": Source("variants", "stacked_mnist", "three digits, one a channel: 1,000 classes, RGB", _LABELLED),
+    "mnist_binarised": Source("variants", "mnist_binarised", "MNIST in black and white, drawn once", _LABELLED),
+    "mnist_stochastic": Source("variants", "mnist_stochastic", "MNIST in black and white, drawn anew", _LABELLED),
+    "mnist_tinted": Source("variants", "mnist_tinted", "MNIST, each digit in one of six hues, RGB", _LABELLED),
+    "mnist_negative": Source("variants", "mnist_negative", "MNIST black on white, grey", _LABELLED),
+    "mnist_m": Source("variants", "mnist_m", "MNIST-M made anew: digits on crops of photos, RGB", _LABELLED),
     "glyphs": Source("glyphs", "glyphs", "digits and letters drawn from fonts, any size, grey", _LABELLED),
+    "glyphs_coloured": Source("textures", "glyphs_coloured", "glyphs on drawn textures, any size, RGB", _LABELLED),
     "scenes_unpaired": Source("scenes", "scenes_unpaired", "drawn shapes in two looks, any size, RGB", _UNPAIRED),
+    "scenes_paired": Source("drawn", "scenes_paired", "the same drawn shapes in two looks, any size, RGB", _PAIRED),
+    "scenes_captioned": Source("drawn", "scenes_captioned", "drawn shapes with sentences, any size, RGB", _CAPTIONED),
+    "textures": Source("textures", "textures", "drawn pictures to cut windows from, any size, RGB", _PHOTOS),
     "ring": Source("toys", "ring", "2-D points: eight Gaussians on a circle", _LABELLED),
     "grid": Source("toys", "grid", "2-D points: 25 Gaussians on a square grid", _LABELLED),
     "swiss_roll": Source("toys", "swiss_roll", "2-D points: a spiral", _PLAIN),
@@ -51,7 +70,7 @@ _PUBLISHED = {
     "img_align_celeba": "celeba",
 }
 
-_OWN_DATA = {
+OWN_DATA = {
     "Images": "a folder of images",
     "LabelledImages": "a folder with one sub-folder per class",
     "UnpairedImages": "a folder with trainA and trainB",
@@ -158,8 +177,14 @@ def _find(name_or_path: str) -> tuple[Source, dict[str, Any]]:
 
 def _check_kind(name: str, have: tuple[str, ...], kind: type) -> None:
     if kind.__name__ not in have:
-        fits = [*suited(kind.__name__), _OWN_DATA.get(kind.__name__, "")]
+        fits = [*suited(kind.__name__), OWN_DATA.get(kind.__name__, "")]
         raise UserError(
             f"the data set {name} gives {' or '.join(have)}, not {kind.__name__}: "
             f"use {', '.join(filter(None, fits[:-1]))} or {fits[-1]}."
         )
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Survey", "survey"):
+        return getattr(import_module("ganzoo.data.surveys"), name)
+    raise AttributeError(f"module 'ganzoo.data' has no attribute {name!r}")

@@ -170,7 +170,7 @@ def work(folder: Path) -> None:
     from ganzoo.data.trees import open_tree
 
     quiet()
-    plan = Plan(**json.loads((folder / "plan.json").read_text()))
+    plan = Plan(*json.loads((folder / "plan.json").read_text()))
     pixels = np.memmap(folder / "pixels", np.uint8, "r+")
     tree = open_tree(plan.tree, list(plan.names))
     for line in sys.stdin:

@@ -10,11 +10,9 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +26,8 @@ from torch import Tensor
 from ganzoo.data.cache import cache_dir
 from ganzoo.data.decode import Plan, decode_file, quiet
 from ganzoo.data.trees import Tree, shown
-from ganzoo.errors import RunError, UserError
+from ganzoo.data.workers import answered
+from ganzoo.errors import UserError
 
 RESIDENT = 2**30  # bytes of pixels from one source that are held in memory
 BLOCK = 128  # files that a worker decodes in one go
@@ -54,7 +53,7 @@ def decode_all(tree: Tree, names: Sequence[str], shapes: Sequence[Sequence[int]]
 def _in_memory(tree: Tree, plan: Plan, total: int) -> Decoded:
     pixels = np.zeros(total, np.uint8)
     reasons = []
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool, _bar(tree, len(plan.names)) as bar:
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool, progress(tree, len(plan.names)) as bar:
         quiet()  # for the whole process, so before the threads start
         jobs = ((tree, name, plan.target(pixels, place), plan.fit) for place, name in enumerate(plan.names))
         for found in pool.map(lambda job: decode_file(*job), jobs):
@@ -104,7 +103,7 @@ def _fill(tree: Tree, plan: Plan, total: int, folder: Path) -> None:
     done = {(first, last): reasons for first, last, reasons in _lines(log)}
     missing = [block for block in blocks if block not in done]
     with ExitStack() as stack:
-        bar = stack.enter_context(_bar(tree, len(plan.names), len(plan.names) - sum(b - a for a, b in missing)))
+        bar = stack.enter_context(progress(tree, len(plan.names), len(plan.names) - sum(b - a for a, b in missing)))
         answers = stack.enter_context(log.open("a"))
         for first, last, reasons in _worked(missing, folder):
             done[first, last] = reasons
@@ -119,57 +118,17 @@ def _fill(tree: Tree, plan: Plan, total: int, folder: Path) -> None:
 
 
 def _worked(blocks: list[tuple[int, int]], folder: Path) -> Iterator[tuple[int, int, list[str]]]:
-    """The answers of the workers, in any order. Each has one block at a time; all end with this process.
+    """The answers of the workers, in any order."""
 
-    They are plain programs that read and write lines. The process pools of the standard library would import the
-    caller's script once more in each.
-    """
-    waiting = list(reversed(blocks))
-    command = [sys.executable, "-m", "ganzoo.data.decode", str(folder)]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "OMP_NUM_THREADS": "1"}
-    count = min(os.cpu_count() or 1, len(waiting))
-    workers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-        for _ in range(count)
-    ]
+    def lost(task: str) -> str:
+        first, end = map(int, task.split())
+        return (
+            f"a process that decodes pictures ended at files {first} to {end - 1} (in order of their "
+            f"names): the memory may not suffice; the same command goes on where it stopped"
+        )
 
-    def served(worker: subprocess.Popen[str]) -> list[tuple[int, int, list[str]]]:
-        """Gives a worker one block and waits for the answer."""
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        try:
-            block = waiting.pop()
-        except IndexError:
-            return []
-        line = ""
-        with suppress(BrokenPipeError):
-            worker.stdin.write(f"{block[0]} {block[1]}\n")
-            worker.stdin.flush()
-            line = worker.stdout.readline()
-        if not line:
-            raise RunError(
-                f"a process that decodes pictures ended at files {block[0]} to {block[1] - 1} (in order of their "
-                f"names): the memory may not suffice; the same command goes on where it stopped"
-            )
-        return [tuple(json.loads(line))]
-
-    try:
-        with ThreadPoolExecutor(max(1, count)) as pool:
-            serving = {pool.submit(served, worker): worker for worker in workers}
-            while serving:
-                for future in wait(serving, return_when=FIRST_COMPLETED).done:
-                    worker = serving.pop(future)
-                    yield from future.result()
-                    if waiting:
-                        serving[pool.submit(served, worker)] = worker
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
-            for pipe in (worker.stdin, worker.stdout):
-                if pipe:
-                    with suppress(BrokenPipeError):
-                        pipe.close()
+    tasks = (f"{first} {end}" for first, end in blocks)
+    yield from map(tuple, answered("ganzoo.data.decode", [str(folder)], tasks, len(blocks), lost))
 
 
 def _contents(tree: Tree, names: Sequence[str]) -> str:
@@ -233,7 +192,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _bar(tree: Tree, total: int, done: int = 0) -> Iterator[Progress]:
+def progress(tree: Tree, total: int, done: int = 0) -> Iterator[Progress]:
     """Progress on a terminal's standard error; none for what is done at once."""
     console = Console(stderr=True)
     columns = (TextColumn("reading {task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())

@@ -1,11 +1,9 @@
 """MNIST (LeCun, Cortes, Burges 1998) and Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), from the published IDX files."""
 
 import gzip
-import os
-import socket
 import struct
-import tempfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.batches import Dataset
-from ganzoo.data.cache import cache_dir
+from ganzoo.data.search import Published, file_in, find
 from ganzoo.data.stored import check_memory, pad, resize, with_channels
 from ganzoo.errors import UserError
 
@@ -41,17 +39,12 @@ def _load(
     size: tuple[int, int],
     channels: int,
 ) -> tuple[Dataset, Dataset]:
-    """`published` is the name of torchvision's class and folder; `folders` are tried under $GANZOO_DATA."""
+    """`published` is the name of torchvision's class and folder; `folders` are tried under each root."""
     check_memory(name, 70_000, size, channels)
-    given = os.environ.get("GANZOO_DATA")
-    roots = [Path(given).expanduser()] if given else []
-    places = [root / folder / published / "raw" for root in [*roots, cache_dir() / "data"] for folder in folders]
-    raw = next((place for place in places if all(_file(place, file) for file in FILES)), None)
-    if raw is None:
-        raw = _download(name, published, [root for root in roots if _writable(root)], places)
+    raw = find(Published(name, folders, f"{published}/raw", FILES, _fetch(published)))
     splits = []
     for images_file, labels_file in (FILES[:2], FILES[2:]):
-        images, labels = (read_idx(_file(raw, file) or raw / file) for file in (images_file, labels_file))
+        images, labels = (read_idx(file_in(raw, file) or raw / file) for file in (images_file, labels_file))
         if images.dim() != 3 or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or labels.max() > 9:
             raise UserError(f"{raw} does not hold {published}: {images_file} and {labels_file} do not go together.")
         stored = with_channels(_fit(images.unsqueeze(3), size), channels)
@@ -65,16 +58,6 @@ def _fit(images: Tensor, size: tuple[int, int]) -> Tensor:
     if side != 28:
         images = resize(pad(images, (32, 32)), (side, side))
     return pad(images, size)
-
-
-def _writable(folder: Path) -> bool:
-    """Whether a folder, there already or not, can be written."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return os.access(existing, os.W_OK)
-
-
-def _file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
 def read_idx(path: Path) -> Tensor:
@@ -91,27 +74,11 @@ def read_idx(path: Path) -> Tensor:
     return torch.from_numpy(array.copy()).view(shape)
 
 
-def _download(name: str, published: str, roots: list[Path], looked: list[Path]) -> Path:
-    """Fetches the four files into the first of `roots`, else into the cache; returns the folder that holds them."""
-    from torchvision import datasets
+def _fetch(published: str) -> Callable[[Path], Path]:
+    def fetch(aside: Path) -> Path:
+        from torchvision import datasets
 
-    root = (roots or [cache_dir() / "data"])[0]
-    raw = root / name / published / "raw"
-    patience = socket.getdefaulttimeout()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        socket.setdefaulttimeout(20)  # seconds
-        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as aside:
-            getattr(datasets, published)(aside, download=True)
-            raw.mkdir(parents=True, exist_ok=True)
-            for file in FILES:
-                Path(aside, published, "raw", f"{file}.gz").replace(raw / f"{file}.gz")
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"{name} is not here ({FILES[0]}.gz and three more were looked for in "
-            f"{', '.join(map(str, looked))}) and could not be downloaded: set GANZOO_DATA to a folder that "
-            f"has a copy, or use --data glyphs, which needs no network."
-        ) from error
-    finally:
-        socket.setdefaulttimeout(patience)
-    return raw
+        getattr(datasets, published)(aside, download=True)
+        return aside / published / "raw"
+
+    return fetch
