@@ -16,9 +16,10 @@ _HOMES = {
     "UserError": "errors",
     "RunError": "errors",
 }
-__all__ = [*_HOMES]
+__all__ = [*_HOMES, "metrics"]
 
 if TYPE_CHECKING:
+    from ganzoo import metrics as metrics
     from ganzoo.api import load as load
     from ganzoo.api import resume as resume
     from ganzoo.api import train as train
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"ganzoo.{_HOMES[name]}"), name)
+    if name == "metrics":
+        return import_module("ganzoo.metrics")
     raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
 
 

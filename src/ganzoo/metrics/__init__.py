@@ -1,1 +1,69 @@
-"""What measures images: so far the judge that reads glyphs."""
+"""What measures samples: metrics as plain functions of features, probabilities, labels or pixels, and the judges.
+
+The public names, each loaded when it is first used. A function says what it takes, its range and its estimator.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Moments": "frechet",
+    "frechet_distance": "frechet",
+    "kernel_distance": "kernel",
+    "maximum_mean_discrepancy": "kernel",
+    "wasserstein_distance": "wasserstein",
+    "inception_score": "scores",
+    "mode_score": "scores",
+    "nearest_neighbour_test": "neighbours",
+    "precision_recall": "neighbours",
+    "density_coverage": "neighbours",
+    "mode_coverage": "modes",
+    "stacked_mode_coverage": "modes",
+    "accuracy": "labels",
+    "label_fidelity": "labels",
+    "clustering_accuracy": "clusters",
+    "normalised_mutual_information": "clusters",
+    "adjusted_rand_index": "clusters",
+    "psnr": "pixels",
+    "ssim": "pixels",
+    "feature_map_distance": "diversity",
+    "feature_diversity": "diversity",
+    "lpips_diversity": "diversity",
+    "nll": "likelihood",
+}
+__all__ = [*_HOMES]
+
+if TYPE_CHECKING:
+    from ganzoo.metrics.clusters import adjusted_rand_index as adjusted_rand_index
+    from ganzoo.metrics.clusters import clustering_accuracy as clustering_accuracy
+    from ganzoo.metrics.clusters import normalised_mutual_information as normalised_mutual_information
+    from ganzoo.metrics.diversity import feature_diversity as feature_diversity
+    from ganzoo.metrics.diversity import feature_map_distance as feature_map_distance
+    from ganzoo.metrics.diversity import lpips_diversity as lpips_diversity
+    from ganzoo.metrics.frechet import Moments as Moments
+    from ganzoo.metrics.frechet import frechet_distance as frechet_distance
+    from ganzoo.metrics.kernel import kernel_distance as kernel_distance
+    from ganzoo.metrics.kernel import maximum_mean_discrepancy as maximum_mean_discrepancy
+    from ganzoo.metrics.labels import accuracy as accuracy
+    from ganzoo.metrics.labels import label_fidelity as label_fidelity
+    from ganzoo.metrics.likelihood import nll as nll
+    from ganzoo.metrics.modes import mode_coverage as mode_coverage
+    from ganzoo.metrics.modes import stacked_mode_coverage as stacked_mode_coverage
+    from ganzoo.metrics.neighbours import density_coverage as density_coverage
+    from ganzoo.metrics.neighbours import nearest_neighbour_test as nearest_neighbour_test
+    from ganzoo.metrics.neighbours import precision_recall as precision_recall
+    from ganzoo.metrics.pixels import psnr as psnr
+    from ganzoo.metrics.pixels import ssim as ssim
+    from ganzoo.metrics.scores import inception_score as inception_score
+    from ganzoo.metrics.scores import mode_score as mode_score
+    from ganzoo.metrics.wasserstein import wasserstein_distance as wasserstein_distance
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"ganzoo.metrics.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'ganzoo.metrics' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
