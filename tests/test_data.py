@@ -27,7 +27,7 @@ from ganzoo.data.glyphs import BASELINE, DIGITS, FONTS, GROUPS, PER_CLASS, draw_
 from ganzoo.data.mnist import FILES
 from ganzoo.data.scenes import KINDS, draw_scenes, scenes_of, stripe_angle
 from ganzoo.data.scenes import render as render_scenes
-from ganzoo.data.stored import MEMORY, cover, held_out, pad, resize, with_channels
+from ganzoo.data.stored import cover, held_out, pad, resize, with_channels
 from ganzoo.data.toys import MODE_STD, mode_centres
 from ganzoo.errors import UserError
 
@@ -37,7 +37,12 @@ ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get("GANZOO_DATA", ROOT.parent / "shared" / "data")).resolve()
 needs_mnist = pytest.mark.skipif(not (REAL / "mnist/MNIST/raw").is_dir(), reason=f"no MNIST in {REAL}")
 needs_fashion = pytest.mark.skipif(not (REAL / "fashion/FashionMNIST/raw").is_dir(), reason=f"no fashion in {REAL}")
-needs = {"mnist": [needs_mnist], "fashion_mnist": [needs_fashion]}
+needs_usps = pytest.mark.skipif(not (REAL / "usps/usps.bz2").is_file(), reason=f"no USPS in {REAL}")
+needs_photos = pytest.mark.skipif(not (REAL / "bsds500/images/train").is_dir(), reason=f"no BSDS500 in {REAL}")
+absent = pytest.mark.skip(reason="read from made-up files in test_named_data.py")
+needs = {name: [needs_mnist] for name, source in SOURCES.items() if source.module in ("mnist", "variants")}
+needs |= {"fashion_mnist": [needs_fashion], "usps": [needs_usps], "mnist_m": [needs_mnist, needs_photos]}
+needs |= {name: [absent] for name in ("cifar10", "svhn", "celeba")}
 sides = st.integers(1, 80)
 
 
@@ -103,17 +108,18 @@ def test_listing() -> None:
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs.get(name, [])) for name in SOURCES])
 def test_every_set_gives_what_the_table_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANZOO_DATA", str(REAL))
-    for split in load_data(name, characters="A" if name == "glyphs" else None):
+    for split in load_data(name, characters="A" if name.startswith("glyphs") else None):
         assert tuple(kind.__name__ for kind in split.kinds) == SOURCES[name].kinds
         assert split.name == name
         assert split.source
 
 
 def test_suited() -> None:
-    assert suited("UnpairedImages") == ["scenes_unpaired"]
+    assert suited("UnpairedImages") == ["scenes_unpaired", "scenes_paired"]
     assert "glyphs" in suited("LabelledImages")
     assert "swiss_roll" not in suited("LabelledImages")
-    assert suited("CaptionedImages") == []
+    assert suited("CaptionedImages") == ["scenes_captioned"]
+    assert suited("SourceTargetImages") == []
 
 
 def test_unknown_data(tmp_path: Path) -> None:
@@ -743,9 +749,10 @@ def test_images_are_never_stretched(height: int, width: int, new_height: int, ne
         for number in range(10):
             image.save(Path(folder, f"{number}.{suffix}"))
         if not 1 / 4 <= height * new_width / (width * new_height) <= 4:
-            refused("shows almost nothing ... --fit pad", lambda: load_data(folder, size=(new_height, new_width)))
+            again = {"size": (new_height, new_width), "layout": "images"}
+            refused("shows almost nothing ... --fit pad", lambda: load_data(folder, **again))
             return
-        train, _ = load_data(folder, size=(new_height, new_width))
+        train, _ = load_data(folder, size=(new_height, new_width), layout="images")
     assert train.shape == (1, new_height, new_width)
     if min(height, width, new_height, new_width) < 16:
         return

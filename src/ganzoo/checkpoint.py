@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,7 @@ def _own(model: Model) -> dict[str, Tensor]:
 
 
 def write(folder: Path, files: Files, meta: dict[str, Any], keep: int) -> Path:
-    """Writes `folder/step-N` whole or not at all, then removes all but the newest `keep` checkpoints.
+    """Writes `folder/step-N` whole or not at all, then removes all but the newest `keep` checkpoints and the best one.
 
     Raises `Diverged` if a tensor is not finite, `RunError` if the disk does not take it; the older ones stay untouched.
     """
@@ -155,22 +156,65 @@ def write(folder: Path, files: Files, meta: dict[str, Any], keep: int) -> Path:
         raise RunError(
             f"the checkpoint of step {meta['step']} could not be written to {folder}: {error.strerror or error}"
         ) from error
-    later = [path for path in _by_step(folder) if path > target]  # torn ones, else the run had gone on from them
-    for path in later + _by_step(folder)[len(later) + keep :]:
+    later = [path for path in by_step(folder) if path > target]  # torn ones, else the run had gone on from them
+    best = best_step(folder.parent)
+    old = [path for path in by_step(folder)[len(later) + keep :] if path.name != f"step-{best:08d}"]
+    for path in later + old:
         shutil.rmtree(path, ignore_errors=True)
     return target
 
 
+def best_step(run: Path) -> int:
+    """The step of the checkpoint that `best.json` names, which is never removed; -1 if it names none."""
+    try:
+        return int(json.loads((run / "best.json").read_text())["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
+
+
+def spare(run: Path) -> tuple[list[str], list[Path]]:
+    """What a run keeps when it is cleaned, in words, and what can go: all checkpoints but the last complete one and the
+    best, and what torn writes have left. `UserError` if no checkpoint is complete: nothing may go then."""
+    found, kept, words = by_step(run / "checkpoints"), [], []
+    for path in found:
+        try:
+            verified(path)
+        except Broken:
+            continue
+        kept.append(path)
+        words.append(f"{path.name} (the last)")
+        break
+    if not kept:
+        raise UserError(f"{run} holds no complete checkpoint, so nothing of it is removed.")
+    best = run / "checkpoints" / f"step-{best_step(run):08d}"
+    if best in kept:
+        words = [f"{best.name} (the last and the best)"]
+    elif best in found:
+        with suppress(Broken):
+            verified(best)
+            kept.append(best)
+            words.append(f"{best.name} (the best)")
+    left = [
+        path for folder in (run / "checkpoints", run, run / "generated") for path in sorted(folder.glob(".writing-*"))
+    ]
+    left += [run / "metrics.writing"] if (run / "metrics.writing").exists() else []
+    return words, [path for path in reversed(found) if path not in kept] + left
+
+
 def read(path: Path) -> tuple[Files, dict[str, Any]]:
     """One checkpoint, held against its sums. Raises `Broken` with what is wrong."""
+    meta = verified(path)
+    return {file.stem: load_file(file) for file in (path / name for name in meta["files"])}, meta
+
+
+def verified(path: Path) -> dict[str, Any]:
+    """The JSON of a checkpoint whose files are what was written; no tensor is loaded. Raises `Broken`."""
     meta = read_meta(path)
-    files = {}
     for name, expected in meta["files"].items():
         file = path / name
         if not file.is_file() or file.stat().st_size != expected["bytes"] or _digest(file) != expected["sha256"]:
             raise Broken(f"{file} is missing, cut short or changed since it was written")
-        files[file.stem] = load_file(file)
-    return files, meta
+    return meta
 
 
 def read_meta(path: Path) -> dict[str, Any]:
@@ -187,13 +231,13 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 def exists(run: Path) -> bool:
     """Whether a run has any checkpoint, complete or not."""
-    return bool(_by_step(run / "checkpoints"))
+    return bool(by_step(run / "checkpoints"))
 
 
 def newest(run: Path) -> tuple[Path, Files, dict[str, Any]]:
     """The newest complete checkpoint of a run; a broken one is skipped with a warning. `UserError` if there is none."""
     broken = []
-    for path in _by_step(run / "checkpoints"):
+    for path in by_step(run / "checkpoints"):
         try:
             files, meta = read(path)
         except Broken as error:
@@ -206,7 +250,8 @@ def newest(run: Path) -> tuple[Path, Files, dict[str, Any]]:
     raise UserError(f"{run} holds no complete checkpoint{why}, so there is nothing to load: train it anew.")
 
 
-def _by_step(folder: Path) -> list[Path]:
+def by_step(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, complete or not, the newest first."""
     return sorted(folder.glob("step-*"), reverse=True)
 
 

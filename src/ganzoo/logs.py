@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-from PIL import Image
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
@@ -41,6 +39,9 @@ class MetricsLog:
                 self._events.add_scalar(key, value, int(row["step"]))
 
     def picture(self, path: Path, step: int) -> None:
+        import numpy as np
+        from PIL import Image
+
         with Image.open(path) as picture:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 

@@ -1,6 +1,8 @@
-"""Pictures of samples and of training: grids, animations, curves."""
+"""Pictures of samples and of training: grids, animations, sums of codes, curves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganzoo import sampling
 from ganzoo.data.batches import encode
 from ganzoo.errors import UserError
 from ganzoo.logs import read_metrics
@@ -33,8 +36,25 @@ def save_grid(images: Tensor, path: str | Path, *, columns: int | None = None, r
         return path
     if images.dim() != 4 or images.shape[1] not in (1, 3, 4) or len(images) == 0:
         raise UserError(f"a grid needs images (n, 1 or 3 or 4, h, w) or points (n, 2), not {tuple(images.shape)}.")
-    grid(images, columns).save(path)
+    return save_picture(grid(images, columns), path)
+
+
+def save_picture(picture: Image.Image, path: Path) -> Path:
+    """Saves a PIL picture, whole or not at all; gives the path."""
+    with _aside(path) as aside:
+        picture.save(aside)
     return path
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes its place only when it is whole."""
+    aside = path.with_name(f".writing-{path.name}")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def grid(images: Tensor, columns: int | None = None) -> Image.Image:
@@ -48,16 +68,63 @@ def grid(images: Tensor, columns: int | None = None) -> Image.Image:
         y, x = (place // columns) * (height + gap) + gap, (place % columns) * (width + gap) + gap
         sheet[y : y + height, x : x + width] = pixels
     picture = Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet)
+    return _enlarged(picture)
+
+
+def _enlarged(picture: Image.Image) -> Image.Image:
     factor = max(1, 640 // max(picture.size))
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
 def save_gif(frames: Sequence[Image.Image], path: Path, *, seconds: float = 6.0) -> Path:
     """An endless animation of about `seconds`, resting on its last frame."""
-    each = max(40, round(1000 * seconds / len(frames)))
-    first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    first.save(path, save_all=True, append_images=rest, duration=[each] * len(rest) + [each + 1000], loop=0)
+    each = _milliseconds(frames, seconds)
+    first, *rest = [_opaque(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    with _aside(path) as aside:
+        first.save(aside, save_all=True, append_images=rest, duration=[each] * len(rest) + [each + 1000], loop=0)
     return path
+
+
+def video() -> Any:
+    """The package that writes MP4s. Raises `UserError` where it is not installed."""
+    try:
+        import av
+    except ImportError:
+        raise UserError(
+            "an MP4 needs the package av: `pip install 'ganzoo[video]'` brings it, and --gif needs nothing."
+        ) from None
+    return av
+
+
+def save_mp4(frames: Sequence[Image.Image], path: Path, *, seconds: float = 6.0) -> Path:
+    """A film of about `seconds`, in H.264 (MPEG-4 where the package has no H.264), 4:2:0, as every player takes it.
+
+    Sizes are made even with a white edge, which 4:2:0 needs. Raises `UserError` where the package av is missing.
+    """
+    av = video()
+    width, height = (side + side % 2 for side in frames[0].size)
+    with _aside(path) as aside, av.open(str(aside), "w", format="mp4") as film:
+        known = "libx264" in av.codecs_available
+        rate = Fraction(1000, _milliseconds(frames, seconds))
+        stream = film.add_stream("libx264" if known else "mpeg4", rate=rate, options={"crf": "18"} if known else {})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            canvas = Image.new("RGB", (width, height), "white")
+            canvas.paste(_opaque(frame).convert("RGB"))
+            film.mux(stream.encode(av.VideoFrame.from_image(canvas)))
+        film.mux(stream.encode())
+    return path
+
+
+def _milliseconds(frames: Sequence[Image.Image], seconds: float) -> int:
+    return max(40, round(1000 * seconds / len(frames)))
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    """On white: films have no transparency, and that of GIFs is all or nothing."""
+    if picture.mode != "RGBA":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def save_training_gif(samples: Path) -> Path | None:
@@ -86,8 +153,83 @@ def interpolation(
     codes = codes.view(4, stops, -1)
     shares = torch.arange(frames, device=codes.device, dtype=codes.dtype) / frames
     walk = torch.stack([slerp(codes[:, i], codes[:, (i + 1) % stops], t) for i in range(stops) for t in shares])
-    images = model.sample(walk.shape[0] * 4, seed=seed, latent=walk.flatten(0, 1))
+    rest = {name: value for name, value in conditions.items() if name != "code"}  # a code is in the codes already
+    images = model.sample(walk.shape[0] * 4, seed=seed, latent=walk.flatten(0, 1), **rest)
     return [grid(part, columns=4) for part in images.split(4)]
+
+
+def class_grid(model: Any, *, seed: int = 0, columns: int = 10) -> Image.Image:
+    """A row for each class (or category of the code), with the same noise along each column.
+
+    Raises `UserError` for a model that takes neither.
+    """
+    name, count = sampling.classes(model)
+    rows = [model.sample(columns, seed=seed, **{name: value}) for value in range(count)]  # one seed: the same noise
+    return grid(torch.cat(rows), columns)
+
+
+Groups = Sequence[tuple[int, Sequence[int]]]  # (1 or -1, places) for each term of a sum; the first is added
+
+
+def code_sum(codes: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
+    """The mean code of each group (groups, latent_dim), and their sum with the groups' signs (latent_dim,)."""
+    means = torch.stack([codes[list(places)].mean(0) for _, places in groups])
+    total = means[0]
+    for (sign, _), mean in zip(groups[1:], means[1:], strict=True):
+        total = total + sign * mean
+    return means, total
+
+
+def arithmetic(model: Any, groups: Groups, *, n: int = 64, seed: int = 0, **conditions: Any) -> Image.Image:
+    """Sums of codes as a picture (Radford et al. 2016, section 6.3.2, figure 7).
+
+    `groups` are (1 or -1, places), the first with 1; places are in the grid of the `n` samples of the same seed, from
+    0, row by row. A column for each group: its samples, and under them the image of its mean code. Then the image of
+    the sum, with eight around it whose codes have uniform noise of +-0.25 added, as in the paper. Raises `UserError`
+    for a place that the grid does not have and for a model without codes.
+    """
+    last = max(place for _, places in groups for place in places)
+    if last >= n:
+        raise UserError(f"there is no place {last} among {n} samples: places go from 0 to {n - 1}, row by row.")
+    images, codes = sampling.traced(model, n, last + 1, seed=seed, **conditions)
+    means, total = code_sum(codes, groups)
+    noise = torch.rand(8, len(total), generator=torch.Generator().manual_seed(seed)).to(total) * 0.5 - 0.25
+    around = torch.cat([total + noise[:4], total[None], total + noise[4:]])
+    rest = {name: value for name, value in conditions.items() if name != "code"}  # a code is in the codes already
+    made = model.sample(len(groups) + 9, seed=seed, latent=torch.cat([means, around]), **rest)
+    tiles = [torch.cat([images[list(places)], made[i : i + 1]]) for i, (_, places) in enumerate(groups)]
+    return _equation(tiles, [sign for sign, _ in groups], made[len(groups) :])
+
+
+def _equation(columns: list[Tensor], signs: list[int], result: Tensor) -> Image.Image:
+    """Columns of images with their last ones, apart from the others, joined by signs, and the result in 3 x 3."""
+    channels, h, w = result.shape[1:]
+    gap, part, side = 2, max(4, h // 4), max(10, w // 2)
+    tall = max(max(map(len, columns)) * (h + gap) + part, 3 * (h + gap)) + gap
+    sheet = np.full((tall, len(columns) * (w + side) + 3 * (w + gap) + gap, channels), 255, np.uint8)
+    ink = np.array([0, 0, 0, 255] if channels == 4 else [0] * channels, np.uint8)
+    middle, thin, arm = tall - gap - h // 2, max(1, side // 10), side // 3
+    x = 0
+    for number, (column, sign) in enumerate(zip(columns, signs, strict=True)):
+        if number:  # the first sign is always a plus, and not written
+            centre = x + side // 2
+            sheet[middle : middle + thin, centre - arm : centre + arm + thin] = ink
+            if sign > 0:
+                sheet[middle - arm : middle + arm + thin, centre : centre + thin] = ink
+        x += side if number else gap
+        pixels = encode(column.cpu()).numpy()
+        for place, tile in enumerate(reversed(pixels)):
+            y = tall - (place + 1) * (h + gap) - (part if place else 0)
+            sheet[y : y + h, x : x + w] = tile
+        x += w
+    centre = x + side // 2
+    for line in (middle - 2 * thin, middle + 2 * thin):
+        sheet[line : line + thin, centre - arm : centre + arm + thin] = ink
+    x += side
+    for place, tile in enumerate(encode(result.cpu()).numpy()):
+        y, left = tall - (3 - place // 3) * (h + gap), x + place % 3 * (w + gap)
+        sheet[y : y + h, left : left + w] = tile
+    return _enlarged(Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet))
 
 
 def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 runs/NAME/
   config.json     all that is needed to rebuild the model and the run
+  state.json      how training ended: see `runs`
   checkpoints/    see `checkpoint`
   samples/        sample grids, and training.gif
   metrics.jsonl   tensorboard/   curves.png
@@ -17,8 +18,7 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,14 +27,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganzoo import checkpoint, distributed, logs, pictures, registry
-from ganzoo.data import SOURCES, load_data, suited
+from ganzoo import checkpoint, distributed, logs, pictures, registry, runs
+from ganzoo.data import OWN_DATA, SOURCES, load_data, suited
 from ganzoo.data.batches import Batches, Dataset
-from ganzoo.errors import RunError, UserError, nearest
+from ganzoo.errors import RunError, UserError
 from ganzoo.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
+from ganzoo.runs import FORMAT, run_folder
+from ganzoo.runs import alone as _alone
 from ganzoo.trainer import PRECISIONS, Diverged, Trainer
 
-FORMAT = 1
 DEFAULT_STEPS = 10_000
 SAVE_SECONDS = 300.0
 PICTURES = 40  # sample grids in a run, unless --sample-every says otherwise
@@ -50,6 +51,7 @@ class Run:
         self.held_out = Batches(test, self.model.batch_type, 1, device=trainer.device)
         self._saved = -1
         self._picture_seconds = 0.0
+        self._seconds_before = 0.0  # of training, before this process took it up
 
     @classmethod
     def new(cls, model: str, options: Options, model_options: dict[str, Any], *, quiet: bool = False) -> "Run":
@@ -145,9 +147,28 @@ class Run:
     def train(self, *, quiet: bool = False) -> int:
         """Trains to the end (gives 0) or to a signal (gives its number). Whatever stops it, what was done is saved."""
         with _alone(self.folder) if self.first else nullcontext():
-            caught = self._train(quiet)
+            began = time.monotonic()
+            if self.first:
+                self._seconds_before = runs.seconds_before(self.folder, self.model.iteration)
+                (self.folder / "state.json").unlink(missing_ok=True)  # what it says is over
+            try:
+                caught = self._train(quiet)
+            except BaseException as error:
+                stopped = isinstance(error, KeyboardInterrupt)
+                self._end("stopped" if stopped else "failed", began, "a second signal" if stopped else _said(error))
+                raise
+            self._end("stopped" if caught else "finished", began, signal.Signals(caught).name if caught else None)
             distributed.wait()
         return caught
+
+    def _end(self, state: str, began: float, reason: str | None) -> None:
+        """Writes state.json. A disk that does not take it hides no error: `runs` then goes by the checkpoints."""
+        if not self.first:
+            return
+        seconds = round(self._seconds_before + time.monotonic() - began, 3)
+        what = {"state": state, "step": self.model.iteration, "seconds": seconds, "reason": reason}
+        with suppress(OSError):
+            _write(self.folder, "state.json", what)
 
     def _train(self, quiet: bool) -> int:
         label = f"{self.config['model']} on {self.config['data']['name']}"
@@ -227,7 +248,8 @@ class Run:
             raise
         if rows and log:
             row = logs.means(rows)
-            log.write(row | {"seconds": round(bar.seconds(), 3), "steps_per_second": round(bar.speed(done), 3)})
+            seconds = round(self._seconds_before + bar.seconds(), 3)
+            log.write(row | {"seconds": seconds, "steps_per_second": round(bar.speed(done), 3)})
             bar.show(done, row)
 
     def _picture(self, log: logs.MetricsLog | None) -> None:
@@ -268,7 +290,10 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
     if model.batch_type not in train.kinds:
         wants, gives = model.batch_type.__name__, " or ".join(kind.__name__ for kind in train.kinds)
         fits = [known for known in suited(wants) if SOURCES[known].module != "toys"]  # the model has taken images
-        raise UserError(f"{name} learns from {wants}, and {train.name} gives {gives}: use {' or '.join(fits)}.")
+        fits.sort(key=lambda known: SOURCES[known].module not in ("glyphs", "scenes", "drawn"))  # no network needed
+        whole = ", or --layout images to read every file as one picture" if train.paired and wants == "Images" else ""
+        fits = [*fits[:4], own] if (own := OWN_DATA.get(wants)) else fits
+        raise UserError(f"{name} learns from {wants}, and {train.name} gives {gives}: use {' or '.join(fits)}{whole}.")
     rank, world = distributed.start(device)
     if options["batch_size"] == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
         raise UserError(f"{name} has batch norm, which needs more than one image: use --batch-size 2 or more.")
@@ -358,45 +383,6 @@ class Signals:
             self._bar.say("stopping after this step and saving ...")
 
 
-def run_folder(path: str | Path) -> Path:
-    """The folder of a run; `UserError` if it is none."""
-    path = Path(path)
-    if not (path / "config.json").is_file():
-        runs = [str(file.parent) for folder in (path, path.parent) for file in folder.glob("*/config.json")]
-        end = f": {nearest(str(path), runs)}" if 0 < len(runs) <= 10 else "."
-        raise UserError(f"{path} is no run, which is a folder with config.json and checkpoints/{end}")
-    try:
-        written = int(json.loads((path / "config.json").read_text())["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path / 'config.json'} cannot be read: it is no complete config of a run; every folder in "
-            f"{path / 'checkpoints'} holds it too and can be sampled by itself."
-        ) from error
-    if written > FORMAT:
-        raise UserError(
-            f"{path} was made by a newer ganzoo (run format {written}; this one reads {FORMAT}): upgrade ganzoo."
-        )
-    return path
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Holds a run for this process, until the block or the process ends: two that write one run would spoil it."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: nobody is kept out
-        yield
-        return
-    handle = os.open(folder / "checkpoints", os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UserError(f"{folder} is being trained by another process: wait for it, or stop it first.") from None
-    finally:
-        os.close(handle)
-
-
 def _free_folder(model: str, options: Options) -> Path:
     """Where a new run goes; a folder that holds anything is never touched."""
     if options.out:
@@ -442,12 +428,25 @@ def _unclaim(folder: Path, made: list[Path]) -> None:
 
 
 def _write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    aside = folder / "checkpoints" / ".writing-config.json"
-    aside.write_text(json.dumps(config, indent=1) + "\n")
-    checkpoint.sync(aside)
-    aside.replace(folder / "config.json")
-    checkpoint.sync(folder)
+    _write(folder, "config.json", config)
+
+
+def _write(folder: Path, name: str, content: dict[str, Any]) -> None:
+    """A file of the run, whole or not at all."""
+    aside = folder / "checkpoints" / f".writing-{name}"
+    try:
+        aside.write_text(json.dumps(content, indent=1) + "\n")
+        checkpoint.sync(aside)
+        aside.replace(folder / name)
+        checkpoint.sync(folder)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _said(error: BaseException) -> str:
+    """An error as one line of state.json."""
+    return " ".join(f"{error}".split()) or type(error).__name__
 
 
 def _reason(error: Exception) -> str:

@@ -23,27 +23,69 @@ if TYPE_CHECKING:
 CHUNK = 64  # samples made in one forward; also the batch whose statistics batch norm sees in the mode "train"
 
 
+class Place:
+    """Where a stream of samples was left: random generators, and the buffers that sampling moves. Empty at first."""
+
+    def __init__(self) -> None:
+        self.random: list[Tensor] = []
+        self.buffers: list[Tensor] = []
+
+
 @contextmanager
-def undisturbed(model: "Model", seed: int | None, mode: str) -> Iterator[None]:
-    """Averaged weights, no gradient, a random stream of its own; afterwards all is as it was."""
-    if seed is None:
-        seed = int.from_bytes(os.urandom(7), "little")
-    elif not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise UserError(f"the seed must be a whole number from 0 to 2**63 - 1, not {seed!r}.")
+def undisturbed(model: "Model", seed: int | None, mode: str, place: Place | None = None) -> Iterator[None]:
+    """Averaged weights, no gradient, a random stream of its own; afterwards all is as it was.
+
+    With a `place` the stream goes on from where the last block with that place has left it.
+    """
+    seed = checked_seed(seed)
     kind = model.device.type
     devices = {"devices": [model.device], "device_type": kind} if kind in ("cuda", "mps") else {"devices": []}
     with torch.random.fork_rng(**devices), torch.no_grad(), model.averaged():
         torch.manual_seed(seed)
         training = {module: module.training for module in model.modules()}
-        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if mode == "train" else []
+        moved = list(model.buffers()) if mode == "train" else []
+        before = [buffer.clone() for buffer in moved]
         model.train(mode == "train")
+        if place and place.random:
+            _set_random(model, place.random)
+            _copy(place.buffers, moved)
         try:
             yield
+            if place:
+                place.random, place.buffers = _random(model), [buffer.clone() for buffer in moved]
         finally:
             for module, was in training.items():
                 module.training = was
-            for buffer, value in buffers:
-                buffer.copy_(value)
+            _copy(before, moved)
+
+
+def checked_seed(seed: int | None) -> int:
+    """The seed, or a new one for None. Raises `UserError` for what is no seed."""
+    if seed is None:
+        return int.from_bytes(os.urandom(7), "little")
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UserError(f"the seed must be a whole number from 0 to 2**63 - 1, not {seed!r}.")
+    return seed
+
+
+def _random(model: "Model") -> list[Tensor]:
+    """The states of the CPU's generator and of the model's device."""
+    if model.device.type == "cuda":
+        return [torch.get_rng_state(), torch.cuda.get_rng_state(model.device)]
+    return [torch.get_rng_state(), *([torch.mps.get_rng_state()] if model.device.type == "mps" else [])]
+
+
+def _set_random(model: "Model", states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if model.device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], model.device)
+    elif model.device.type == "mps":
+        torch.mps.set_rng_state(states[1])
+
+
+def _copy(values: list[Tensor], into: list[Tensor]) -> None:
+    for value, buffer in zip(values, into, strict=True):
+        buffer.copy_(value)
 
 
 def no_conditions(model: "Model", n: int, latent: Tensor | None = None, **given: Any) -> dict[str, Tensor]:
@@ -68,26 +110,95 @@ def sample(self: "Model", n: int, *, seed: int | None = None, **conditions: Any)
     same samples; without one they differ from call to call. `latent=` (n, latent_dim) fixes the codes of a noise model;
     `label=` and `code=` exist where the model has them. Raises `UserError` (a `ValueError`) for anything else.
     """
-    if self.directions:
-        raise UserError(f"{type(self).__name__} maps images to images: use translate.")
+    return torch.cat(list(samples(self, n, seed=seed, **conditions)))
+
+
+def samples(model: "Model", n: int, *, seed: int | None = None, **conditions: Any) -> Iterator[Tensor]:
+    """The samples that `model.sample` gives for the same seed, in parts of at most 64, each made when it is asked for:
+    any number of them in the memory of one part, and of the `n` codes where codes are asked for.
+
+    Nothing is disturbed between two parts. What is wrong is raised at once, as by `model.sample`.
+    """
+    return _parts(model, n, *_begun(model, n, seed, conditions))
+
+
+def traced(model: "Model", n: int, count: int, *, seed: int, **conditions: Any) -> tuple[Tensor, Tensor]:
+    """The first `count` of the `n` samples of a seed, and the codes (count, latent_dim) that they were made from.
+
+    Raises `UserError` for a model without codes, or one that draws more than one code for a sample.
+    """
+    with undisturbed(model, seed, "eval"):
+        model.latent(1)  # says it where there are none
+    begun = _begun(model, n, seed, conditions)
+    given, own, drawn, parts = begun[2], model.latent, [], []
+
+    def latent(n: int) -> Tensor:
+        drawn.append(own(n))
+        return drawn[-1]
+
+    vars(model)["latent"] = latent  # what `generate` draws is seen nowhere else
+    try:
+        for part in _parts(model, n, *begun):
+            parts.append(part)
+            if sum(map(len, parts)) >= count:
+                break
+    finally:
+        del vars(model)["latent"]
+    if "latent" not in given and len(drawn) != len(parts):
+        raise UserError(f"{type(model).__name__} does not make a sample from one code, so none can be told.")
+    codes = given["latent"] if "latent" in given else torch.cat(drawn)
+    return torch.cat(parts)[:count], codes[:count]
+
+
+def classes(model: "Model") -> tuple[str, int]:
+    """By what a model is told which class to make, and how many there are: ("label", 10), or ("code", 10) for the
+    categories of a code. Raises `UserError` for a model that cannot be told."""
+
+    def takes(name: str, value: int) -> bool:
+        try:
+            with undisturbed(model, 0, "eval"):
+                model.conditions(1, **{name: value})
+            return True
+        except UserError:
+            return False
+
+    for name in ("label", "code"):
+        if takes(name, 0):
+            if name == "label" and model.num_classes:
+                return name, model.num_classes
+            return name, next(count for count in range(1, 1001) if count == 1000 or not takes(name, count))
+    raise UserError(f"{type(model).__name__} takes no class and no code with categories, so it has no rows of classes.")
+
+
+def _begun(
+    model: "Model", n: int, seed: int | None, conditions: dict[str, Any]
+) -> tuple[int, Place, dict[str, Tensor]]:
+    """Seed and place of a stream of samples, and what was asked for, checked."""
+    if model.directions:
+        raise UserError(f"{type(model).__name__} maps images to images: use translate.")
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise UserError(f"the number of samples must be a whole number of at least 1, not {n!r}.")
-    parts = []
-    with undisturbed(self, seed, self.sample_mode):
-        given = self.conditions(n, **conditions)
-        batch_statistics = self.sample_mode == "train"
-        # codes that were asked for may be alike (a walk); half of the batch from the prior keeps its statistics usual
-        part = CHUNK // 2 if batch_statistics and "latent" in given else CHUNK
-        for start in range(0, n, part):
+    seed, place = checked_seed(seed), Place()
+    with undisturbed(model, seed, model.sample_mode, place):
+        given = model.conditions(n, **conditions)
+    return seed, place, given
+
+
+def _parts(model: "Model", n: int, seed: int, place: Place, given: dict[str, Tensor]) -> Iterator[Tensor]:
+    batch_statistics = model.sample_mode == "train"
+    # codes that were asked for may be alike (a walk); half of the batch from the prior keeps its statistics usual
+    part = CHUNK // 2 if batch_statistics and "latent" in given else CHUNK
+    for start in range(0, n, part):
+        take = min(part, n - start)
+        with undisturbed(model, seed, model.sample_mode, place):
             rows = {name: value[start : start + part] for name, value in given.items()}
-            take = min(part, n - start)
             if batch_statistics and take < CHUNK:
-                rows = {name: _filled(self, name, value) for name, value in rows.items()}
-                parts.append(self.generate(CHUNK, **rows)[:take])
+                rows = {name: _filled(model, name, value) for name, value in rows.items()}
+                made = model.generate(CHUNK, **rows)[:take].float()
             else:
-                parts.append(self.generate(take, **rows))
-    made = torch.cat(parts).float()
-    return made.clamp(-1, 1) if len(self.shape) == 3 else made  # some papers' generators have no bounded output
+                made = model.generate(take, **rows).float()
+        # some papers' generators have no bounded output
+        yield made.clamp(-1, 1) if len(model.shape) == 3 else made
 
 
 def _filled(model: "Model", name: str, rows: Tensor) -> Tensor:

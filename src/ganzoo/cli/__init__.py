@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import ganzoo
-from ganzoo.cli import look, make, training
+from ganzoo.cli import data, look, make, runs, training
 from ganzoo.errors import RunError, UserError
 
 HELP = """Generative adversarial networks as real software: train, resume and sample any classic GAN.
@@ -21,6 +21,8 @@ HELP = """Generative adversarial networks as real software: train, resume and sa
     ganzoo train dcgan --data my_photos --size 64    a folder of images
     ganzoo resume runs/dcgan-my_photos               after a crash, or to go on with --steps
     ganzoo sample runs/dcgan-my_photos --n 64 --gif
+    ganzoo runs                                      what became of every run
+    ganzoo clean runs/dcgan-my_photos                keeps the last and the best
 """
 
 
@@ -47,7 +49,16 @@ def main(arguments: list[str] | None = None) -> int:
             version=ganzoo.__version__,
             suppress_keyboard_interrupt=False,
         )
-        for command in (look.list_, look.show, make.sample, make.translate, training.resume):
+        for command in (
+            look.list_,
+            look.show,
+            data.data_,
+            make.sample,
+            make.translate,
+            training.resume,
+            runs.runs,
+            runs.clean,
+        ):
             app.command(command, name=command.__name__.rstrip("_"))
         arguments = training.register(app, arguments)
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")

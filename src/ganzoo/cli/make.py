@@ -1,5 +1,9 @@
 """`ganzoo sample` and `ganzoo translate`: pictures from a run."""
 
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +13,14 @@ from ganzoo.cli.parameters import whole
 from ganzoo.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganzoo.model import Model
 
 Whole = Annotated[int, Parameter(converter=whole)]
+MOST = 1_000_000  # samples in one call: the codes of so many fit in memory
+IN_GRID, IN_PLOT = 256, 2000  # images, points
+GROUP = r"\d+(?:\s*,\s*\d+)*"
 
 
 def sample(
@@ -25,17 +34,20 @@ def sample(
     out: str | None = None,
     files: bool = False,
     gif: bool = False,
+    mp4: bool = False,
+    classes: bool = False,
+    arithmetic: str | None = None,
     raw: bool = False,
     device: str = "auto",
 ) -> int:
-    """Draw samples from a run (or one checkpoint): a grid, and if asked single files and an interpolation.
+    """Draw samples from a run (or one checkpoint): a grid, and if asked single files, a walk, classes, sums of codes.
 
     Parameters
     ----------
     run
         The run's folder, or the folder of one checkpoint.
     n
-        How many.
+        How many. The grid shows the first 256 of them, or the first 2000 points.
     seed
         The same seed gives the same samples.
     label
@@ -48,26 +60,58 @@ def sample(
         Write every sample as a PNG of its own too (points as one .npy).
     gif
         Write an animated walk between codes too.
+    mp4
+        Write that walk as a film too: needs the package av.
+    classes
+        Write a grid with a row for each class (or category of the code) and the same noise in each column too.
+    arithmetic
+        Write sums of codes too, such as "1,7,12 - 3,5 + 20": numbers are places in the grid, from 0, row by row; the
+        codes of a group are averaged.
     raw
         Use the weights themselves where the model keeps averages.
     device
         auto, cpu, cuda or mps.
     """
-    from ganzoo import api, pictures
+    from ganzoo import api, logs, pictures, sampling
 
+    if n > MOST:
+        raise UserError(f"--n is at most {MOST} at once, not {n}: draw more with another --seed.")
+    groups = _groups(arithmetic) if arithmetic is not None else []
+    if mp4:
+        pictures.video()  # says early where it is missing
     model = api.load(run, raw=raw, device=device)
     conditions = _conditions(label, code)
-    images = model.sample(n, seed=seed, **conditions)
-    walk = _walk(model, seed, conditions) if gif else []
-    folder = _folder(run, out, "generated")
+    parts = sampling.samples(model, n, seed=seed, **conditions)
+    for flag, asked in (("--gif", gif), ("--mp4", mp4), ("--arithmetic", groups), ("--classes", classes)):
+        if asked:
+            _can(model, flag, codes=flag != "--classes")
+    if classes and conditions:
+        raise UserError("--classes shows every class: leave --label and --code away.")
+    walk = pictures.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
+    rows = pictures.class_grid(model, seed=seed) if classes else None
+    sums = pictures.arithmetic(model, groups, n=n, seed=seed, **conditions) if groups else None
     stem = "-".join(
         [f"seed{seed}", *(f"{key}{value}" for key, value in (("label", label), ("code", code)) if value is not None)]
     )
+    points = len(model.shape) == 1
+    if files:
+        _room_for(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that they take
+    folder = _folder(run, out, "generated")
+    images, written = _drawn(parts, n, folder / f"points-{stem}.npy" if points else folder / stem, files)
     print(pictures.save_grid(images, folder / f"grid-{stem}.png"))
     if files:
-        print(_single_files(images, folder, stem))
-    if walk:
+        print(written)
+    elif len(images) < n:
+        logs.warn(f"the grid shows the first {len(images)} of {n}; --files writes all of them.")
+    if walk and gif:
         print(pictures.save_gif(walk, folder / f"walk-{stem}.gif"))
+    if walk and mp4:
+        print(pictures.save_mp4(walk, folder / f"walk-{stem}.mp4"))
+    if rows:
+        print(pictures.save_picture(rows, folder / f"classes-{stem}.png"))
+    if sums:
+        words = re.sub(r"\s", "", str(arithmetic)).replace(",", "_")[:80]
+        print(pictures.save_picture(sums, folder / f"arithmetic-{stem}-{words}.png"))
     return 0
 
 
@@ -140,28 +184,117 @@ def _conditions(label: int | None, code: str | None) -> dict[str, Any]:
     return given
 
 
-def _walk(model: "Model", seed: int, conditions: dict[str, Any]) -> list[Any]:
-    from ganzoo import pictures
+def _groups(text: str) -> list[tuple[int, list[int]]]:
+    """ "1,7 - 3" -> [(1, [1, 7]), (-1, [3])]."""
+    if not re.fullmatch(rf"\s*{GROUP}(?:\s*[+-]\s*{GROUP})*\s*", text, re.ASCII):
+        raise UserError(
+            f"--arithmetic is places in the grid, joined by commas, with + and - between groups, "
+            f"such as '1,7,12 - 3,5 + 20', not {text!r}."
+        )
+    found = re.findall(rf"([+-]?)\s*({GROUP})", text)
+    return [(-1 if sign == "-" else 1, [int(place) for place in group.split(",")]) for sign, group in found]
+
+
+def _can(model: "Model", flag: str, *, codes: bool) -> None:
+    """`UserError` unless the model makes images, and from codes where they are needed."""
     from ganzoo.model import Model
 
+    name = {"--arithmetic": "a sum of codes", "--classes": "a grid of classes"}.get(flag, "an interpolation")
     if len(model.shape) != 3:
-        raise UserError("an interpolation shows images, and this model makes points: leave --gif away.")
-    if type(model).latent is Model.latent:
-        raise UserError("an interpolation goes from code to code, and this model has none: leave --gif away.")
-    return pictures.interpolation(model, seed=seed, **conditions)
+        raise UserError(f"{name} shows images, and this model makes points: leave {flag} away.")
+    if codes and type(model).latent is Model.latent:
+        raise UserError(f"{name} needs latent codes, and this model has none: leave {flag} away.")
 
 
-def _single_files(images: Any, folder: Path, stem: str) -> Path:
+def _drawn(parts: "Iterator[Tensor]", n: int, target: Path, files: bool) -> "tuple[Tensor, Path]":
+    """The samples for the grid, and if asked every sample written to `target`. Only a part at a time is in memory."""
+    import torch
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console, kept, have = Console(stderr=True), [], 0
+    columns = (TextColumn("samples"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    hidden = not (files and n > IN_GRID and console.is_terminal)
+    with ExitStack() as stack:
+        bar = stack.enter_context(Progress(*columns, console=console, transient=True, disable=hidden))
+        task = bar.add_task("", total=n)
+        writer = _points if target.suffix else _single_files
+        write = stack.enter_context(writer(target, n)) if files else None
+        for part in parts:
+            part = part.cpu()
+            most = IN_PLOT if part.dim() == 2 else IN_GRID
+            if have < most:
+                kept.append(part[: most - have])
+            have += len(part)
+            if write:
+                write(part)
+            elif have >= most:
+                break
+            bar.advance(task, len(part))
+    return torch.cat(kept), target
+
+
+@contextmanager
+def _points(path: Path, n: int) -> "Iterator[Callable[[Tensor], None]]":
+    """Writes points, part by part, as one array (n, 2) of float32, whole or not at all."""
     import numpy as np
 
+    aside, done = path.with_name(f".writing-{path.name}"), 0
+    array = np.lib.format.open_memmap(aside, "w+", np.float32, (n, 2))
+
+    def write(points: "Tensor") -> None:
+        nonlocal done
+        array[done : done + len(points)] = points.numpy()
+        done += len(points)
+
+    try:
+        yield write
+        array.flush()
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _single_files(folder: Path, n: int) -> "Iterator[Callable[[Tensor], None]]":
+    """Writes images, part by part, as PNGs by number, all of them or none; older ones of the folder make way."""
     from ganzoo import pictures
 
-    if images.dim() == 2:
-        path = folder / f"points-{stem}.npy"
-        np.save(path, images.cpu().numpy())
-        return path
-    singles = folder / stem
-    singles.mkdir(exist_ok=True)
-    for place, image in enumerate(images):
-        pictures.to_picture(image).save(singles / f"{place:05d}.png")
-    return singles
+    aside, done = folder.with_name(f".writing-{folder.name}"), 0
+    digits = max(5, len(str(n - 1)))
+    shutil.rmtree(aside, ignore_errors=True)  # of a call that was killed
+    aside.mkdir()
+
+    def write(images: "Tensor") -> None:
+        nonlocal done
+        for place, image in enumerate(images, start=done):
+            pictures.to_picture(image).save(aside / f"{place:0{digits}}.png")
+        if not done:  # the others will be about as large; a disk gives room in blocks of 4 KiB
+            sizes = [-(-file.stat().st_size // 4096) * 4096 for file in aside.iterdir()]
+            _room_for(folder.parent, n - len(images), sum(sizes) / len(sizes))
+        done += len(images)
+
+    try:
+        yield write
+        if folder.is_dir():
+            for file in folder.glob("*.png"):
+                if file.stem.isdecimal():
+                    file.unlink()
+            for file in sorted(aside.iterdir()):
+                file.replace(folder / file.name)
+        else:
+            aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _room_for(folder: Path, n: int, size: float) -> None:
+    """`UserError` unless `n` files of `size` bytes fit on the disk of a folder, or of the nearest that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if n * size > free:
+        need, have = (f"{number / 2**30:.3g} GiB" for number in (n * size, free))
+        raise UserError(
+            f"{n} files need about {need} and {have} are free at {folder}: use a smaller --n, or an --out elsewhere."
+        )

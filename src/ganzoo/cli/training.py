@@ -1,6 +1,7 @@
 """`ganzoo train` and `ganzoo resume`."""
 
 import dataclasses
+import shlex
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -101,7 +102,8 @@ def resume(
 
     reopened = Run.reopen(run, steps=steps, device=device)
     if reopened.finished:
-        print(f"{run} is finished at step {reopened.trainer.total}; `ganzoo resume {run} --steps N` extends it.")
+        way = f"`{reopened.resume_command()} --steps N` extends it"
+        print(f"{run} is finished at step {reopened.trainer.total}; {way}.")
         return 0
     print(f"resuming {run} at step {reopened.model.iteration} of {reopened.trainer.total}")
     return _go(reopened)
@@ -127,12 +129,24 @@ def _go(run: Any) -> int:
     print(f"  training  {run.folder / 'samples' / 'training.gif'}")
     print(f"  curves    {run.folder / 'curves.png'}")
     print("next:")
-    if run.model.directions:
-        print(f"  ganzoo translate {run.folder} PICTURE.png --direction {run.model.directions[0]}")
-    else:
-        print(f"  ganzoo sample {run.folder} --n 64 --gif")
-    print(f"  ganzoo resume {run.folder} --steps {2 * run.trainer.total}")
+    for command in _next(run):
+        print(f"  {command}")
     return 0
+
+
+def _next(run: Any) -> list[str]:
+    """Commands that work on this run, ready to be pasted."""
+    from ganzoo.model import Model
+
+    folder, above = shlex.quote(str(run.folder)), shlex.quote(str(run.folder.parent))
+    if run.model.directions:
+        look = f"ganzoo translate {folder} PICTURE.png --direction {run.model.directions[0]}"
+    elif len(run.model.shape) == 1:
+        look = f"ganzoo sample {folder} --n 2000 --files"
+    else:
+        look = f"ganzoo sample {folder} --n 64" + (" --gif" if type(run.model).latent is not Model.latent else "")
+    runs = "ganzoo runs" if above == "runs" else f"ganzoo runs {above}"
+    return [look, f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
 
 
 Config = Annotated[
