@@ -203,7 +203,7 @@ def dry_report(dry: "Trial", found: "Survey") -> list[str]:
         fits = f"batches of {dry.batch_size} do not fit: use --batch-size {power}"
     took = f"{dry.minutes:.0f} minutes" if dry.minutes < 120 else f"{dry.minutes / 60:.1f} hours"
     measured = ", ".join(map(str, dry.sizes))
-    where = "this process" if dry.device == "cpu" else dry.device
+    where = "this machine" if dry.device == "cpu" else dry.device
     return [
         _line(dry.model, f"{fits} ({dry.device})"),
         _line("memory", f"{need:.1f} GiB at a batch of {dry.batch_size}, of {free:.1f} GiB free"),
