@@ -1,8 +1,8 @@
 """The judge of the demo: a small classifier of the digits of `glyphs`, trained on real labelled images only.
 
 `python tools/demo_judge.py` trains it, prints its accuracy on held-out glyphs and writes `demo_judge.safetensors`
-beside it, with the accuracy and the seed. It marks the demo (see `tests/test_demo.py`) and is kept as it is, so that the mark
-means the same from release to release; the judges that measure are in `ganzoo.metrics.judge`, and are stricter.
+beside it, with the accuracy and the seed. It marks the demo (see `tests/test_demo.py`) and is kept as it is, so that
+the mark means the same from release to release; the judges that measure are in `ganzoo.metrics.judge`, and stricter.
 """
 
 import json
