@@ -3,11 +3,12 @@
 The plain loop: a DataLoader that decodes and transforms every item with PIL, contiguous fp32 tensors, plain Adam, a
 backward pass that fills every gradient it reaches. Ours: the step of the model under `Trainer`. Batches of 64 glyphs of
 32x32, in turns (A B A B ...), so that a slow moment of the machine hits both. Printed are the median of the ratios and
-their range; the numbers go to `benchmarks/results/throughput.json`.
+their range; the numbers go to `benchmarks/results/throughput-PROCESSOR.json`. The plain loop has torch's own LeakyReLU.
 """
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from ganzoo.options import environment
 from ganzoo.trainer import Trainer
 
 BATCH = 64
-RESULT = Path(__file__).parent / "results" / "throughput.json"
+RESULTS = Path(__file__).parent / "results"
 # case -> (model, options, precision of ours, steps timed at a time, the ratio to reach)
 CASES = {
     "gan, MLP, fp32": ("gan", {"recipe": "modern"}, "fp32", 60, 1.4),
@@ -234,8 +235,9 @@ def main() -> None:
         "peak_memory_gib": memory,
         "environment": environment(),
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    words = re.findall(r"[a-z]+", re.sub(r"\(.*?\)", "", environment()["processor"].lower()))[:2]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"throughput-{'-'.join(words)}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -491,3 +491,18 @@ def test_translations(trained: Callable[[str], Path], here: Path, capsys: pytest
     refused(capsys, "none.png", "translate", str(folder), "none.png")
     refused(capsys, "FILES", "translate", str(folder))
     refused(capsys, "use translate", "sample", str(folder))
+
+
+def test_bf16_is_chosen_where_it_is_faster(tmp_path: Path) -> None:
+    from ganzoo.options import _bf16_pays
+
+    cpuinfo = tmp_path / "cpuinfo"
+    for said, pays in {
+        "vendor_id : AuthenticAMD\nflags : avx512f avx512_bf16": True,
+        "vendor_id : GenuineIntel\nflags : avx512f avx512_bf16 amx_bf16": True,
+        "vendor_id : GenuineIntel\nflags : avx512f avx512_bf16": False,
+        "vendor_id : AuthenticAMD\nflags : avx2": False,
+    }.items():
+        cpuinfo.write_text(said)
+        assert _bf16_pays(cpuinfo) == pays, said
+    assert not _bf16_pays(tmp_path / "absent")

@@ -11,6 +11,7 @@ _HOMES = {
     "train": "api",
     "resume": "api",
     "load": "api",
+    "evaluate": "evaluation",
     "save_grid": "pictures",
     "load_data": "data",
     "UserError": "errors",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ganzoo.data import load_data as load_data
     from ganzoo.errors import RunError as RunError
     from ganzoo.errors import UserError as UserError
+    from ganzoo.evaluation import evaluate as evaluate
     from ganzoo.pictures import save_grid as save_grid
     from ganzoo.registry import create as create
     from ganzoo.registry import list_models as list_models

@@ -1,5 +1,6 @@
 """Training to picture in five lines: `train`, `resume` and `load`."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -39,14 +40,7 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
     Samples come from the running averages of the weights where the model keeps them; `raw=True` takes the weights
     themselves. Raises `UserError` if there is no run, or none of its checkpoints is complete.
     """
-    path = Path(path)
-    if (path / "checkpoint.json").is_file():
-        try:
-            files, meta = checkpoint.read(path)
-        except checkpoint.Broken as error:
-            raise UserError(f"{error}: load another checkpoint, or the run for its newest complete one.") from error
-    else:
-        _, files, meta = checkpoint.newest(run_folder(path))
+    files, meta = _opened(path)
     config = meta["config"]
     with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
         model = registry.create(
@@ -57,6 +51,27 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
     if raw:
         model.averages = {}
     return laid_out(model.to(options.resolve_device(device))).eval()
+
+
+def config_of(path: str | Path) -> dict[str, Any]:
+    """The config of a run or checkpoint, as `load` finds it; the run's own GANZOO_DATA is used where none is set."""
+    config: dict[str, Any] = _opened(path)[1]["config"]
+    if config["data_folder"]:
+        os.environ.setdefault("GANZOO_DATA", config["data_folder"])
+    return config
+
+
+def _opened(path: str | Path) -> tuple[Any, dict[str, Any]]:
+    """Files and facts of a checkpoint, or of the newest complete one of a run."""
+    path = Path(path)
+    if (path / "checkpoint.json").is_file():
+        try:
+            files, meta = checkpoint.read(path)
+        except checkpoint.Broken as error:
+            raise UserError(f"{error}: load another checkpoint, or the run for its newest complete one.") from error
+    else:
+        _, files, meta = checkpoint.newest(run_folder(path))
+    return files, meta
 
 
 def _trained(run: Run, quiet: bool) -> Model:

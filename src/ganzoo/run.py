@@ -270,13 +270,10 @@ class Run:
         return f"The last good checkpoint is step {max(self._saved, 0)}: `{self.resume_command()}` goes on from there."
 
 
-def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
-    """The trainer of a config at iteration 0, before `prepare`, and the held-out split of its data.
-
-    Writes into the config what only the data and the model know: the data's facts, the batch size, every model option.
-    """
-    name, options, device = config["model"], config["options"], torch.device(config["device"])
-    train, test = load_data(
+def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
+    """The two splits of the data that a run's config names."""
+    options = config["options"]
+    return load_data(
         options["data"],
         size=parse_size(options["size"]),
         channels=options["channels"],
@@ -285,6 +282,15 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
         layout=options.get("layout"),
         mirror=options.get("mirror", False),
     )
+
+
+def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
+    """The trainer of a config at iteration 0, before `prepare`, and the held-out split of its data.
+
+    Writes into the config what only the data and the model know: the data's facts, the batch size, every model option.
+    """
+    name, options, device = config["model"], config["options"], torch.device(config["device"])
+    train, test = data_of(config)
     torch.manual_seed(options["seed"])
     model = registry.create(name, train.shape, train.num_classes, **config["model_options"])
     if model.batch_type not in train.kinds:

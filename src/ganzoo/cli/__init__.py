@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import ganzoo
-from ganzoo.cli import data, look, make, runs, training
+from ganzoo.cli import data, look, make, measure, runs, training
 from ganzoo.errors import RunError, UserError
 
 HELP = """Generative adversarial networks as real software: train, resume and sample any classic GAN.
@@ -21,6 +21,7 @@ HELP = """Generative adversarial networks as real software: train, resume and sa
     ganzoo train dcgan --data my_photos --size 64    a folder of images
     ganzoo resume runs/dcgan-my_photos               after a crash, or to go on with --steps
     ganzoo sample runs/dcgan-my_photos --n 64 --gif
+    ganzoo evaluate runs/dcgan-my_photos             how good the samples are
     ganzoo runs                                      what became of every run
     ganzoo clean runs/dcgan-my_photos                keeps the last and the best
 """
@@ -55,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             data.data_,
             make.sample,
             make.translate,
+            measure.evaluate,
+            measure.compare,
             training.resume,
             runs.runs,
             runs.clean,

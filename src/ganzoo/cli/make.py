@@ -96,7 +96,7 @@ def sample(
     points = len(model.shape) == 1
     if files:
         _room_for(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that they take
-    folder = _folder(run, out, "generated")
+    folder = output_folder(run, out, "generated")
     images, written = _drawn(parts, n, folder / f"points-{stem}.npy" if points else folder / stem, files)
     print(pictures.save_grid(images, folder / f"grid-{stem}.png"))
     if files:
@@ -151,7 +151,7 @@ def translate(
                 f"two of the pictures are called {stem}: translate them apart, each with an --out of its own."
             )
     results = {path: model.translate(picture, direction=direction) for path, picture in sources.items()}
-    folder = _folder(run, out, "translated")
+    folder = output_folder(run, out, "translated")
     for path, mapped in results.items():
         target = folder / f"{path.stem}-{direction or model.directions[0]}.png"
         mapped.save(target)
@@ -159,7 +159,7 @@ def translate(
     return 0
 
 
-def _folder(run: str, out: str | None, name: str) -> Path:
+def output_folder(run: str, out: str | None, name: str) -> Path:
     """Where to write; of a checkpoint inside a run, the run's: old checkpoints are removed with all that is in them."""
     path = Path(run).resolve()
     if path.parent.name == "checkpoints" and (path.parent.parent / "config.json").is_file():

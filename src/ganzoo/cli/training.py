@@ -146,7 +146,7 @@ def _next(run: Any) -> list[str]:
     else:
         look = f"ganzoo sample {folder} --n 64" + (" --gif" if type(run.model).latent is not Model.latent else "")
     runs = "ganzoo runs" if above == "runs" else f"ganzoo runs {above}"
-    return [look, f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
+    return [look, f"ganzoo evaluate {folder}", f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
 
 
 Config = Annotated[
