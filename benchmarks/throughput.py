@@ -27,7 +27,7 @@ import ganzoo
 from ganzoo.data import load_data
 from ganzoo.data.batches import Batches, Dataset, Images
 from ganzoo.losses import gradient_penalty
-from ganzoo.networks import LeakyReLU
+from ganzoo.networks.penalised import Conv2d, LeakyReLU
 from ganzoo.options import environment
 from ganzoo.trainer import Trainer
 
@@ -65,6 +65,8 @@ def plain(name: str, options: dict, data: Dataset) -> Callable[[int], None]:
         for child, layer in network.named_children():
             if isinstance(layer, LeakyReLU):
                 setattr(network, child, torch.nn.LeakyReLU(layer.slope))
+            elif isinstance(layer, Conv2d):
+                layer.__class__ = torch.nn.Conv2d
     G = model.generator
     D = model.critic if name == "wgan_gp" else model.discriminator
     beta = (0.0, 0.9) if name == "wgan_gp" else (0.5, 0.999)

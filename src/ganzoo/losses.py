@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganzoo.networks.penalised import inputs_only
+
 
 def as_real(score: Tensor) -> Tensor:
     """E[-log p], p = sigmoid(score): cross-entropy of raw scores with the label "real"."""
@@ -26,6 +28,8 @@ def gradient_penalty(D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) 
     with torch.autocast(real.device.type, enabled=False):
         e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
         between = (e * real + (1 - e) * fake.detach()).requires_grad_()
-        (gradient,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+        score = D(between).sum()
+        with inputs_only():
+            (gradient,) = torch.autograd.grad(score, between, create_graph=True)
         norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return (norm - 1).square().mean()

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ganzoo import registry
 from ganzoo.losses import gradient_penalty
-from ganzoo.networks import LeakyReLU
 from ganzoo.networks.dcgan import Discriminator, Generator
+from ganzoo.networks.penalised import Conv2d, LeakyReLU, inputs_only
 from synthetic import trainer
 
 
@@ -307,3 +307,32 @@ def test_the_penalty_is_the_same_with_our_leaky_relu():
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     assert torch.autograd.gradgradcheck(LeakyReLU(0.2), x[:2].clone().requires_grad_())
     assert LeakyReLU(0.2)(x.bfloat16()).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 10)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_penalty_is_the_same_with_our_convolution(size, bias):
+    """As torch's own: values, all first gradients, and those of the penalty; `inputs_only` leaves out one alone."""
+    torch.manual_seed(0)
+    ours = Conv2d(2, 3, 5, 2, 2, bias=bias).double()
+    theirs = nn.Conv2d(2, 3, 5, 2, 2, bias=bias).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(4, 2, *size, dtype=torch.float64)
+    found = []
+    for layer in (ours, theirs):
+        inputs = x.clone().requires_grad_()
+        parameters = list(layer.parameters())
+        score = layer(inputs).pow(3).sum()
+        first = torch.autograd.grad(score, [inputs, *parameters], retain_graph=True)
+        with inputs_only():
+            (slope,) = torch.autograd.grad(score, inputs, create_graph=True)
+        penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        found.append((score, *first, slope, *torch.autograd.grad(penalty, [inputs, *parameters])))
+    assert len(found[0]) == len(found[1])
+    for mine, own in zip(*found, strict=True):
+        torch.testing.assert_close(mine, own, rtol=1e-10, atol=1e-10)
+    with inputs_only():
+        (nothing,) = torch.autograd.grad(ours(x).sum(), ours.weight, allow_unused=True)
+    assert nothing is None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours.float()(x.float()).dtype == torch.bfloat16

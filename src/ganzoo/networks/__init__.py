@@ -49,18 +49,3 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
             continue
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
-
-
-class LeakyReLU(nn.Module):
-    """max(x, slope x). Its second derivative is zero, and autograd knows it.
-
-    torch's own sends those zeros back through the whole network when a gradient penalty is differentiated: two of the
-    twelve passes of a WGAN-GP critic update.
-    """
-
-    def __init__(self, slope: float = 0.2) -> None:
-        super().__init__()
-        self.slope = slope
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * torch.where(x.detach() > 0, x.new_ones(()), x.new_full((), self.slope))

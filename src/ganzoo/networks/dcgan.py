@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo.networks import LeakyReLU, full, halvings, pyramid
+from ganzoo.networks import full, halvings, pyramid
+from ganzoo.networks.penalised import Conv2d, LeakyReLU
 
 
 class Generator(nn.Module):
@@ -59,9 +60,10 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         for level in range(levels):
             normed = batch_norm and level > 0
-            layers.append(nn.Conv2d(widths[level], widths[level + 1], 5, 2, 2, bias=not batch_norm))
+            convolution = nn.Conv2d if batch_norm else Conv2d  # without: it is for penalties
+            layers.append(convolution(widths[level], widths[level + 1], 5, 2, 2, bias=not batch_norm))
             layers += [nn.BatchNorm2d(widths[level + 1])] if normed else []
-            layers.append(nn.LeakyReLU(0.2) if batch_norm else LeakyReLU(0.2))  # without: it is for penalties
+            layers.append(nn.LeakyReLU(0.2) if batch_norm else LeakyReLU(0.2))
         self.layers = nn.Sequential(*layers)
         h, w = pyramid(height, wide, levels)[-1]
         self.score = nn.Linear(widths[-1] * h * w, 1, bias=not batch_norm)
