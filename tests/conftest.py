@@ -28,3 +28,12 @@ def real_data(monkeypatch):
         pytest.skip("no real images: GANZOO_DATA does not point at them and ../shared/data is absent")
     monkeypatch.setenv("GANZOO_DATA", str(REAL))
     return REAL
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,10 +1,14 @@
 """Small seeded data and models for the tests of the contract."""
 
+from collections.abc import Callable
+
+import pytest
 import torch
 
 import ganzoo
 from ganzoo import checkpoint, registry
 from ganzoo.data.batches import Batches, Dataset, UnpairedImages
+from ganzoo.errors import UserError
 from ganzoo.trainer import Trainer
 
 # Options that make a model small enough to test, where its defaults are not; and a smaller batch.
@@ -66,3 +70,15 @@ def images_only(name):
 
 
 ALL = registry.list_models()
+
+
+def refused(words: str, call: Callable[[], object]) -> str:
+    """The sentence with which `call` is refused; it must hold all the words that are separated by `...`."""
+    with pytest.raises(UserError) as caught:
+        call()
+    sentence = str(caught.value)
+    for part in words.split("..."):
+        assert part.strip() in sentence, sentence
+    assert "\n" not in sentence
+    assert sentence[-1] in ".?"
+    return sentence

@@ -32,15 +32,6 @@ TINY = {
 }
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def trained(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A finished run of two steps of a model, trained once; nothing may change it but `sample` and `translate`."""

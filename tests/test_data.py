@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from ganzoo.data.scenes import KINDS, draw_scenes, scenes_of, stripe_angle
 from ganzoo.data.scenes import render as render_scenes
 from ganzoo.data.stored import cover, held_out, pad, resize, with_channels
 from ganzoo.data.toys import MODE_STD, mode_centres
-from ganzoo.errors import UserError
+from synthetic import refused
 
 torch.set_num_threads(1)
 
@@ -59,18 +59,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
-
-
-def refused(words: str, call: Callable[[], object]) -> str:
-    """The sentence with which `call` is refused; it must hold all the words that are separated by `...`."""
-    with pytest.raises(UserError) as caught:
-        call()
-    sentence = str(caught.value)
-    for part in words.split("..."):
-        assert part.strip() in sentence, sentence
-    assert "\n" not in sentence
-    assert sentence[-1] in ".?"
-    return sentence
 
 
 def picture(seed: int, size: tuple[int, int] = (24, 20), mode: str = "RGB") -> Image.Image:

@@ -26,6 +26,7 @@ from ganzoo.data.batches import (
     PairedImages,
     UnpairedImages,
 )
+from ganzoo.data.folders import from_files
 from ganzoo.errors import UserError
 
 
@@ -239,6 +240,17 @@ def test_validation_is_the_test_part_where_there_is_no_test(tmp_path):
     assert [len(split) for split in load_data(str(tmp_path))] == [12, 5]
     fill(tmp_path / "test", 3, start=80)
     assert [len(split) for split in load_data(str(tmp_path))] == [12, 3]
+
+
+def test_lists_of_files_are_read_in_their_order_from_any_folder(tmp_path):
+    for number in range(12):
+        (tmp_path / f"{number % 3}").mkdir(exist_ok=True)
+        picture(number).save(tmp_path / f"{number % 3}" / f"{number}.png")
+    files = [tmp_path / f"{number % 3}" / f"{number}.png" for number in range(12)]
+    train, test = from_files("mine", files[11:1:-1], files[:2], size=(20, 20), channels=3, source="two lists")
+    assert (train.name, train.source, len(train), len(test)) == ("mine", "two lists", 10, 2)
+    for image, number in zip([*train.images, *test.images], [*range(11, 1, -1), 0, 1], strict=True):
+        assert torch.equal(image, torch.from_numpy(np.asarray(picture(number)).copy()))
 
 
 # Bad data

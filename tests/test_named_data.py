@@ -47,7 +47,7 @@ from ganzoo.data.scenes import KINDS, render, scenes_of
 from ganzoo.data.search import find, places
 from ganzoo.data.textures import SIDE, render_textures
 from ganzoo.data.variants import HUES
-from ganzoo.errors import UserError
+from synthetic import refused
 
 RNG = np.random.default_rng(0)
 
@@ -68,18 +68,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
-
-
-def refused(words: str, call: Callable[[], object]) -> str:
-    """The sentence with which `call` is refused; it must hold all the words that are separated by `...`."""
-    with pytest.raises(UserError) as caught:
-        call()
-    sentence = str(caught.value)
-    for part in words.split("..."):
-        assert part.strip() in sentence, sentence
-    assert "\n" not in sentence
-    assert sentence[-1] in ".?"
-    return sentence
 
 
 def labels_of(data: Dataset) -> Tensor:

@@ -634,12 +634,13 @@ def test_slerp() -> None:
 
 
 def test_a_run_in_training_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ganzoo.run import Run, _alone
+    from ganzoo.run import Run
+    from ganzoo.runs import alone
 
     run = tmp_path / "run"
     ganzoo.train("gan", "ring", steps=4, batch_size=8, out=str(run), quiet=True)
     reopened = Run.reopen(run, steps=8)
-    with _alone(run):
+    with alone(run):
         with pytest.raises(ganzoo.UserError, match="another process"):
             reopened.train(quiet=True)
         with pytest.raises(ganzoo.UserError, match="another process"):

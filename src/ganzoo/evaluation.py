@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganzoo import api, metrics, sampling
-from ganzoo.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages
+from ganzoo.data.batches import Batches, Dataset, Images, UnpairedImages
 from ganzoo.data.toys import MODE_STD, mode_centres
 from ganzoo.errors import UserError, nearest
 from ganzoo.metrics.judge import FeatureNetwork, judge_for, list_judges, load_judge
@@ -60,10 +60,10 @@ def evaluate(
 
     Raises `UserError` for what cannot be measured.
     """
-    files_config = api.config_of(run)
+    config = api.config_of(run)
     model = api.load(run, raw=raw, device=device)
-    train, test = data_of(files_config)
-    name = files_config["data"]["name"]
+    train, test = data_of(config)
+    name = config["data"]["name"]
     if model.directions:
         values, protocol = _translation(model, train, test, n or NUMBER, seed, features)
     elif len(model.shape) == 1:
@@ -71,7 +71,7 @@ def evaluate(
     else:
         values, protocol = _images(model, train, n or (STACKED if name == "stacked_mnist" else NUMBER), seed, features)
         values |= _likelihood(model, test)
-    return Evaluation(str(run), files_config["model"], name, model.iteration, values, protocol)
+    return Evaluation(str(run), config["model"], name, model.iteration, values, protocol)
 
 
 def compare(evaluations: dict[str, Evaluation]) -> str:
@@ -137,8 +137,8 @@ def _images(model: Model, train: Dataset, n: int, seed: int, features: str) -> t
     stacked = train.name == "stacked_mnist"
     network = network_for(train.name, model.shape[0], features, model.device)
     count = min(n, len(train))
-    batches = Batches(train, LabelledImages if train.labels is not None else Images, 1, seed=seed, device=model.device)
-    real = _read(network, (batches.draw(part)[0] for part in _parts(count)), stacked)
+    batches = Batches(train, Images, 1, seed=seed, device=model.device)
+    real = _read(network, (batches.draw(part).image for part in _parts(count)), stacked)
     fake = _read(network, sampling.samples(model, n, seed=seed), stacked)
     values: dict[str, float] = {}
     if stacked:
@@ -165,8 +165,7 @@ def _classes(model: Model, network: FeatureNetwork, train: Dataset, n: int, seed
     each = max(1, n // count)
     read, asked = [], []
     for value in range(count):
-        images = (part for part in sampling.samples(model, each, seed=seed, **{by: value}))
-        read.append(network.head(_read(network, images)).argmax(1))
+        read.append(network.head(_read(network, sampling.samples(model, each, seed=seed, **{by: value}))).argmax(1))
         asked.append(torch.full_like(read[-1], value))
     seen, wanted = torch.cat(read), torch.cat(asked)
     if by == "label":

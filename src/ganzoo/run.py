@@ -33,7 +33,6 @@ from ganzoo.data.batches import Batches, Dataset
 from ganzoo.errors import RunError, UserError
 from ganzoo.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganzoo.runs import FORMAT, run_folder
-from ganzoo.runs import alone as _alone
 from ganzoo.trainer import PRECISIONS, Diverged, Trainer
 
 DEFAULT_STEPS = 10_000
@@ -134,7 +133,7 @@ class Run:
         else:
             trainer.prepare()
         if steps and run.first:
-            with _alone(folder):
+            with runs.alone(folder):
                 _write_config(folder, written | {"options": written["options"] | {"steps": steps}})
         if not begun:
             run.save()
@@ -146,7 +145,7 @@ class Run:
 
     def train(self, *, quiet: bool = False) -> int:
         """Trains to the end (gives 0) or to a signal (gives its number). Whatever stops it, what was done is saved."""
-        with _alone(self.folder) if self.first else nullcontext():
+        with runs.alone(self.folder) if self.first else nullcontext():
             began = time.monotonic()
             if self.first:
                 self._seconds_before = runs.seconds_before(self.folder, self.model.iteration)

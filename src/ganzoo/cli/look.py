@@ -13,7 +13,7 @@ def list_() -> None:
     for name in names:
         card = registry.card(name)
         print(f"  {name:{width}}  {card['year']}  {card['idea']}")
-    print("data (--data NAME, or a folder of images, or an .npz file):")
+    print("data (--data NAME, or a folder or .zip of images, an .npz file, hf:owner/name):")
     for name, line in list_data().items():
         print(f"  {name:{width}}  {line}")
 

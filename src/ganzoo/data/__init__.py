@@ -110,7 +110,7 @@ def load_data(
     Raises `UserError` when there is no such data, it cannot be read, has no such option or does not give `kind`.
     """
     check_shape(size, channels)
-    source, given = _find(name_or_path)
+    source, given = find_source(name_or_path)
     if kind is not None and source.kinds:
         _check_kind(name_or_path, source.kinds, kind)
     function = getattr(import_module(f"ganzoo.data.{source.module}"), source.function)
@@ -144,7 +144,7 @@ def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
         raise UserError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), not {channels!r}.")
 
 
-def _find(name_or_path: str) -> tuple[Source, dict[str, Any]]:
+def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
     """The source of a name or path, and what its function must be given."""
     if name_or_path in SOURCES:
         return SOURCES[name_or_path], {}

@@ -3,7 +3,8 @@
 CACHE/decoded/KEY/   KEY is a digest of the files' content and of what is made of them
   pixels             uint8, what `torch.from_file` maps
   reasons.json       one entry a file: "" or why it could not be read
-CACHE/decoded/KEY.partial/ has `status` as well, a byte a block of files, so that decoding goes on where it was stopped.
+CACHE/decoded/KEY.partial/ has `plan.json` and `blocks.jsonl`, a line for every block of files that is done, so that
+decoding goes on where it was stopped.
 """
 
 import hashlib

@@ -20,9 +20,9 @@ from ganzoo.data.scenes import (
     NUM_TRAIN,
     PLAIN,
     Scenes,
-    _apothem,
-    _coverage,
-    _distance,
+    apothem,
+    coverage,
+    distance_to,
     draw_scenes,
     render,
 )
@@ -152,7 +152,7 @@ def render_shapes(shapes: Shapes, size: tuple[int, int]) -> Tensor:
                 field[:, place].view(-1, 1, 1) for field in (part.kind, part.colour, part.x, part.y, part.size)
             )
             own = Scenes(kind.clamp(min=0), torch.zeros_like(x), x, y, radius)
-            inside = _coverage(_distance(own, size), size) * (kind >= 0).unsqueeze(3)
+            inside = coverage(distance_to(own, size), size) * (kind >= 0).unsqueeze(3)
             canvas += (colours[colour] - canvas) * inside
         images[start : start + 256] = canvas.mul_(255).round_()
     return images
@@ -209,7 +209,7 @@ def _fit(shapes: Shapes, wanted: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _reach(kind: Tensor) -> Tensor:
     """From the centre to the farthest point of a shape of size 1."""
-    corners = [_apothem(corners) / math.cos(math.pi / corners) for corners in (3, 4)]
+    corners = [apothem(corners) / math.cos(math.pi / corners) for corners in (3, 4)]
     return torch.tensor([1.0, *corners])[kind]
 
 

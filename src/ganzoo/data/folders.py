@@ -1,5 +1,6 @@
 """Pictures of a folder, of a `.zip` or of a hub's data set, in any of the layouts that `layouts` describes."""
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,11 +40,15 @@ def folder(
     for pairs. A tenth of each domain is held out where there is no test part. Files that cannot be used are named, with
     the reason, in `skipped` of the train split; more than one in twenty of them is a `UserError`.
     """
-    if fit is not None and fit not in FITS:
-        raise UserError(f"there is no fit {fit!r}: {nearest(fit, FITS)}")
-    if layout is not None and layout not in LAYOUTS:
-        raise UserError(f"there is no layout {layout!r}: {nearest(layout, LAYOUTS)}")
+    check_words(fit, layout)
     return from_tree(open_tree(path), size=size, channels=channels, fit=fit or "crop", layout=layout)
+
+
+def check_words(fit: str | None, layout: str | None) -> None:
+    """`UserError` for a fit or a layout that there is not."""
+    for word, value, known in (("fit", fit, FITS), ("layout", layout, LAYOUTS)):
+        if value is not None and value not in known:
+            raise UserError(f"there is no {word} {value!r}: {nearest(value, known)}")
 
 
 def from_files(
@@ -59,8 +64,11 @@ def from_files(
     root = Path(os.path.commonpath([*train_files, *test_files]))
     train, test = ([file.relative_to(root).as_posix() for file in files] for files in (train_files, test_files))
     tree = FolderTree(root, [*train, *test])
-    made = _built(tree, Layout([Part(train, test)]), size, channels, "crop")
-    return _named(made, name, source or made[0].source)
+    first, second = _built(tree, Layout([Part(train, test)]), size, channels, "crop")
+    return (
+        dataclasses.replace(first, name=name, source=source or first.source),
+        dataclasses.replace(second, name=name, source=source or second.source),
+    )
 
 
 def from_tree(
@@ -94,7 +102,7 @@ def _built(
     names = [name for part in found.parts for name in part.train + part.test]
     shape = (2, *size, channels) if side_by_side else (*size, channels)
     made = decode_all(tree, names, [shape], fit)
-    skipped = _skipped(tree, names, made.reasons, found.unread)
+    skipped = passed_over(tree, names, made.reasons, found.unread)
     bad = {name for name, why in zip(names, made.reasons, strict=True) if why}
     if found.paired and len(found.parts) == 2:  # a pair goes whole
         a, b = (part.train + part.test for part in found.parts)
@@ -152,7 +160,7 @@ def _photos(tree: Tree, found: Layout, size: tuple[int, int], channels: int) -> 
     pairs = zip(whys, made.reasons, strict=True)
     reasons = [why or late for why, late in pairs]
     made = Decoded(made.pixels, reasons, made.mapped, made.digest)
-    skipped = _skipped(tree, names, reasons, found.unread)
+    skipped = passed_over(tree, names, reasons, found.unread)
     areas = torch.tensor([height * width for height, width, _ in shapes])
     starts = areas.cumsum(0) - areas
     places = [i for i, why in enumerate(reasons) if not why]
@@ -244,7 +252,7 @@ def _labels(names: list[str], labels: dict[str, str], classes: list[str]) -> Ten
     return torch.tensor([places[labels[name]] for name in names])
 
 
-def _skipped(tree: Tree, names: list[str], reasons: list[str], unread: list[str]) -> tuple[str, ...]:
+def passed_over(tree: Tree, names: list[str], reasons: list[str], unread: list[str]) -> tuple[str, ...]:
     """What was passed over and why; `UserError` if it is more than one in twenty."""
     skipped = [f"{shown(name)} {why}" for name, why in zip(names, reasons, strict=True) if why]
     skipped.sort()
@@ -257,10 +265,3 @@ def _skipped(tree: Tree, names: list[str], reasons: list[str], unread: list[str]
             f"{more}): {way}; at most one in {TOLERATED} is passed over."
         )
     return tuple(skipped + [f"{shown(name)} is of a format that is not read" for name in unread])
-
-
-def _named(splits: tuple[Dataset, Dataset], name: str, source: str) -> tuple[Dataset, Dataset]:
-    from dataclasses import replace
-
-    train, test = (replace(split, name=name, source=source) for split in splits)
-    return train, test

@@ -84,7 +84,7 @@ def render(characters: str, size: tuple[int, int]) -> Tensor:
         generator = torch.Generator().manual_seed(ord(character))
         chunk = max(1, min(PER_CLASS, 2**20 // (size[0] * size[1])))
         for part in target.split(chunk):
-            part.copy_(_distorted(master, len(part), size, generator))
+            part.copy_(distorted(master, len(part), size, generator))
     return images.flatten(0, 1)
 
 
@@ -115,7 +115,7 @@ def _font(name: str, capital: float) -> ImageFont.FreeTypeFont:
     return trial.font_variant(size=capital * 1000 / -trial.getbbox("H", anchor="ls")[1])
 
 
-def _distorted(masters: Tensor, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+def distorted(masters: Tensor, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """uint8 (count, h, w, 1) from masters (fonts, 2 * side, 2 * side), each font equally often."""
 
     def uniform(low: float, high: float) -> Tensor:

@@ -60,7 +60,7 @@ def draw_scenes(count: int, size: tuple[int, int], generator: torch.Generator) -
     beyond, x, y, radius = torch.rand(4, count, generator=generator)
     hue = (kind / len(KINDS) + 0.75 * beyond.square()) % 1
     radius = RADIUS[0] + (RADIUS[1] - RADIUS[0]) * radius
-    reach = radius * _apothem(3) * 2 + LINE / 2  # of the triangle, the shape that reaches farthest
+    reach = radius * apothem(3) * 2 + LINE / 2  # of the triangle, the shape that reaches farthest
     height, width = (side / min(size) for side in size)
     return Scenes(kind, hue, (2 * x - 1) * (width - reach), (2 * y - 1) * (height - reach), radius)
 
@@ -94,14 +94,14 @@ def _split(count: int, size: tuple[int, int], generator: torch.Generator) -> Dat
 
 
 def _filled(scenes: Scenes, size: tuple[int, int]) -> Tensor:
-    inside = _coverage(_distance(scenes, size), size)
+    inside = coverage(distance_to(scenes, size), size)
     sixth = (6 * scenes.hue.unsqueeze(-1) + torch.tensor([0.0, 4.0, 2.0])) % 6
     colour = ((sixth - 3).abs() - 1).clamp(0, 1)  # of full saturation and value
     return PLAIN + (colour - PLAIN) * inside
 
 
 def _outlined(scenes: Scenes, size: tuple[int, int]) -> Tensor:
-    line = _coverage(_distance(scenes, size).abs() - LINE / 2, size)
+    line = coverage(distance_to(scenes, size).abs() - LINE / 2, size)
     x, y = _pixels(size)
     angle = stripe_angle(scenes.hue)
     across = x * angle.cos() + y * angle.sin()
@@ -110,7 +110,7 @@ def _outlined(scenes: Scenes, size: tuple[int, int]) -> Tensor:
     return (stripes + (OUTLINE - stripes) * line).expand(-1, -1, -1, 3).clone()
 
 
-def _distance(scenes: Scenes, size: tuple[int, int]) -> Tensor:
+def distance_to(scenes: Scenes, size: tuple[int, int]) -> Tensor:
     """Signed distance (n, h, w) to the edge of the shape, negative inside; exact but beyond the corners."""
     x, y = _pixels(size)
     x, y = x - scenes.x, y - scenes.y
@@ -119,16 +119,16 @@ def _distance(scenes: Scenes, size: tuple[int, int]) -> Tensor:
     for corners in (3, 4):
         normals = [math.pi / 2 + math.tau * side / corners for side in range(corners)]  # the first side lies flat below
         sides = torch.stack([x * math.cos(angle) + y * math.sin(angle) for angle in normals])
-        polygons.append(sides.amax(0) - scenes.size * _apothem(corners))
+        polygons.append(sides.amax(0) - scenes.size * apothem(corners))
     return torch.stack([circle, *polygons]).gather(0, scenes.kind.expand_as(circle).unsqueeze(0)).squeeze(0)
 
 
-def _apothem(corners: int) -> float:
+def apothem(corners: int) -> float:
     """From the centre to a side of the regular polygon that has the area of the unit circle."""
     return math.sqrt(math.pi / (corners * math.tan(math.pi / corners)))
 
 
-def _coverage(distance: Tensor, size: tuple[int, int]) -> Tensor:
+def coverage(distance: Tensor, size: tuple[int, int]) -> Tensor:
     """The share (n, h, w, 1) of each pixel that lies inside, from the signed distance of its centre."""
     return (0.5 - distance * min(size) / 2).clamp(0, 1).unsqueeze(-1)
 

@@ -13,18 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo import registry
-from ganzoo.data import FOLDER, _find, check_shape, examine, load_data
+from ganzoo.data import FOLDER, check_shape, examine, find_source, load_data
 from ganzoo.data.batches import Dataset
 from ganzoo.data.batches import decode as scaled
 from ganzoo.data.decode import SHOWN, decode_file, quiet
 from ganzoo.data.decoded import progress
 from ganzoo.data.examine import Record
-from ganzoo.data.folders import FITS, _skipped
-from ganzoo.data.layouts import LAYOUTS, Layout, find_layout
+from ganzoo.data.folders import check_words, passed_over
+from ganzoo.data.layouts import Layout, find_layout
 from ganzoo.data.stored import FEWEST, check_count
 from ganzoo.data.trees import Tree, open_tree, shown
 from ganzoo.data.workers import answered
-from ganzoo.errors import UserError, nearest
+from ganzoo.errors import UserError
 from ganzoo.registry import list_models
 
 BLOCK = 128  # files that a worker examines in one go
@@ -103,13 +103,11 @@ def survey(
     Raises `UserError` when there is nothing to examine; what training would refuse is told in `Survey.refused`.
     """
     check_shape(size, channels)
-    source, given = _find(name_or_path)
+    source, given = find_source(name_or_path)
     if source is FOLDER:
         if characters is not None:
             raise UserError(f"the data set {name_or_path} has no option 'characters': it is for glyphs.")
-        for word, value, known in (("fit", fit, FITS), ("layout", layout, LAYOUTS)):
-            if value is not None and value not in known:
-                raise UserError(f"there is no {word} {value!r}: {nearest(value, known)}")
+        check_words(fit, layout)
         found = _of_files(open_tree(given["path"]), size or (64, 64), channels, fit or "crop", layout)
     else:
         found = _of_tensors(
@@ -288,7 +286,7 @@ def _refusal(tree: Tree, found: Layout, names: list[str], reasons: list[str]) ->
     try:
         for part in found.parts:
             check_count(tree.where, len(part.train))
-        _skipped(tree, names, reasons, found.unread)
+        passed_over(tree, names, reasons, found.unread)
         for part in found.parts:
             held = 0 if part.test else max(1, len(part.train) // 10)
             check_count(tree.where, len([name for name in part.train if name not in bad]) - held, FEWEST - 1)

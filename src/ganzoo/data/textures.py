@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganzoo.data.batches import Dataset, Photos
 from ganzoo.data.cache import cached
-from ganzoo.data.glyphs import PER_CLASS, _distorted, choose, draw_masters
+from ganzoo.data.glyphs import PER_CLASS, choose, distorted, draw_masters
 from ganzoo.data.stored import check_memory, held_out
 from ganzoo.errors import UserError
 
@@ -93,7 +93,7 @@ def render_coloured(characters: str, size: tuple[int, int]) -> Tensor:
     for character, master, target in zip(characters, masters, images, strict=True):
         generator = torch.Generator().manual_seed(2**20 + ord(character))  # glyphs has the numbers below
         for part in target.split(max(1, min(PER_CLASS, 2**20 // (size[0] * size[1])))):
-            glyph = _distorted(master, len(part), size, generator)
+            glyph = distorted(master, len(part), size, generator)
             crop = photos.cut(torch.randint(len(photos.heights), (len(part),), generator=generator), generator)
             torch.where(crop > glyph, crop - glyph, glyph - crop, out=part)
     return images.flatten(0, 1)

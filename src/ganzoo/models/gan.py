@@ -122,7 +122,7 @@ class GAN(Model):
             real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
                 fake = G(len(real))
-            score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: each sees itself alone
+            score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: nothing in D mixes samples
             terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
             yield "D", terms, watch(real=score_real, fake=score_fake)
         score = D(G(len(real)))

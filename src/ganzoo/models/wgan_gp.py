@@ -92,7 +92,7 @@ class WGANGP(Model):
             real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
                 fake = G(len(real))
-            score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: each sees itself alone
+            score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: nothing in D mixes samples
             penalty = self.penalty_weight * gradient_penalty(D, real, fake)
             terms = {"wasserstein": score_fake.mean() - score_real.mean(), "penalty": penalty}
             yield "D", terms, watch(real=score_real, fake=score_fake)
