@@ -208,7 +208,7 @@ def test_a_score_depends_on_its_own_sample_only(shape):
 
 def test_control_batch_norm_in_the_critic():
     torch.manual_seed(0)
-    assert leaks(Discriminator((3, 16, 16), 4, batch_norm=True).train(), (3, 16, 16))
+    assert leaks(Discriminator((3, 16, 16), 4, norm="batch").train(), (3, 16, 16))
 
 
 @pytest.mark.parametrize(

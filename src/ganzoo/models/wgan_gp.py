@@ -77,7 +77,7 @@ class WGANGP(Model):
             self.batch_size = 64 if colour else 50
             self.sample_mode = "train" if norm else "eval"  # the released batch norm has no other mode
             self.generator = Generator(image, self.latent_dim, width, batch_norm=norm)
-            self.critic = Discriminator(image, width, batch_norm=False)
+            self.critic = Discriminator(image, width, norm="none")
         init_released(self)
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.9))
         self.players = {"D": Player(self.critic, optimizer=adam), "G": Player(self.generator, optimizer=adam)}

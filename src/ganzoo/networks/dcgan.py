@@ -1,9 +1,12 @@
 """The convolutional pair of DCGAN, for any height and width; WGAN-GP and others use it with other normalisation."""
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.networks import full, halvings, pyramid
+from ganzoo.networks.norms import Norm, norm_layers
 from ganzoo.networks.penalised import Conv2d, LeakyReLU
 
 
@@ -49,24 +52,30 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """(b, c, h, w) -> score (b,): convolutions of 5x5, stride 2, LeakyReLU, then one linear unit.
 
-    With batch norm it is at every layer but the first, and no layer has a bias, as DCGAN was released.
+    Every layer but the first is normed; with batch norm no layer has a bias, as DCGAN was released. `dropout` is the
+    share of zeros behind each LeakyReLU.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int, *, batch_norm: bool = True) -> None:
+    def __init__(self, shape: tuple[int, int, int], width: int, *, norm: Norm = "batch", dropout: float = 0.0) -> None:
         super().__init__()
         channels, height, wide = shape
         levels = halvings(height, wide)
+        sizes = pyramid(height, wide, levels)
         widths = [channels] + [width * min(2**level, 8) for level in range(levels)]
+        batch_norm = norm == "batch"
         layers: list[nn.Module] = []
         for level in range(levels):
-            normed = batch_norm and level > 0
             convolution = nn.Conv2d if batch_norm else Conv2d  # without: it is for penalties
             layers.append(convolution(widths[level], widths[level + 1], 5, 2, 2, bias=not batch_norm))
-            layers += [nn.BatchNorm2d(widths[level + 1])] if normed else []
+            layers += norm_layers(norm, widths[level + 1]) if level > 0 else []
             layers.append(nn.LeakyReLU(0.2) if batch_norm else LeakyReLU(0.2))
+            layers += [nn.Dropout(dropout)] if dropout else []
         self.layers = nn.Sequential(*layers)
-        h, w = pyramid(height, wide, levels)[-1]
-        self.score = nn.Linear(widths[-1] * h * w, 1, bias=not batch_norm)
+        self.score = nn.Linear(math.prod((widths[-1], *sizes[-1])), 1, bias=not batch_norm)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) -> (b, f): what the last layer reads."""
+        return self.layers(x).flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return full(self.score(self.layers(x).flatten(1)).squeeze(1))
+        return full(self.score(self.features(x)).squeeze(1))
