@@ -37,6 +37,7 @@ RESULTS = Path(__file__).parent / "results"
 CASES = {
     "gan, MLP, fp32": ("gan", {"recipe": "modern"}, "fp32", 60, 1.4),
     "wgan_gp, fp32": ("wgan_gp", {}, "fp32", 3, 1.5),
+    "wgan_gp, bf16": ("wgan_gp", {}, "bf16", 3, 1.5),
     "dcgan, fp32": ("dcgan", {}, "fp32", 20, 1.25),
     "dcgan, bf16": ("dcgan", {}, "bf16", 20, 1.7),
 }
@@ -238,6 +239,8 @@ def main() -> None:
         "environment": environment(),
     }
     words = re.findall(r"[a-z]+", re.sub(r"\(.*?\)", "", environment()["processor"].lower()))[:2]
+    cpuinfo = Path("/proc/cpuinfo")  # its matrix unit makes bf16 another machine
+    words += ["amx"] if cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text() else []
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"throughput-{'-'.join(words)}.json").write_text(json.dumps(result, indent=1) + "\n")
 

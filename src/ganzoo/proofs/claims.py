@@ -1,0 +1,128 @@
+"""What a proof is made of: a claim, its thresholds at each scale, and how a set of runs is judged by them.
+
+A file of this folder holds one `CLAIM` and up to three functions:
+
+    measure(trial)      trains the model (or the control, if `trial.control`) from one seed, and measures it
+    baselines(trial)    the same numbers of things that need no training, by name: {"untrained": {...}, ...}
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganzoo.errors import UserError, nearest
+
+SCALES = ("quick", "cpu", "gpu")
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """What a measured value must be, taken over the seeds."""
+
+    value: str
+    """Its name."""
+    at_least: float | None = None
+    at_most: float | None = None
+    over: Literal["every", "most"] = "every"
+    """Whether every seed must hold it, or more than half of them (that is, of an odd number, their median)."""
+
+    def held_by(self, values: Sequence[float | None], *, control: bool = False) -> bool:
+        """Whether the seeds' values hold it. A control holds it if a single seed does: it must fail in all of them."""
+        held = [self.holds(value) for value in values]
+        if self.over == "most":
+            return sum(held) > len(held) / 2
+        return any(held) if control else all(held)
+
+    def holds(self, value: float | None) -> bool:
+        """What is not finite (None) holds nothing."""
+        if value is None:
+            return False
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+    def __str__(self) -> str:
+        limits = [("at least", self.at_least), ("at most", self.at_most)]
+        words = " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+        return f"{self.value} {words}{' (most seeds)' if self.over == 'most' else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large a proof is, and what it is held to there."""
+
+    data: str
+    """A data set by name, or a folder in GANZOO_DATA."""
+    steps: int
+    bounds: tuple[Bound, ...]
+    batch_size: int | None = None
+    """None: the model's."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the model."""
+    data_options: Mapping[str, Any] = field(default_factory=dict)
+    """Of `load_data`."""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    """What else the claim's file reads, by name."""
+
+    def protocol(self) -> str:
+        """In words."""
+        own = {**self.data_options, **self.options, **self.numbers}
+        words = [self.data, f"{self.steps} steps", f"batches of {self.batch_size}" if self.batch_size else ""]
+        return ", ".join([word for word in words if word] + [f"{name} {value}" for name, value in own.items()])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    model: str
+    text: str
+    """What is claimed, in one sentence."""
+    source: str
+    """Paper and section, or the fact that makes it the model it is."""
+    control: str
+    """What is changed in the control, which must miss the same thresholds."""
+    measure: str
+    """What is measured, in words, with the feature network where there is one."""
+    scales: Mapping[str, Scale]
+    paper: str = ""
+    """The paper's own number for the same thing, with its protocol; empty where it prints none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One run of a proof."""
+
+    scale: Scale
+    seed: int
+    control: bool = False
+    device: torch.device = torch.device("cpu")  # noqa: RUF009
+
+
+class Measured(NamedTuple):
+    values: dict[str, float]
+    images: Tensor | None = None  # (n, c, h, w) or points (n, 2), for the picture
+
+
+def list_proofs(model: str | None = None) -> list[str]:
+    """The names of the claims, of one model or of all, sorted; read without importing them."""
+    names = sorted(path.stem for path in FOLDER.glob("*.py") if "\nCLAIM = Claim(" in path.read_text())
+    return [name for name in names if model is None or _model_of(name) == model]
+
+
+def load_proof(name: str) -> ModuleType:
+    """The file of a claim."""
+    if name not in list_proofs():
+        raise UserError(f"there is no proof {name!r}: {nearest(name, list_proofs())}")
+    return import_module(f"ganzoo.proofs.{name}")
+
+
+def _model_of(name: str) -> str:
+    for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "model" and isinstance(node.value, ast.Constant):
+            return str(node.value.value)
+    raise AssertionError(f"proofs/{name}.py names no model")

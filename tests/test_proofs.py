@@ -1,0 +1,183 @@
+"""The harness of the proofs: a control that passes proves nothing, results are whole, and committed ones still hold."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganzoo import cli, registry
+from ganzoo.data import SOURCES
+from ganzoo.data.batches import Dataset
+from ganzoo.errors import UserError
+from ganzoo.proofs import prove as harness
+from ganzoo.proofs.claims import SCALES, Bound, list_proofs, load_proof
+from ganzoo.proofs.parzen import parzen
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "proofs"
+FOUNDATION = ("began", "cyclegan", "dcgan", "gan", "infogan", "pixelrnn", "wgan_gp")
+KEYS = {"model", "claim", "scale", "seeds", "values", "control", "baselines", "threshold", "passed", "protocol",
+        "command", "environment"}  # fmt: skip
+LOW = Bound(value="error", at_most=0.1)
+
+
+def runs(*errors):
+    return [{"error": error} for error in errors]
+
+
+@pytest.mark.parametrize(
+    ("model", "control", "passed"),
+    [
+        ((0.05, 0.1), (0.2, 0.3), True),
+        ((0.05, 0.11), (0.2, 0.3), False),  # every seed must hold it
+        ((0.05, 0.1), (0.2, 0.09), False),  # a control that passes once proves nothing
+        ((0.05, None), (0.2, 0.3), False),  # what is not finite holds nothing
+        ((0.05, 0.1), (None, 0.3), True),
+    ],
+)
+def test_judged(model, control, passed):
+    assert harness.judged([LOW], runs(*model), runs(*control))["passed"] == passed
+
+
+def test_a_control_need_miss_only_one_of_the_thresholds():
+    bounds = [LOW, Bound(value="modes", at_least=7)]
+    good, bad = [{"error": 0.0, "modes": 8}], [{"error": 0.0, "modes": 3}]
+    assert harness.judged(bounds, good, bad) == {"model": True, "control": False, "passed": True}
+    assert harness.judged(bounds, good, good) == {"model": True, "control": True, "passed": False}
+
+
+def test_most_of_three_is_their_median():
+    most = Bound(value="error", at_most=0.1, over="most")
+    assert most.held_by([0.0, 0.1, 5.0])
+    assert not most.held_by([0.0, 0.2, 5.0])
+    assert not most.held_by([0.0, None, 5.0])
+    assert str(most) == "error at most 0.1 (most seeds)"
+
+
+@pytest.mark.parametrize("name", list_proofs())
+def test_every_claim_is_whole(name):
+    file = load_proof(name)
+    claim = file.CLAIM
+    assert claim.model in registry.list_models()
+    assert name.startswith(claim.model)
+    for words in (claim.text, claim.source, claim.control, claim.measure):
+        assert words
+        assert "unverified" not in words
+    assert callable(file.measure)
+    assert callable(file.baselines)
+    assert set(claim.scales) <= set(SCALES)
+    for scale in claim.scales.values():
+        assert scale.bounds
+        registry.make_config(claim.model, dict(scale.options))
+    if "quick" in claim.scales:  # for everyone, with no network
+        source = SOURCES[claim.scales["quick"].data]
+        assert source.module in ("glyphs", "scenes", "drawn", "textures", "toys")
+
+
+@pytest.mark.parametrize("model", FOUNDATION)
+@pytest.mark.parametrize("scale", ["quick", "cpu"])
+def test_every_model_of_the_foundation_has_a_proof(model, scale):
+    assert harness.chosen(model, None, scale)
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_committed_results_are_those_of_the_claims_as_they_stand(path):
+    """Thresholds that were moved after a result, or a result that was edited, are seen."""
+    result = json.loads(path.read_text())
+    assert set(result) >= KEYS
+    claim = load_proof(result["name"]).CLAIM
+    scale = claim.scales[result["scale"]]
+    assert result["threshold"] == harness.thresholds(scale.bounds)
+    assert result["protocol"].startswith(scale.protocol())
+    verdict = harness.judged(scale.bounds, result["values"], result["control"])
+    assert result["passed"] == verdict["passed"]
+    assert len(result["values"]) == len(result["control"]) == len(result["seeds"]) >= 3
+    assert path.with_suffix(".png").exists()
+
+
+def test_a_proof_from_the_command_line(here, capsys):
+    """One seed of the quickest; what was done before a stop is not done again."""
+    arguments = ["prove", "pixelrnn", "--seeds", "100", "--device", "cpu"]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "PASSED: model holds, control fails" in said
+    assert "must be: nats at least" in said
+    result = json.loads((here / "proofs" / "pixelrnn_likelihood-quick.json").read_text())
+    assert set(result) >= KEYS
+    assert result["passed"] is True
+    assert result["seeds"] == [100]
+    assert result["control"][0]["nats"] < result["values"][0]["nats"] < result["baselines"]["uniform"]["nats"]
+    assert (here / "proofs" / "pixelrnn_likelihood-quick.png").stat().st_size > 5000
+    assert not list((here / "proofs" / ".runs").iterdir())
+
+
+def test_runs_that_are_done_are_taken_up_and_others_are_not(tmp_path, monkeypatch):
+    tasks = []
+
+    def answered(module, arguments, lines, most, lost):
+        for line in lines:
+            task = json.loads(line)
+            tasks.append((task["role"], task["seed"]))
+            if len(tasks) == 3:
+                raise KeyboardInterrupt
+            yield task | {"values": {"nats": 100.0 if task["role"] == "model" else 0.0}, "seconds": 1.0}
+
+    monkeypatch.setattr(harness, "answered", answered)
+    known = {"seeds": [0, 1], "out": tmp_path, "device": "cpu", "say": lambda line: None}
+    with pytest.raises(KeyboardInterrupt):
+        harness.prove("pixelrnn_likelihood", "cpu", **known)
+    result = harness.prove("pixelrnn_likelihood", "cpu", **known)
+    assert tasks == [("model", 0), ("model", 1), ("control", 0), ("control", 0), ("control", 1), ("baselines", 0)]
+    assert result["passed"]
+    assert result["seconds"] == 5
+    tasks.clear()
+    with pytest.raises(KeyboardInterrupt):
+        harness.prove("pixelrnn_likelihood", "cpu", **known)
+    monkeypatch.setattr(harness, "_digest", lambda *_: "other code")
+    harness.prove("pixelrnn_likelihood", "cpu", **known)
+    assert len(tasks) == 3 + 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["prove"], "name a model, as in `ganzoo prove wgan_gp`"),
+        (["prove", "wgan_pg"], "there is no model 'wgan_pg'"),
+        (["prove", "gan", "--scale", "huge"], "there is no scale 'huge': give quick, cpu, gpu."),
+        (["prove", "gan", "--claim", "nothing"], "gan has no proof 'nothing'"),
+        (["prove", "gan", "--seeds", "one"], "seeds are whole numbers such as 0-2 or 5,7, not 'one'."),
+        (["prove", "gan", "--seeds", "2,2"], "seeds must be different whole numbers"),
+    ],
+)
+def test_bad_input_is_one_sentence(here, capsys, arguments, words):
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (here / "proofs").exists()
+
+
+def test_real_images_that_are_absent_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("GANZOO_DATA", raising=False)
+    from ganzoo.proofs.training import data_of
+
+    with pytest.raises(UserError, match="set GANZOO_DATA to the folder that holds horse2zebra/"):
+        data_of(load_proof("cyclegan_cycle").CLAIM.scales["cpu"])
+
+
+def test_listing_names_every_claim(capsys):
+    assert cli.main(["prove", "--list"]) == 0
+    said = capsys.readouterr().out
+    for name in list_proofs():
+        assert name in said
+
+
+def test_parzen_in_closed_form():
+    """All samples at one point, all held-out images at one distance r in d dimensions: the best width of the ten is the
+    one nearest r / sqrt(d), and the density is the Gaussian's."""
+    samples = torch.full((50, 1, 4, 4), -1.0)
+    test = Dataset("flat", torch.full((40, 4, 4, 1), 51, dtype=torch.uint8))  # 0.2 in [0, 1]
+    widths = torch.logspace(-1, 0, 10)
+    log_density = -16 * 0.2**2 / (2 * widths**2) - 16 * (widths.log() + 0.5 * math.log(2 * math.pi))
+    assert parzen(samples, test, 0) == pytest.approx(log_density.max().item(), abs=1e-3)
