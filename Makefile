@@ -13,7 +13,7 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# DCGAN learns the ten digits of the offline glyphs, in at most three minutes on two cores.
+# DCGAN learns the ten digits of the offline glyphs, in at most three minutes on two cores; see runs/demo/report.html.
 demo: install
 	@rm -rf runs/demo
 	$(BIN)/ganzoo train dcgan --config demo.yaml

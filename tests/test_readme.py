@@ -37,3 +37,10 @@ def test_make_targets_named_in_the_docs_exist():
     for page in ("README.md", "CONTRIBUTING.md"):
         for target in re.findall(r"^make ([\w-]+)|`make ([\w-]+)`", (ROOT / page).read_text(), re.MULTILINE):
             assert f"\n{''.join(target)}:" in makefile, f"{page} names make {target}"
+
+
+def test_the_tables_of_proofs_are_drawn_from_the_results():
+    import proof_table
+
+    for path, content in proof_table.drawn().items():
+        assert path.read_text() == content, f"{path.name}: run `python tools/proof_table.py`"

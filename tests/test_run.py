@@ -109,7 +109,8 @@ def config(run: Path) -> dict[str, Any]:
 
 def test_the_files_of_a_run(ten: Path) -> None:
     assert {path.name for path in ten.iterdir()} == {
-        "config.json", "state.json", "checkpoints", "samples", "metrics.jsonl", "tensorboard", "curves.png"
+        "config.json", "state.json", "checkpoints", "samples", "metrics.jsonl", "tensorboard", "curves.png",
+        "report.html", "report", "scores.jsonl"
     }  # fmt: skip
     assert checkpoints(ten) == [0, 5, 10], "one is written before the first update"
     assert not [path for path in ten.rglob("*") if path.name.startswith(".")]

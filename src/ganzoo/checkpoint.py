@@ -197,8 +197,21 @@ def spare(run: Path) -> tuple[list[str], list[Path]]:
     left = [
         path for folder in (run / "checkpoints", run, run / "generated") for path in sorted(folder.glob(".writing-*"))
     ]
-    left += [run / "metrics.writing"] if (run / "metrics.writing").exists() else []
+    left += sorted(run.glob("*.writing"))
     return words, [path for path in reversed(found) if path not in kept] + left
+
+
+def write_json(run: Path, name: str, content: dict[str, Any]) -> None:
+    """A file of the run, whole or not at all."""
+    aside = run / "checkpoints" / f".writing-{name}"
+    try:
+        aside.write_text(json.dumps(content, indent=1) + "\n")
+        sync(aside)
+        aside.replace(run / name)
+        sync(run)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path) -> tuple[Files, dict[str, Any]]:

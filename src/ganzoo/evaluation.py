@@ -5,25 +5,25 @@ classifier that comes with the package), or of Inception-v3 where its weights ar
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganzoo import api, metrics, sampling
-from ganzoo.data.batches import Batches, Dataset, Images, UnpairedImages
+from ganzoo import metrics, sampling
+from ganzoo.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages
 from ganzoo.data.toys import MODE_STD, mode_centres
 from ganzoo.errors import UserError, nearest
 from ganzoo.metrics.judge import FeatureNetwork, judge_for, list_judges, load_judge
 from ganzoo.metrics.protocol import Protocol, one_protocol
 from ganzoo.model import Model
-from ganzoo.run import data_of
 
 NUMBER = 2000  # images of each kind, as many as the exact assignment of the Wasserstein distance is practical for
 STACKED = 26_000  # samples of stacked MNIST in the literature
+LIKELIHOODS = 1000  # held-out images
+PART = 64  # images in memory at a time
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,14 @@ def evaluate(
     `n` samples of `seed` (default 2,000; 2,500 points; 26,000 of stacked MNIST) are compared with as many real ones, or
     with all there are. `features` is a judge (`metrics.judge.list_judges()`), `inception`, or `auto`: the judge of the
     data set, and for data without one `cifar10_subset` for colour and `glyphs` for grey, which say how near two sets
-    are and not what is in them. Samples come from the averaged weights, unless `raw`.
+    are and not what is in them. Samples come from the averaged weights, unless `raw`. Images are made and read 64 at a
+    time, on `device`: memory grows with the features alone.
 
     Raises `UserError` for what cannot be measured.
     """
+    from ganzoo import api  # which can train, and a run in training measures itself with this file
+    from ganzoo.run import data_of
+
     config = api.config_of(run)
     model = api.load(run, raw=raw, device=device)
     train, test = data_of(config)
@@ -70,7 +74,9 @@ def evaluate(
         values, protocol = _points(model, train, n or 2500, seed)
     else:
         values, protocol = _images(model, train, n or (STACKED if name == "stacked_mnist" else NUMBER), seed, features)
-        values |= _likelihood(model, test)
+        values |= likelihood(model, images_of(test, min(LIKELIHOODS, len(test)), 0))
+    if model.classifies:
+        values["test_accuracy"] = accuracy(model, test)
     return Evaluation(str(run), config["model"], name, model.iteration, values, protocol)
 
 
@@ -98,7 +104,12 @@ def save(evaluation: Evaluation, path: Path) -> Path:
 
 
 def network_for(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:
-    """The feature network by its name, or the one that suits a data set."""
+    """The feature network by its name, or the one that suits a data set. It draws nothing from the random generator."""
+    with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
+        return _network(data, channels, features, device)
+
+
+def _network(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:
     if features == "inception":
         from ganzoo.metrics.inception import load_inception
 
@@ -137,9 +148,8 @@ def _images(model: Model, train: Dataset, n: int, seed: int, features: str) -> t
     stacked = train.name == "stacked_mnist"
     network = network_for(train.name, model.shape[0], features, model.device)
     count = min(n, len(train))
-    batches = Batches(train, Images, 1, seed=seed, device=model.device)
-    real = _read(network, (batches.draw(part).image for part in _parts(count)), stacked)
-    fake = _read(network, sampling.samples(model, n, seed=seed), stacked)
+    real = read(network, images_of(train, count, seed), stacked)
+    fake = read(network, sampling.samples(model, n, seed=seed), stacked)
     values: dict[str, float] = {}
     if stacked:
         digits = network.head(fake).argmax(1).view(-1, 3)
@@ -163,11 +173,12 @@ def _classes(model: Model, network: FeatureNetwork, train: Dataset, n: int, seed
     except UserError:
         return {}
     each = max(1, n // count)
-    read, asked = [], []
+    said, asked = [], []
     for value in range(count):
-        read.append(network.head(_read(network, sampling.samples(model, each, seed=seed, **{by: value}))).argmax(1))
-        asked.append(torch.full_like(read[-1], value))
-    seen, wanted = torch.cat(read), torch.cat(asked)
+        made = read(network, sampling.samples(model, each, seed=seed, **{by: value}))
+        said.append(network.head(made).argmax(1))
+        asked.append(torch.full_like(said[-1], value))
+    seen, wanted = torch.cat(said), torch.cat(asked)
     if by == "label":
         return {"label_fidelity": metrics.label_fidelity(seen, wanted)}
     return {
@@ -178,9 +189,9 @@ def _classes(model: Model, network: FeatureNetwork, train: Dataset, n: int, seed
 
 
 def _points(model: Model, train: Dataset, n: int, seed: int) -> tuple[dict[str, float], Protocol]:
-    batches = Batches(train, Images, 1, seed=seed, device=model.device)
     count = min(n, len(train))
-    real, fake = batches.draw(count).image.double(), torch.cat(list(sampling.samples(model, n, seed=seed))).double()
+    real, fake = torch.cat([*images_of(train, count, seed)]), torch.cat([*sampling.samples(model, n, seed=seed)])
+    real, fake = real.double(), fake.double()
     few = min(count, n, NUMBER)
     values: dict[str, float] = {}
     if train.name in MODE_STD:
@@ -201,37 +212,60 @@ def _translation(
     if train.second is None or test.second is None:
         raise UserError(f"{train.name} has no second domain to compare with: give a run on two domains.")
     network = network_for(train.name, model.shape[0], features, model.device)
-    held, known = (Batches(split, UnpairedImages, 1, seed=seed, device=model.device) for split in (test, train))
     count = min(n, len(test), len(test.second), len(train), len(train.second))
-    inputs, others = held.draw(count), known.draw(count)
+    found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {direction: [] for direction in model.directions}
+    for inputs, others in zip(pairs_of(test, count, seed), pairs_of(train, count, seed), strict=True):
+        for direction, source, target in zip(model.directions, inputs, reversed(others), strict=False):
+            mapped = network.features(model.translate(source, direction=direction))
+            found[direction].append((network.features(target), mapped, network.features(source)))
     values: dict[str, float] = {}
-    for direction, source, target in zip(model.directions, inputs, reversed(others), strict=True):
-        mapped = _read(network, (model.translate(part, direction=direction) for part in source.split(64)))
-        real, still = _read(network, target.split(64)), _read(network, source.split(64))
-        values |= {f"{direction}/{name}": value for name, value in of_features(real, mapped, seed).items()}
+    for direction, parts in found.items():
+        real, fake, still = map(torch.cat, zip(*parts, strict=True))
+        values |= {f"{direction}/{name}": value for name, value in of_features(real, fake, seed).items()}
         values[f"{direction}/kernel_distance_of_inputs"] = metrics.kernel_distance(
             real, still, subset_size=min(count, 1000), seed=seed
         ).mean  # what a map that changes nothing would get
     return values, Protocol(network.name, network.digest, count, count, network.rule, seed)
 
 
-def _likelihood(model: Model, test: Dataset) -> dict[str, float]:
-    """-log p of the first 1,000 held-out images, where the model can tell."""
+def likelihood(model: Model, images: Iterable[Tensor]) -> dict[str, float]:
+    """-log p of images that come in parts, where the model can tell."""
     own: Callable[[Tensor], Tensor] | None = getattr(model, "nll", None)
     if own is None:
         return {}
     with sampling.undisturbed(model, 0, "eval"):
-        images = Batches(test, Images, 1, device=model.device).draw(min(1000, len(test))).image
-        found = metrics.nll(torch.cat([own(part) for part in images.split(64)]), model.shape)
+        nats = torch.cat([own(part.to(model.device, model.dtype)) for part in images])
+    found = metrics.nll(nats, model.shape)
     return {"nll_nats": found.nats, "bits_per_dimension": found.bits_per_dimension}
 
 
-@torch.no_grad()
-def _read(network: FeatureNetwork, images: Any, stacked: bool = False) -> Tensor:
+def accuracy(model: Model, test: Dataset) -> float:
+    """The share of the held-out images whose class a model names rightly."""
+    batches, right = Batches(test, LabelledImages, 1), 0
+    for part in _parts(len(test)):
+        image, label = batches.draw(part)
+        right += int((model.classify(image).cpu() == label).sum())
+    return right / len(test)
+
+
+def read(network: FeatureNetwork, images: Iterable[Tensor], stacked: bool = False) -> Tensor:
     """Features (n, d) of images that come in parts; of stacked ones each channel by itself, (3 n, d)."""
     return torch.cat([network.features(part.reshape(-1, 1, *part.shape[2:]) if stacked else part) for part in images])
 
 
+def images_of(data: Dataset, count: int, seed: int) -> Iterator[Tensor]:
+    """The first `count` images of a split in the order of a seed, in parts. They are drawn on the CPU: the network
+    takes each part to its device, and the set itself may be larger than that device."""
+    batches = Batches(data, Images, 1, seed=seed)
+    return (batches.draw(part).image for part in _parts(count))
+
+
+def pairs_of(data: Dataset, count: int, seed: int) -> Iterator[UnpairedImages]:
+    """As `images_of`, of both domains."""
+    batches = Batches(data, UnpairedImages, 1, seed=seed)
+    return (batches.draw(part) for part in _parts(count))
+
+
 def _parts(count: int) -> Iterator[int]:
-    for first in range(0, count, 256):
-        yield min(256, count - first)
+    for first in range(0, count, PART):
+        yield min(PART, count - first)

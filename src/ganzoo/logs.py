@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,19 +25,18 @@ class MetricsLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = folder / "metrics.jsonl"
-        if self.path.exists():
-            kept = [json.dumps(row) for row in read_metrics(self.path) if row["step"] <= step]
-            aside = self.path.with_suffix(".writing")
-            aside.write_text("".join(line + "\n" for line in kept))
-            aside.replace(self.path)
+        cut(self.path, step)
         self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, row: dict[str, float]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        for key, value in row.items():
-            if key != "step":
-                self._events.add_scalar(key, value, int(row["step"]))
+        self.scalars({key: value for key, value in row.items() if key != "step"}, int(row["step"]))
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        """Numbers for TensorBoard alone."""
+        for key, value in values.items():
+            self._events.add_scalar(key, value, step)
 
     def picture(self, path: Path, step: int) -> None:
         import numpy as np
@@ -47,6 +47,16 @@ class MetricsLog:
 
     def close(self) -> None:
         self._events.close()
+
+
+def cut(path: Path, step: int) -> list[dict[str, Any]]:
+    """Drops the lines after a step from a file of rows, and the half line of a kill; gives the rows that stay."""
+    kept = [row for row in read_metrics(path) if row["step"] <= step]
+    if path.exists():
+        aside = path.with_suffix(".writing")
+        aside.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        aside.replace(path)
+    return kept
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

@@ -22,14 +22,22 @@ def as_fake(score: Tensor) -> Tensor:
 def gradient_penalty(D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """E[(||grad D(x^)||_2 - 1)^2] on straight lines between reals and fakes (Gulrajani et al. 2017, eq. 3).
 
-    x^ = e x + (1 - e) x~ with one e ~ U[0, 1] per sample; the norm is over all other axes of a sample. Built with
-    `create_graph`, so it can be minimised; computed in full precision under autocast.
+    x^ = e x + (1 - e) x~ with one e ~ U[0, 1] per sample.
     """
-    with torch.autocast(real.device.type, enabled=False):
-        e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
-        between = (e * real + (1 - e) * fake.detach()).requires_grad_()
-        score = D(between).sum()
+    e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
+    return (gradient_norm(D, e * real + (1 - e) * fake) - 1).square().mean()
+
+
+def gradient_norm(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """||grad D(x)||_2 of each sample, (b,), over all its axes.
+
+    Built with `create_graph`, so it can be minimised; computed in full precision under autocast. x is taken as given:
+    no gradient goes on to what made it.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x = x.detach().requires_grad_()
+        score = D(x).sum()
         with inputs_only():
-            (gradient,) = torch.autograd.grad(score, between, create_graph=True)
+            (gradient,) = torch.autograd.grad(score, x, create_graph=True)
         norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
-        return (norm - 1).square().mean()
+        return norm

@@ -44,6 +44,7 @@ class Model(nn.Module):
     batch_size: int = 64  # the paper's; --batch-size overrides it
     sample_mode: str = "eval"  # "train" where the paper samples with batch statistics or dropout
     directions: tuple[str, ...] = ()  # of `translate`, for models that map images; the first is the default
+    classifies: bool = False  # whether `classify` is there; an instance may set its own from the config
     still: dict[str, str] = {}  # parameters that may never move -> the reason
     clock: Tensor  # () int64, the iteration as a tensor
 
@@ -76,12 +77,18 @@ class Model(nn.Module):
         """The raw forward of `translate`: (b, c, h, w) in [-1, 1] to the same."""
         raise NotImplementedError
 
+    def class_logits(self, image: Tensor) -> Tensor:
+        """The raw forward of `classify`: (b, *shape) to logits (b, num_classes), for models that classify."""
+        raise NotImplementedError
+
     def conditions(self, n: int, **given: Any) -> dict[str, Tensor]:
         """What `sample` was asked for, checked, as tensors with one row per sample."""
         return sampling.no_conditions(self, n, **given)
 
     sample = sampling.sample
     translate = sampling.translate
+    classify = sampling.classify
+    probabilities = sampling.probabilities
     preview = sampling.preview
 
     @property

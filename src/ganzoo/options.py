@@ -30,6 +30,8 @@ class Options:
     """For folders: images, pairs (side by side in a file) or patches (of photos). Default: what it looks like."""
     mirror: bool = False
     """Turn half of the training images left to right."""
+    labels_per_class: int | None = None
+    """For semi-supervised models: how many images of each class keep their label, chosen by the seed. Default: 10."""
     steps: int | None = None
     """Iterations of the model's step. Default: 10000."""
     minutes: float | None = None
@@ -50,6 +52,8 @@ class Options:
     """How many of the newest checkpoints are kept."""
     sample_every: int | None = None
     """Steps between sample grids. Default: 40 grids in a run."""
+    evaluate_every: int | None = None
+    """Steps between evaluations, 0 for none. Default: 20 in a run, fewer where they would take over 5 % of its time."""
     log_every: int = 50
     """Steps between two lines of metrics.jsonl."""
     threads: int | None = None
@@ -57,8 +61,10 @@ class Options:
 
     def __post_init__(self) -> None:
         counts = ("steps", "minutes", "batch_size", "save_every", "keep", "sample_every", "log_every", "threads")
-        require_positive(self, *counts)
+        require_positive(self, *counts, "labels_per_class")
         parse_size(self.size)
+        if self.evaluate_every is not None and self.evaluate_every < 0:
+            raise UserError(f"evaluate_every must be 0 (never) or above, not {self.evaluate_every}.")
         if self.minutes and not math.isfinite(self.minutes):
             raise UserError(f"minutes must be a number above 0, not {self.minutes}.")
         if not 0 <= self.seed < 2**63:

@@ -60,7 +60,7 @@ def _aside(path: Path) -> Iterator[Path]:
 def grid(images: Tensor, columns: int | None = None) -> Image.Image:
     """The picture of `save_grid`."""
     n, channels, height, width = images.shape
-    columns = min(n, columns or max(1, round((n * height / width) ** 0.5)))
+    columns = min(n, columns or _columns(n, height, width))
     rows = -(-n // columns)
     gap = 2
     sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
@@ -69,6 +69,23 @@ def grid(images: Tensor, columns: int | None = None) -> Image.Image:
         sheet[y : y + height, x : x + width] = pixels
     picture = Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet)
     return _enlarged(picture)
+
+
+def tiles(path: Path, n: int, shape: tuple[int, ...]) -> Tensor:
+    """The `n` images of shape (c, h, w) in a square grid that `save_grid` wrote: uint8 (n, h, w, c), as they were."""
+    channels, height, width = shape
+    columns = _columns(n, height, width)
+    with Image.open(path) as picture:
+        factor = picture.width // (columns * (width + 2) + 2)
+        plain = picture.resize((picture.width // factor, picture.height // factor), Image.Resampling.NEAREST)
+    cells = np.asarray(plain).reshape(plain.height, plain.width, channels)[2:, 2:]
+    rows = cells.reshape(-1, height + 2, columns, width + 2, channels)[:, :height, :, :width]
+    return torch.from_numpy(rows.swapaxes(1, 2).reshape(-1, height, width, channels)[:n].copy())
+
+
+def _columns(n: int, height: int, width: int) -> int:
+    """Of a grid that is about square."""
+    return max(1, round((n * height / width) ** 0.5))
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:
@@ -142,7 +159,12 @@ def save_training_gif(samples: Path) -> Path | None:
 def interpolation(
     model: Any, *, stops: int = 6, frames: int = 12, seed: int = 0, **conditions: Any
 ) -> list[Image.Image]:
-    """Frames of a closed walk from code to code (`stops` of them, `frames` each) in a row of 4 walks at once.
+    """The images of `walk` as frames, each a row of 4."""
+    return [grid(part, columns=4) for part in walk(model, stops=stops, frames=frames, seed=seed, **conditions)]
+
+
+def walk(model: Any, *, stops: int = 6, frames: int = 12, seed: int = 0, **conditions: Any) -> Tensor:
+    """Images (stops * frames, 4, c, h, w) of 4 closed walks from code to code: `stops` of them, `frames` each.
 
     Codes are joined on the sphere, since a straight line between two random codes leaves the shell where codes lie.
     """
@@ -152,10 +174,10 @@ def interpolation(
         codes = given["latent"] if "latent" in given else model.latent(stops * 4)
     codes = codes.view(4, stops, -1)
     shares = torch.arange(frames, device=codes.device, dtype=codes.dtype) / frames
-    walk = torch.stack([slerp(codes[:, i], codes[:, (i + 1) % stops], t) for i in range(stops) for t in shares])
+    along = torch.stack([slerp(codes[:, i], codes[:, (i + 1) % stops], t) for i in range(stops) for t in shares])
     rest = {name: value for name, value in conditions.items() if name != "code"}  # a code is in the codes already
-    images = model.sample(walk.shape[0] * 4, seed=seed, latent=walk.flatten(0, 1), **rest)
-    return [grid(part, columns=4) for part in images.split(4)]
+    images: Tensor = model.sample(along.shape[0] * 4, seed=seed, latent=along.flatten(0, 1), **rest)
+    return images.view(-1, 4, *images.shape[1:])
 
 
 def class_grid(model: Any, *, seed: int = 0, columns: int = 10) -> Image.Image:

@@ -90,7 +90,8 @@ def check_values(config: type, options: dict[str, Any]) -> None:
     """Holds values against the annotations of a config dataclass: a number, a whole number, a flag, a choice."""
     hints = inspect.get_annotations(config, eval_str=True)
     for name, value in options.items():
-        kinds = typing.get_args(hints[name]) if isinstance(hints[name], types.UnionType) else (hints[name],)
+        origin: Any = typing.get_origin(hints[name])  # `Literal[...] | None` is a typing.Union before Python 3.14
+        kinds = typing.get_args(hints[name]) if origin in (types.UnionType, typing.Union) else (hints[name],)
         choices = [choice for kind in kinds for choice in typing.get_args(kind)]
         plain = {kind for kind in kinds if isinstance(kind, type)}
         whole = isinstance(value, int) and not isinstance(value, bool)

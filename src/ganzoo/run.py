@@ -6,6 +6,9 @@ runs/NAME/
   checkpoints/    see `checkpoint`
   samples/        sample grids, and training.gif
   metrics.jsonl   tensorboard/   curves.png
+  report.html   report/   see `report`
+  evaluations.jsonl   best.json   see `progress`
+  doctor.jsonl   scores.jsonl   see `casebook`
 """
 
 import dataclasses
@@ -27,17 +30,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganzoo import checkpoint, distributed, logs, pictures, registry, runs
+from ganzoo import checkpoint, distributed, logs, pictures, progress, registry, report, runs
+from ganzoo.casebook import Casebook
 from ganzoo.data import OWN_DATA, SOURCES, load_data, suited
-from ganzoo.data.batches import Batches, Dataset
+from ganzoo.data.batches import Batches, Dataset, PartlyLabelledImages
 from ganzoo.errors import RunError, UserError
 from ganzoo.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
+from ganzoo.report import exhibits
 from ganzoo.runs import FORMAT, run_folder
 from ganzoo.trainer import PRECISIONS, Diverged, Trainer
 
 DEFAULT_STEPS = 10_000
+LABELS_PER_CLASS = 10  # of a semi-supervised model
 SAVE_SECONDS = 300.0
+LONG = 30.0  # seconds of training from which neighbours and codes are looked at in the end
 PICTURES = 40  # sample grids in a run, unless --sample-every says otherwise
+NUM_EARLY, LATER = 30, 1001  # iterations in which an algorithm may do more than usual; one in which it does not
 
 
 class Run:
@@ -48,8 +56,10 @@ class Run:
         self.options: dict[str, Any] = config["options"]
         self.first = trainer.batches.rank == 0  # of several processes, the one that writes
         self.held_out = Batches(test, self.model.batch_type, 1, device=trainer.device)
+        self._casebook: Casebook | None = None  # while it trains, of the process that writes
         self._saved = -1
         self._picture_seconds = 0.0
+        self._report_seconds = 0.0
         self._seconds_before = 0.0  # of training, before this process took it up
 
     @classmethod
@@ -79,6 +89,8 @@ class Run:
                 print(f"{options.minutes:g} minutes are about {given['steps']} steps here.", flush=True)
         trainer, test = build(config)
         trainer.prepare()
+        if options.evaluate_every and rank == 0:
+            progress.measure_for(trainer.model, trainer.batches.data, test)  # its error, before anything is written
         folder, made = _claim(model, options) if rank == 0 else (Path(), [])
         folder = distributed.gather(folder)[0]
         assert isinstance(folder, Path)
@@ -167,33 +179,45 @@ class Run:
         seconds = round(self._seconds_before + time.monotonic() - began, 3)
         what = {"state": state, "step": self.model.iteration, "seconds": seconds, "reason": reason}
         with suppress(OSError):
-            _write(self.folder, "state.json", what)
+            checkpoint.write_json(self.folder, "state.json", what)
+        with suppress(OSError):
+            self._last_report(state, seconds)
 
     def _train(self, quiet: bool) -> int:
         label = f"{self.config['model']} on {self.config['data']['name']}"
         log = logs.MetricsLog(self.folder, self.model.iteration) if self.first else None
         bar = logs.Bar(label, self.model.iteration, self.trainer.total, quiet or not self.first)
+        evaluations = self._evaluations(bar) if self.first else None
+        if self.first:
+            self._casebook = Casebook(self.folder, self.trainer, self.held_out)
         saved_at = time.monotonic()
         try:
             with Signals(bar) as signals, bar:
                 if self.model.iteration == 0:
-                    self._picture(log)
+                    self._picture(log, bar)
                 for done in self.trainer:
                     stop = late = False
                     if self.config["world"] == 1 or done % 10 == 0:  # asking the others waits for the device
                         flags = [signals.caught > 0, time.monotonic() - saved_at > SAVE_SECONDS]
                         stop, late = distributed.any_rank(flags, self.trainer.device)
                     save = self._due("save_every", done, late) or stop or self.finished
+                    evaluate = self._evaluation_due(done) and not stop
                     bar.advance(done)
-                    if save or done % self.options["log_every"] == 0:
+                    if save or evaluate or done % self.options["log_every"] == 0:
                         self._log(log, bar, done)
                     if save:
                         self.save()
                         saved_at = time.monotonic()
+                    if evaluate:
+                        self._evaluate(evaluations, log, bar)
                     if self._due("sample_every", done, self._picture_fits(done, bar)) or self.finished:
-                        self._picture(log)
+                        self._picture(log, bar)
+                        self._report(bar)
                     if stop:
                         return signals.caught or signal.SIGTERM
+            if evaluations:
+                for line in evaluations.verdict(f"{self.resume_command()} --steps {2 * self.trainer.total}"):
+                    bar.say(line)
             return 0
         except BrokenPipeError as error:  # `ganzoo train ... | head`
             self.save()
@@ -201,10 +225,11 @@ class Run:
         except OSError as error:
             raise RunError(f"{self.folder} could not be written: {_reason(error)}. {self._way_on()}") from error
         except Diverged as error:
-            step = max(self._saved, 0)
+            note = self._casebook.explain(error) if self._casebook and error.player else None
+            why, way = (f": {note.seen}", note.remedies[0]) if note else ("", "a new run with a lower learning rate")
             raise RunError(
-                f"{error}; the run has stopped. Resuming would repeat it: begin a new run with a lower learning rate "
-                f"or another --seed. The checkpoint of step {step} in {self.folder} is good and can be sampled."
+                f"{error}{why}; the run has stopped. Resuming would repeat it: try {way}. "
+                f"The checkpoint of step {max(self._saved, 0)} in {self.folder} is good and can be sampled."
             ) from error
         except RunError as error:
             raise RunError(f"{error}. {self._way_on()}") from error
@@ -238,6 +263,28 @@ class Run:
         due = done % max(1, self.trainer.total // PICTURES) == 0
         return due and self._picture_seconds < 0.1 * bar.seconds()
 
+    def _evaluation_due(self, done: int) -> bool:
+        every = progress.interval(self.options, self.trainer.total)
+        return every > 0 and (done % every == 0 or self.finished)
+
+    def _evaluations(self, bar: logs.Bar) -> progress.Evaluations:
+        def measure() -> progress.Measure:
+            return progress.measure_for(self.model, self.trainer.batches.data, self.held_out.data)
+
+        chosen = bool(self.options.get("evaluate_every"))
+        return progress.Evaluations(self.folder, self.model.iteration, measure, always=chosen, say=bar.say)
+
+    def _evaluate(self, evaluations: progress.Evaluations | None, log: logs.MetricsLog | None, bar: logs.Bar) -> None:
+        """The first process measures the model, if there is time; all of them save a new best."""
+        row = evaluations.measured(self.model.iteration, bar.seconds(), self.finished) if evaluations else None
+        new = evaluations is not None and row is not None and evaluations.is_best(row)
+        (best,) = distributed.any_rank([new], self.trainer.device)
+        if best:
+            self.save()
+        if evaluations and log and row:
+            evaluations.add(row, self._seconds_before + bar.seconds())
+            log.scalars({f"evaluation/{name}": value for name, value in row["values"].items()}, row["step"])
+
     def _log(self, log: logs.MetricsLog | None, bar: logs.Bar, done: int) -> None:
         try:
             rows = self.trainer.drain()
@@ -250,8 +297,11 @@ class Run:
             seconds = round(self._seconds_before + bar.seconds(), 3)
             log.write(row | {"seconds": seconds, "steps_per_second": round(bar.speed(done), 3)})
             bar.show(done, row)
+        if rows and self._casebook:
+            for note in self._casebook.look(rows, self.trainer):
+                bar.say(note.line())
 
-    def _picture(self, log: logs.MetricsLog | None) -> None:
+    def _picture(self, log: logs.MetricsLog | None, bar: logs.Bar) -> None:
         if log is None:
             return
         start, points = time.monotonic(), len(self.model.shape) == 1
@@ -263,7 +313,26 @@ class Run:
         columns = 4 * len(self.model.directions) or None
         pictures.save_grid(images, path, columns=columns, real=held_out[0] if points else None)
         log.picture(path, self.model.iteration)
+        if self._casebook:
+            for note in self._casebook.see(self.model, images):
+                bar.say(note.line())
         self._picture_seconds += time.monotonic() - start
+
+    def _report(self, bar: logs.Bar) -> None:
+        """The page of the run so far, as long as it takes less than a hundredth of the time."""
+        if self.first and not self.finished and self._report_seconds < 0.01 * bar.seconds():
+            start = time.monotonic()
+            exhibits.reals(self.folder, self.model, self.held_out.data)
+            report.write(self.folder)
+            self._report_seconds += time.monotonic() - start
+
+    def _last_report(self, state: str, seconds: float) -> None:
+        """The page of a run that has ended; of one that was long enough also what needs the data and the model."""
+        train, test = self.trainer.batches.data, self.held_out.data
+        exhibits.reals(self.folder, self.model, test)
+        if state == "finished" and seconds > LONG:
+            exhibits.make(self.folder, self.model, train, test, seconds=0.01 * seconds)
+        report.write(self.folder)
 
     def _way_on(self) -> str:
         return f"The last good checkpoint is step {max(self._saved, 0)}: `{self.resume_command()}` goes on from there."
@@ -303,7 +372,7 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
     if options["batch_size"] == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
         raise UserError(f"{name} has batch norm, which needs more than one image: use --batch-size 2 or more.")
     batches = Batches(
-        train,
+        _labels_kept(train, name, model.batch_type, options),
         model.batch_type,
         options["batch_size"] or model.batch_size,
         seed=options["seed"],
@@ -331,10 +400,25 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
     return trainer, test
 
 
+def _labels_kept(train: Dataset, name: str, kind: type, options: dict[str, Any]) -> Dataset:
+    """The set with the few labels that a semi-supervised model may know; their number is written into the options."""
+    asked = options.get("labels_per_class")  # absent from the configs of older runs
+    if kind is PartlyLabelledImages:
+        options["labels_per_class"] = asked or LABELS_PER_CLASS
+        return train.keep_labels(options["labels_per_class"], options["seed"])
+    if asked:
+        raise UserError(
+            f"--labels-per-class is for models that learn from {PartlyLabelledImages.__name__}, and {name} as it is "
+            f"asked for learns from {kind.__name__}: leave it away."
+        )
+    return train
+
+
 def steps_within(minutes: float, config: dict[str, Any]) -> int:
     """How many steps fit, from timing a trainer that is thrown away: the run itself starts from its seed untouched.
 
     Steps are timed in short turns and the median counts, so that a machine that was busy for a moment misleads nobody.
+    Those of a later time count, and what the first ones take more, such as a critic trained ahead, is added once.
     """
     start = time.monotonic()
     trainer, test = build(json.loads(json.dumps(config)))
@@ -350,6 +434,8 @@ def steps_within(minutes: float, config: dict[str, Any]) -> int:
         return time.monotonic() - began
 
     seconds(3)  # the first steps choose kernels and fill caches
+    early = min(seconds(1), seconds(1))
+    trainer.model.iteration = LATER
     each, began, count = [seconds(1)], time.monotonic(), 1
     while count:
         each.append(seconds(count) / count)
@@ -358,8 +444,14 @@ def steps_within(minutes: float, config: dict[str, Any]) -> int:
     looked = time.monotonic()
     trainer.model.preview(Batches(test, trainer.model.batch_type, 1, device=trainer.device).draw(16))
     pictures_take = 2 * (time.monotonic() - looked)  # the first and the last are always made
-    left = 60 * minutes - (time.monotonic() - start) - pictures_take
-    fit = max(1, int(0.92 * left / statistics.median(each)))  # the rest is for other pictures and checkpoints
+    data = trainer.batches.data
+    once, more = progress.reserve(
+        lambda: progress.measure_for(trainer.model, data, test), config["options"], 60 * minutes
+    )
+    usual = statistics.median(each)
+    ahead = NUM_EARLY * (early - usual) if early > 2 * usual else 0.0
+    left = 60 * minutes - (time.monotonic() - start) - pictures_take - once - ahead
+    fit = max(1, int(0.92 * left / (usual + more)))  # the rest is for other pictures and checkpoints
     return int(distributed.gather(fit)[0])
 
 
@@ -433,20 +525,7 @@ def _unclaim(folder: Path, made: list[Path]) -> None:
 
 
 def _write_config(folder: Path, config: dict[str, Any]) -> None:
-    _write(folder, "config.json", config)
-
-
-def _write(folder: Path, name: str, content: dict[str, Any]) -> None:
-    """A file of the run, whole or not at all."""
-    aside = folder / "checkpoints" / f".writing-{name}"
-    try:
-        aside.write_text(json.dumps(content, indent=1) + "\n")
-        checkpoint.sync(aside)
-        aside.replace(folder / name)
-        checkpoint.sync(folder)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+    checkpoint.write_json(folder, "config.json", config)
 
 
 def _said(error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""How a model is sampled and asked to translate: written once, for every model.
+"""How a model is sampled and asked to translate or to classify: written once, for every model.
 
-Neither touches the training: the random generators are forked, buffers and modes are put back.
+None of them touches the training: the random generators are forked, buffers and modes are put back.
 """
 
 import os
@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganzoo.data.batches import UnpairedImages, decode, encode
+from ganzoo.data.decode import MODES, Unfit, as_seen, fitted
 from ganzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -243,6 +244,42 @@ def translate(self: "Model", image: Any, *, direction: str | None = None) -> Any
     return result if image.dim() == 4 else result[0]
 
 
+def classify(self: "Model", image: Any) -> Tensor:
+    """The class that each image most likely belongs to: int64 (b,), or () of one image; see `probabilities`."""
+    return self.probabilities(image).argmax(-1)
+
+
+def probabilities(self: "Model", image: Any) -> Tensor:
+    """How likely an image belongs to each class: float32 (num_classes,), or (b, num_classes) of a batch, on the model's
+    device; each row sums to 1.
+
+    `image` is a PIL image, a uint8 array (h, w, c), or a tensor (c, h, w) or (b, c, h, w) in [-1, 1] (points: (2,) or
+    (b, 2)). Pictures and arrays are scaled to cover the model's size and cropped at the middle; tensors must have that
+    size. Averaged weights, no dropout. Raises `UserError` for a model that does not classify, or another image.
+    """
+    if not self.classifies:
+        raise UserError(
+            f"{type(self).__name__} as it was trained does not classify: use a run of a model that learns to, such as "
+            "a semi-supervised one."
+        )
+    if isinstance(image, np.ndarray):
+        image = _picture(image)
+    if isinstance(image, Image.Image) and len(self.shape) == 3:
+        image = _covering(image, self.shape)
+    batched = isinstance(image, Tensor) and image.dim() == len(self.shape) + 1
+    if not isinstance(image, Tensor) or image.shape[batched:] != self.shape:
+        wanted = ", ".join(map(str, self.shape))
+        raise UserError(
+            f"a tensor to classify must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a uint8 "
+            "array (h, w, c) is fitted to that."
+        )
+    batch = (image if batched else image[None]).to(self.device, self.dtype)
+    with undisturbed(self, 0, "eval"):
+        logits = torch.cat([self.class_logits(part) for part in torch.split(batch, CHUNK)])
+    found = logits.float().softmax(1)
+    return found if batched else found[0]
+
+
 def preview(self: "Model", held_out: Any, *, seed: int = 0) -> Tensor:
     """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images pairs of input and
     output in each direction. `held_out` is a typed batch the model was not trained on."""
@@ -262,6 +299,23 @@ def _to_training_scale(image: Tensor, shape: tuple[int, ...]) -> Tensor:
         return image
     size = [round(side * target / shorter) for side in image.shape[2:]]
     return F.interpolate(image, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(-1, 1)
+
+
+def _covering(image: Image.Image, shape: tuple[int, ...]) -> Tensor:
+    """A picture as training has pictures of a folder: (c, h, w) in [-1, 1], scaled to cover that and cropped."""
+    channels, height, width = shape
+    try:
+        pixels = np.array(fitted(as_seen(image, channels), (height, width), "crop"))
+    except Unfit as error:
+        raise UserError(f"the picture {error}: give another part of it.") from error
+    return decode(torch.from_numpy(pixels.reshape(1, height, width, channels)))[0]
+
+
+def _picture(array: np.ndarray) -> Image.Image:
+    """A uint8 array (h, w) or (h, w, c) as PIL has it."""
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in MODES):
+        raise UserError(f"an array must be uint8 (h, w, c) with 1, 3 or 4 channels, not {array.dtype} {array.shape}.")
+    return Image.fromarray(_squeezed(array) if array.ndim == 3 else array)
 
 
 def _squeezed(picture: np.ndarray) -> np.ndarray:

@@ -14,12 +14,20 @@ from ganzoo.errors import RunError, UserError
 from ganzoo.model import Model, Player
 from ganzoo.players import at
 
+OBSERVED = 2048  # numbers of a watched tensor that `drain` brings along: of a larger one, every so many
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # -> dtype of the weights
 
 
 class Diverged(RunError):
-    """A loss term or a parameter stopped being finite. `rows` holds the terms of the iterations before that one."""
+    """A loss term or a parameter stopped being finite.
 
+    `rows` holds the terms of the iterations before that one, `terms` and `means` those of the update itself by name.
+    """
+
+    step: int = 0
+    player: str = ""
+    terms: dict[str, float] = {}
+    means: dict[str, float] = {}  # of the tensors it watched
     rows: list[dict[str, float]] = []
 
 
@@ -31,18 +39,26 @@ class Record:
     player: str
     names: tuple[str, ...]  # the terms, then what `watch` gave as scalars
     num_terms: int
-    values: Tensor  # (len(names) + 1,): the last is the norm of the player's parameters
+    tensors: tuple[str, ...]  # those that `watch` gave: their means are kept
+    values: Tensor  # the named numbers, the means, and the norm of the player's parameters
 
-    def checked(self, numbers: list[float]) -> dict[str, float]:
-        """The numbers by "player/name"; raises `Diverged` if a term or a parameter is not finite."""
+    def checked(self, numbers: list[float]) -> tuple[dict[str, float], dict[str, float]]:
+        """The numbers and the means by "player/name"; raises `Diverged` if a term or a parameter is not finite."""
         *numbers, norm = numbers
-        step = self.iteration + 1
-        for name, number in zip(self.names[: self.num_terms], numbers, strict=False):
-            if not abs(number) < float("inf"):
-                raise Diverged(f"the term {name!r} of player {self.player} became {number} at step {step}")
-        if not norm < float("inf"):
-            raise Diverged(f"a parameter of player {self.player} became NaN or infinite at step {step}")
-        return {f"{self.player}/{name}": number for name, number in zip(self.names, numbers, strict=True)}
+        named = dict(zip(self.names, numbers, strict=False))
+        means = dict(zip(self.tensors, numbers[len(self.names) :], strict=True))
+        terms = {name: named[name] for name in self.names[: self.num_terms]}
+        step, wrong = self.iteration + 1, [name for name, number in terms.items() if not abs(number) < float("inf")]
+        if wrong or not norm < float("inf"):
+            what = f"the term {wrong[0]!r}" if wrong else "a parameter"
+            became = str(terms[wrong[0]]) if wrong else "NaN or infinite"
+            error = Diverged(f"{what} of player {self.player} became {became} at step {step}")
+            error.step, error.player, error.terms, error.means = step, self.player, terms, means
+            raise error
+        return self._by_player(named), self._by_player(means)
+
+    def _by_player(self, numbers: dict[str, float]) -> dict[str, float]:
+        return {f"{self.player}/{name}": number for name, number in numbers.items()}
 
 
 class Trainer:
@@ -61,6 +77,8 @@ class Trainer:
         self.players = {name: Moved(player, self.device) for name, player in model.players.items()}
         with_averages(model)
         self.watched: dict[str, dict[str, Tensor]] = {}
+        self.observed: dict[str, Tensor] = {}  # "player/name" -> (n,) on the CPU: what was watched at the last `drain`
+        self.means: list[dict[str, float]] = []  # of what was watched, as the rows of the last `drain`
         self._pending: list[Record] = []
         model.train()
 
@@ -108,9 +126,12 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(moved.parameters, moved.player.clip_norm)
         moved.optimizer.step()
         scalars = {key: value for key, value in watched.items() if value.dim() == 0}
+        means = {key: value.mean() for key, value in watched.items() if value.dim() > 0}
         norm = torch.nn.utils.get_total_norm(moved.parameters)
-        values = torch.stack([value.detach() for value in (*terms.values(), *scalars.values(), norm)])
-        self._pending.append(Record(self.model.iteration, name, (*terms, *scalars), len(terms), values))
+        numbers = (*terms.values(), *scalars.values(), *means.values(), norm)
+        values = torch.stack([value.detach() for value in numbers])
+        record = Record(self.model.iteration, name, (*terms, *scalars), len(terms), tuple(means), values)
+        self._pending.append(record)
         self.watched[name] = watched
 
     @torch.no_grad()
@@ -127,20 +148,32 @@ class Trainer:
     def drain(self) -> list[dict[str, float]]:
         """The terms of the updates since the last call, one dict an iteration, in one read from the device.
 
-        Raises `Diverged` at the first update that left something not finite, naming player, term and iteration.
+        The same read brings what was watched into `observed` and `means`. Raises `Diverged` at the first update that
+        left something not finite, naming player, term and iteration.
         """
         records, self._pending = self._pending, []
         if not records:
             return []
-        numbers = iter(torch.cat([record.values for record in records]).tolist())
+        watched = {
+            f"{player}/{name}": tensor.flatten()[:: -(-tensor.numel() // OBSERVED)]
+            for player, tensors in self.watched.items()
+            for name, tensor in tensors.items()
+            if tensor.dim() > 0
+        }
+        parts = [*(record.values for record in records), *watched.values()]
+        read = torch.split(torch.cat(parts).cpu(), [len(part) for part in parts])
+        self.observed = dict(zip(watched, read[len(records) :], strict=True))
         rows: dict[int, dict[str, float]] = {}
-        for record in records:
+        means: dict[int, dict[str, float]] = {}
+        for record, values in zip(records, read, strict=False):
             try:
-                mine = record.checked([next(numbers) for _ in range(len(record.values))])
+                mine, seen = record.checked(values.tolist())
             except Diverged as error:
                 error.rows = [row for key, row in rows.items() if key < record.iteration]
                 raise
             rows.setdefault(record.iteration, {"step": record.iteration + 1}).update(mine)
+            means.setdefault(record.iteration, {}).update(seen)
+        self.means = list(means.values())
         return list(rows.values())
 
     def optimizer_state(self) -> dict[str, Tensor]:

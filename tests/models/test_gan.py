@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from ganzoo import registry
 from ganzoo.data.batches import Batches, Dataset, Images
 from ganzoo.losses import as_fake, as_real
-from ganzoo.models.gan import GAN, Config, Maxout
+from ganzoo.models.gan import GAN, Config
+from ganzoo.networks.maxout import Maxout
 from ganzoo.networks.mlp import MLP
 from ganzoo.trainer import Trainer
-from synthetic import trainer
+from synthetic import refused, trainer
 
 
 class Points:
@@ -253,6 +254,38 @@ def test_order_of_algorithm_1():
     assert made.batches.drawn == 15
     assert len(drawn) == 4
     assert len({tuple(z[0].tolist()) for z in drawn}) == 4
+
+
+# ---- other networks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("network", "norm"), [("mlp", "none"), ("dcgan", "batch"), ("resnet", "batch")])
+def test_other_networks_by_the_modern_recipe(network, norm):
+    """Adam, no mean of the data in G, images in [-1, 1] as G gives them, and batch norm where it is usual."""
+    made = trainer("gan", network=network, width=4)
+    model = made.model
+    assert isinstance(made.players["D"].optimizer, torch.optim.Adam)
+    assert made.batches.drawn == 0
+    assert (model.norm, model.sample_mode) == (norm, "train" if norm == "batch" else "eval")
+    z = model.latent(5)
+    torch.testing.assert_close(model.eval().generate(5, z), model.generator(z))
+
+
+@pytest.mark.parametrize(("norm", "passes"), [("batch", [6, 6, 6]), ("none", [12, 6]), ("spectral", [12, 6])])
+def test_reals_and_fakes_share_a_pass_only_where_nothing_mixes_samples(norm, passes):
+    made = trainer("gan", network="dcgan", norm=norm, width=4, batch_size=6)
+    sizes = []
+    made.model.discriminator.register_forward_hook(lambda module, args, out: sizes.append(len(args[0])))
+    for _ in made.model.step(made.batches):
+        pass
+    assert sizes == passes
+
+
+def test_norms_and_recipes_that_do_not_fit():
+    for options in ({"norm": "batch"}, {"generator_norm": True}):
+        refused("have no normalisation: choose --network", lambda o=options: registry.create("gan", (1, 16, 16), **o))
+    refused("own networks", lambda: registry.create("gan", (1, 16, 16), recipe="paper", network="dcgan"))
+    refused("no resnet for 2-D points", lambda: registry.create("gan", (2,), network="resnet"))
 
 
 # ---- colour --------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from ganzoo import registry
 from ganzoo.losses import gradient_penalty
 from ganzoo.networks.dcgan import Discriminator, Generator
 from ganzoo.networks.penalised import Conv2d, LeakyReLU, inputs_only
-from synthetic import trainer
+from synthetic import refused, trainer
 
 
 class Linear(nn.Module):
@@ -209,6 +209,38 @@ def test_a_score_depends_on_its_own_sample_only(shape):
 def test_control_batch_norm_in_the_critic():
     torch.manual_seed(0)
     assert leaks(Discriminator((3, 16, 16), 4, norm="batch").train(), (3, 16, 16))
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "spectral"])
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [("auto", (1, 16, 16)), ("auto", (2,)), ("mlp", (2,)), ("dcgan", (3, 16, 16)), ("resnet", (1, 16, 16))],
+)
+def test_no_allowed_norm_mixes_samples_on_any_network(network, shape, norm):
+    """And the parameter that is listed as still is the last bias of the critic: the only one without gradient."""
+    model = trainer("wgan_gp", shape, network=network, norm=norm).model
+    assert not leaks(model.critic.eval(), shape)
+    (still,) = model.still
+    *_, last = [layer for layer in model.critic.modules() if isinstance(layer, nn.Linear)]
+    assert dict(model.named_parameters())[still] is last.bias
+
+
+@pytest.mark.parametrize("network", ["auto", "mlp", "dcgan", "resnet"])
+def test_batch_norm_in_the_critic_is_refused(network):
+    refused(
+        "wgan_gp penalises the gradient of each sample's score ... use --norm layer or none",
+        lambda: registry.create("wgan_gp", (3, 16, 16), network=network, norm="batch"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "norms"),
+    [("mlp", (3, 16, 16), 0), ("dcgan", (1, 16, 16), 0), ("dcgan", (3, 16, 16), 2), ("resnet", (1, 16, 16), 5)],
+)
+def test_batch_norm_in_the_generator_of_other_networks(network, shape, norms):
+    model = registry.create("wgan_gp", shape, network=network, width=4)
+    assert len([m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]) == norms
+    assert model.sample_mode == ("train" if norms else "eval")
 
 
 @pytest.mark.parametrize(

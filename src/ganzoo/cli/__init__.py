@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from cyclopts import App, CycloptsError, UnknownOptionError
 
 import ganzoo
-from ganzoo.cli import data, look, make, measure, runs, training
+from ganzoo.cli import data, look, make, measure, prove, report, runs, training
 from ganzoo.errors import RunError, UserError
 
 HELP = """Generative adversarial networks as real software: train, resume and sample any classic GAN.
@@ -22,6 +22,8 @@ HELP = """Generative adversarial networks as real software: train, resume and sa
     ganzoo resume runs/dcgan-my_photos               after a crash, or to go on with --steps
     ganzoo sample runs/dcgan-my_photos --n 64 --gif
     ganzoo evaluate runs/dcgan-my_photos             how good the samples are
+    ganzoo report runs/dcgan-my_photos               one page with all there is to see of a run
+    ganzoo prove wgan_gp                             what its paper claims, and a control that must fail
     ganzoo runs                                      what became of every run
     ganzoo clean runs/dcgan-my_photos                keeps the last and the best
 """
@@ -56,8 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
             data.data_,
             make.sample,
             make.translate,
+            make.classify,
             measure.evaluate,
             measure.compare,
+            prove.prove,
+            report.report,
             training.resume,
             runs.runs,
             runs.clean,

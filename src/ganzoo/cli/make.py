@@ -1,4 +1,4 @@
-"""`ganzoo sample` and `ganzoo translate`: pictures from a run."""
+"""`ganzoo sample`, `ganzoo translate` and `ganzoo classify`: what a run makes of noise and of pictures."""
 
 import re
 import shutil
@@ -156,6 +156,40 @@ def translate(
         target = folder / f"{path.stem}-{direction or model.directions[0]}.png"
         mapped.save(target)
         print(target)
+    return 0
+
+
+def classify(
+    run: str,
+    pictures: Annotated[list[str], Parameter(name="FILES", negative=())],
+    /,
+    *,
+    raw: bool = False,
+    device: str = "auto",
+) -> int:
+    """Say what pictures show: a line for each with the likeliest class and its probability.
+
+    Parameters
+    ----------
+    run
+        The run's folder, or the folder of one checkpoint, of a model that classifies.
+    pictures
+        Picture files, one or more. They are scaled to cover the size the model was trained at, and cropped to it.
+    raw
+        Use the weights themselves where the model keeps averages.
+    device
+        auto, cpu, cuda or mps.
+    """
+    from ganzoo import api
+    from ganzoo.data.folders import open_image
+
+    model, names = api.load(run, raw=raw, device=device), api.config_of(run)["data"]["class_names"]
+    if len(model.shape) != 3:
+        raise UserError("the model knows points and no pictures: give the run of a model of images.")
+    odds = [model.probabilities(open_image(Path(path), model.shape[0])) for path in pictures]
+    wide, wide_name = max(map(len, pictures)), max(map(len, names))
+    for path, row in zip(pictures, odds, strict=True):
+        print(f"{path:{wide}}  {names[int(row.argmax())]:{wide_name}}  {float(row.max()):.3f}")
     return 0
 
 

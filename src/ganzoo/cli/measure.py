@@ -56,6 +56,7 @@ def compare(
     seed: Whole = 0,
     features: str = "auto",
     device: str = "auto",
+    html: str | None = None,
 ) -> int:
     """Measure several runs in the same way, and lay the numbers side by side.
 
@@ -71,6 +72,8 @@ def compare(
         As for `ganzoo evaluate`.
     device
         auto, cpu, cuda or mps.
+    html
+        Write a page of this name too, with the sample grids and the curves of the runs side by side.
     """
     from ganzoo import evaluation
 
@@ -81,4 +84,10 @@ def compare(
         for name, run in zip(names, runs, strict=True)
     }
     print(evaluation.compare(found))
+    if html:
+        from ganzoo import pages
+        from ganzoo.report import comparison
+
+        folders = {name: Path(run) for name, run in zip(names, runs, strict=True)}
+        print(f"  {pages.save(comparison.page(folders, found), Path(html))}")
     return 0

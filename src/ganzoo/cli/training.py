@@ -128,6 +128,7 @@ def _go(run: Any) -> int:
     print(f"  samples   {max((run.folder / 'samples').glob('step-*.png'))}")
     print(f"  training  {run.folder / 'samples' / 'training.gif'}")
     print(f"  curves    {run.folder / 'curves.png'}")
+    print(f"  report    {run.folder / 'report.html'}")
     print("next:")
     for command in _next(run):
         print(f"  {command}")

@@ -27,7 +27,7 @@ class Source(NamedTuple):
 
 
 _PLAIN = ("Images",)
-_LABELLED = ("Images", "LabelledImages")
+_LABELLED = ("Images", "LabelledImages", "PartlyLabelledImages")
 _UNPAIRED = ("UnpairedImages",)
 _PAIRED = ("PairedImages", "UnpairedImages")
 _CAPTIONED = ("Images", "CaptionedImages")
@@ -73,6 +73,7 @@ _PUBLISHED = {
 OWN_DATA = {
     "Images": "a folder of images",
     "LabelledImages": "a folder with one sub-folder per class",
+    "PartlyLabelledImages": "a folder with one sub-folder per class",
     "UnpairedImages": "a folder with trainA and trainB",
     "PairedImages": "a folder of pairs side by side, or with the same names in A and B",
     "HighResolutionImages": "a folder of photos with --layout patches",

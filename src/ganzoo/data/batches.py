@@ -1,6 +1,6 @@
 """Typed batches join data to models; `Batches` draws them in an order that is a function of (seed, items drawn)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,12 @@ class Images(NamedTuple):
 class LabelledImages(NamedTuple):
     image: Tensor  # (b, c, h, w) in [-1, 1], or points (b, 2)
     label: Tensor  # (b,) int64
+
+
+class PartlyLabelledImages(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1], or points (b, 2): of the few whose labels are known
+    label: Tensor  # (b,) int64, of `image`
+    unlabelled: Tensor  # as `image`, of all there are, drawn independently; their labels are told to nobody
 
 
 class UnpairedImages(NamedTuple):
@@ -91,6 +97,7 @@ class Dataset:
     mirror: bool = False  # half of the images drawn are mirrored left to right
     mapped: bool = False  # `images` (and `second`) are a file on disk: they stay there, and batches are read from it
     digest: str = ""  # of the content, where the source knows it; else it is taken from the tensors
+    labelled: Tensor | None = None  # (k,) places of the images whose labels a semi-supervised model knows; None: all
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -111,7 +118,7 @@ class Dataset:
             return (PairedImages, UnpairedImages) if self.paired else (UnpairedImages,)
         kinds: tuple[type, ...] = (Images,)
         if self.labels is not None:
-            kinds += (LabelledImages,)
+            kinds += (LabelledImages, PartlyLabelledImages)
         if self.captions is not None:
             kinds += (CaptionedImages,)
         if self.photos is not None:
@@ -120,6 +127,26 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def keep_labels(self, per_class: int, seed: int) -> "Dataset":
+        """The set with so many images of each class as the labelled ones, chosen by the seed alone.
+
+        Those of a smaller number are among those of a larger. `UserError` if a class has too few.
+        """
+        assert self.labels is not None
+        counts = torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
+        rarest = counts.index(min(counts))
+        if counts[rarest] < per_class:
+            name = self.class_names[rarest] if self.class_names else rarest
+            way = f"use --labels-per-class {min(counts)} or fewer" if min(counts) else "leave that class away"
+            raise UserError(
+                f"{per_class} training images of each class are to keep their label, and class {name} of {self.name} "
+                f"has {min(counts)}: {way}."
+            )
+        order = torch.randperm(len(self), generator=_seeded(torch.device("cpu"), seed, 3))
+        shuffled = self.labels[order]
+        chosen = [order[shuffled == place][:per_class] for place in range(len(counts))]
+        return replace(self, labelled=torch.cat(chosen))
 
 
 class Batches:
@@ -161,6 +188,7 @@ class Batches:
         self.images = data.images.to(self.store)
         self.second = None if data.second is None else data.second.to(self.store)
         self.labels = None if data.labels is None else data.labels.to(self.store)
+        self.labelled = None if data.labelled is None else data.labelled.to(self.store)
         self.photos = None if data.photos is None else data.photos.to(self.store)
         self._orders: dict[int, tuple[int, Tensor]] = {}  # stream -> (epoch, permutation)
 
@@ -181,20 +209,30 @@ class Batches:
             flips = self._flips(start, n)
             b_flips = flips if self.kind is PairedImages else self._flips(start, n, stream=1)
             return self.kind(self._decode(self.images[index], flips), self._decode(self.second[other], b_flips))
-        if self.photos is not None:
-            stored = self.photos.cut(index, self._generator(start, self.store))
-        else:
-            stored = self.images[index]
-        if self.data.bernoulli:
-            chance = torch.rand(stored.shape, generator=self._generator(start, self.store), device=self.store)
-            stored = (chance * 255 < stored).to(torch.uint8) * 255
-        image = self._decode(stored, self._flips(start, n))
+        image = self._image(index, start)
+        if self.kind is PartlyLabelledImages:
+            assert self.labels is not None
+            known = self._index(2, len(self.images if self.labelled is None else self.labelled), start, n)
+            known = known if self.labelled is None else self.labelled[known]
+            return PartlyLabelledImages(self._image(known, start, stream=2), self.labels[known].to(self.device), image)
         if self.kind is LabelledImages:
             assert self.labels is not None
             return LabelledImages(image, self.labels[index].to(self.device))
         if self.kind is CaptionedImages:
             return CaptionedImages(image, self._captions(index, start))
         return self.kind(image)
+
+    def _image(self, index: Tensor, start: int, stream: int = 0) -> Tensor:
+        """The images of these places, with the random changes that the set asks for."""
+        if self.photos is not None:
+            stored = self.photos.cut(index, self._generator(start, self.store))
+        else:
+            stored = self.images[index]
+        if self.data.bernoulli:
+            generator = self._generator(start, self.store, 9 + 10 * stream)
+            chance = torch.rand(stored.shape, generator=generator, device=self.store)
+            stored = (chance * 255 < stored).to(torch.uint8) * 255
+        return self._decode(stored, self._flips(start, len(index), stream))
 
     def _decode(self, stored: Tensor, flips: Tensor | None) -> Tensor:
         image = decode(stored.to(self.device)).to(self.dtype)
@@ -214,8 +252,7 @@ class Batches:
 
     def _generator(self, start: int, device: torch.device, stream: int = 9) -> torch.Generator:
         """Chance of its own for the batch that begins at `start`: a function of the seed and the count of draws."""
-        words = np.random.SeedSequence([self.seed, stream, start]).generate_state(2, np.uint32)
-        return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
+        return _seeded(device, self.seed, stream, start)
 
     def _index(self, stream: int, size: int, start: int, n: int) -> Tensor:
         """Places in the set of the items start..start+n of a stream, where the images lie."""
@@ -230,10 +267,15 @@ class Batches:
     def _order(self, stream: int, size: int, epoch: int) -> Tensor:
         cached = self._orders.get(stream)
         if cached is None or cached[0] != epoch:
-            words = np.random.SeedSequence([self.seed, stream, epoch]).generate_state(2, np.uint32)
-            generator = torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
+            generator = _seeded(torch.device("cpu"), self.seed, stream, epoch)
             cached = self._orders[stream] = (epoch, torch.randperm(size, generator=generator).to(self.store))
         return cached[1]
+
+
+def _seeded(device: torch.device, *numbers: int) -> torch.Generator:
+    """A generator whose stream is a function of these numbers."""
+    words = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
 
 
 def decode(stored: Tensor) -> Tensor:

@@ -251,7 +251,8 @@ def _kinds(found: Layout, side_by_side: bool, wanted: str | None) -> tuple[str, 
     kinds = ("Images",)
     if wanted == "patches":
         return (*kinds, "HighResolutionImages")
-    return kinds + ("LabelledImages",) * bool(found.labels) + ("CaptionedImages",) * bool(found.captions)
+    labelled = ("LabelledImages", "PartlyLabelledImages") if found.labels else ()
+    return kinds + labelled + ("CaptionedImages",) * bool(found.captions)
 
 
 def _fitted(made: Survey, sides: np.ndarray, size: tuple[int, int]) -> None:

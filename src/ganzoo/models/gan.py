@@ -15,7 +15,7 @@ Differences from the paper:
 - Images are in [-1, 1] outside: G's sigmoid is rescaled to it, and D maps its input back to [0, 1].
 - Colour images use the MNIST recipe on all channels jointly; the released CIFAR-10 one has 8000 units, normal z, a
   learning rate of 0.025 and contrast-normalised data.
-- The recipe "modern" (no dropout, Adam) is not the paper's; nor are 2-D points, with three layers of 128 ReLU.
+- The recipe "modern" (no dropout, Adam) is not the paper's; nor are 2-D points (3 layers of 128) and other networks.
 """
 
 import math
@@ -29,8 +29,10 @@ from ganzoo.data.batches import Batches
 from ganzoo.errors import UserError, require_positive
 from ganzoo.losses import as_fake, as_real
 from ganzoo.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
-from ganzoo.networks import full
+from ganzoo.networks.backbones import Network, backbone
+from ganzoo.networks.maxout import MaxoutDiscriminator
 from ganzoo.networks.mlp import MLP
+from ganzoo.networks.norms import Norm
 
 PAPER = Paper(
     title="Generative Adversarial Nets",
@@ -48,53 +50,51 @@ class Config:
     num_discriminator_steps: int = 1
     """k of Algorithm 1: updates of D for one of G."""
     recipe: Literal["auto", "paper", "modern"] = "auto"
-    """Released networks and SGD, or Adam without dropout. auto: paper for images, modern for points."""
+    """Released networks and SGD, or Adam without dropout. auto: paper for images, modern for points and `network`."""
+    network: Network = "auto"
+    """Kind of networks. auto: the recipe's own perceptrons."""
     latent_dim: int | None = None
     """Numbers in z. None: 100 for images (released), 2 for points."""
     width: int | None = None
-    """Units in a hidden layer of G (and of D if modern). None: 1200 for images (released), 128 for points."""
+    """Units in a layer of G (and D if modern), or channels. None: 1200 (released), 128 for points, or the network's."""
+    generator_norm: bool | None = None
+    """Batch norm in the G of dcgan, resnet or mlp. None: on in convolutional networks."""
+    norm: Norm | None = None
+    """Normalisation in the D of dcgan, resnet or mlp. None: batch in convolutional networks."""
     lr: float | None = None
     """Learning rate. None: 0.1 for SGD (released), 2e-4 for Adam on images, 1e-3 on points."""
 
     def __post_init__(self) -> None:
         require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
-
-
-class Maxout(nn.Module):
-    """(b, fan_in) -> (b, units): each unit is the largest of `pieces` linear maps (Goodfellow et al. 2013)."""
-
-    def __init__(self, fan_in: int, units: int, pieces: int) -> None:
-        super().__init__()
-        self.units, self.linear = units, nn.Linear(fan_in, units * pieces)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x).unflatten(1, (self.units, -1)).amax(2)
-
-
-class MaxoutDiscriminator(nn.Module):
-    """(b, *shape) in [-1, 1] -> score (b,). Dropout stays active while G is trained, as released."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        hidden = [nn.Dropout(0.2), Maxout(size, 240, 5), nn.Dropout(0.5), Maxout(240, 240, 5), nn.Dropout(0.5)]
-        self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(240, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return full(self.layers((x + 1) / 2).squeeze(1))
+        if self.network == "auto" and not (self.generator_norm is None and self.norm is None):
+            raise UserError("the perceptrons of gan have no normalisation: choose --network mlp, dcgan or resnet.")
+        if self.network != "auto" and self.recipe == "paper":
+            raise UserError("the paper's recipe is for its own networks: leave --recipe or --network away.")
 
 
 class GAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        size, points = math.prod(shape), len(shape) == 1
+        size, points, own = math.prod(shape), len(shape) == 1, config.network == "auto"
         if points and config.recipe == "paper":
             raise UserError("the paper has no recipe for 2-D points: leave --recipe away, or give modern.")
-        self.paper = config.recipe == "paper" or (config.recipe == "auto" and not points)
+        self.paper = config.recipe == "paper" or (config.recipe == "auto" and own and not points)
         self.latent_dim = config.latent_dim or (2 if points else 100)
+        self.unit_range = own and not points  # whether G's pixels are in [0, 1]
+        convolutional = not own and not points and config.network != "mlp"
+        self.norm: Norm = config.norm or ("batch" if convolutional else "none")
+        norm = convolutional if config.generator_norm is None else config.generator_norm
+        self.sample_mode = "train" if norm else "eval"
         hidden = [config.width or (128 if points else 1200)] * (3 if points else 2)
-        self.generator = MLP(self.latent_dim, hidden, shape, last=None if points else nn.Sigmoid())
+        if own:
+            relu = nn.ReLU if points else lambda: nn.LeakyReLU(0.2)
+            self.generator: nn.Module = MLP(self.latent_dim, hidden, shape, last=None if points else nn.Sigmoid())
+            self.discriminator: nn.Module = MaxoutDiscriminator(size) if self.paper else MLP(size, hidden, (), relu)
+        else:
+            self.generator, self.discriminator = backbone(
+                "gan", config.network, shape, self.latent_dim, config.width, generator_norm=norm, norm=self.norm
+            )
         if self.paper:
-            self.discriminator: nn.Module = MaxoutDiscriminator(size)
             for network, bound in ((self.generator, 0.05), (self.discriminator, 0.005)):
                 for layer in network.modules():
                     if isinstance(layer, nn.Linear):
@@ -103,7 +103,6 @@ class GAN(Model):
             lr = config.lr or 0.1
             optimizers: list[OptimizerConfig] = [SGD(lr=decayed(lr, part), momentum=momentum) for part in (0.5, 1)]
         else:
-            self.discriminator = MLP(size, hidden, (), nn.ReLU if points else lambda: nn.LeakyReLU(0.2))
             lr = config.lr or (1e-3 if points else 2e-4)
             optimizers = [Adam(lr=lr, betas=(0.5, 0.9 if points else 0.999))] * 2
         self.batch_size = 256 if points else 100
@@ -114,7 +113,7 @@ class GAN(Model):
         if self.paper and len(self.shape) == 3:
             mean = batches.draw(1000).image.mean(0).flatten().add(1).div(2).clamp(1e-3, 1 - 1e-3)
             with torch.no_grad():
-                self.generator.layers[-2].bias.copy_(mean.logit())  # type: ignore[operator]
+                list(self.generator.parameters())[-1].copy_(mean.logit())  # the last bias
 
     def step(self, batches: Batches) -> Step:
         D, G = self.discriminator, self.generate
@@ -122,7 +121,10 @@ class GAN(Model):
             real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
                 fake = G(len(real))
-            score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: nothing in D mixes samples
+            if self.norm == "batch":  # each has statistics of its own
+                score_real, score_fake = D(real), D(fake)
+            else:  # one pass: nothing in D mixes samples
+                score_real, score_fake = D(torch.cat([real, fake])).chunk(2)
             terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
             yield "D", terms, watch(real=score_real, fake=score_fake)
         score = D(G(len(real)))
@@ -135,7 +137,7 @@ class GAN(Model):
 
     def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
         made = self.generator(self.latent(n) if latent is None else latent)
-        return made if len(self.shape) == 1 else 2 * made - 1
+        return 2 * made - 1 if self.unit_range else made
 
 
 def decayed(lr: float, part: float) -> Any:

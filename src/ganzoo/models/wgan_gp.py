@@ -11,6 +11,7 @@ Differences from the paper:
 - The networks are the released DCGAN-sized ones (5x5 convolutions, no batch norm in the critic), for any height and
   width; the paper's best CIFAR-10 numbers are a ResNet's. Grey images end in tanh, not in a sigmoid on [0, 1].
 - Channels are at most 8 `width`, and G's first batch norm is per channel; released: per unit of the projection.
+- `--network` runs it on other networks; resnet has the paper's, whose own settings for them are not the defaults here.
 - Adam's betas are Algorithm 1's (0, 0.9); the released scripts for these networks have (0.5, 0.9).
 """
 
@@ -25,8 +26,10 @@ from ganzoo.errors import UserError, require_positive
 from ganzoo.losses import gradient_penalty
 from ganzoo.model import Adam, Model, Paper, Player, Step, watch
 from ganzoo.networks import image_shape
+from ganzoo.networks.backbones import Network, backbone
 from ganzoo.networks.dcgan import Discriminator, Generator
 from ganzoo.networks.mlp import MLP
+from ganzoo.networks.norms import Norm, check_penalised, normalise_spectrally
 
 PAPER = Paper(
     title="Improved Training of Wasserstein GANs",
@@ -43,12 +46,16 @@ class Config:
     """lambda (equation 3). None: 10 (paper), 0.1 on 2-D points (released toy script)."""
     num_critic_steps: int = 5
     """Updates of the critic for one of G (Algorithm 1)."""
+    network: Network = "auto"
+    """Kind of networks. auto: the released DCGAN-sized ones, and those of the toy script for points."""
     latent_dim: int | None = None
     """Numbers in z, normal. None: 128 (released), 2 for points."""
     width: int | None = None
-    """Channels of D's first layer, or units for points. None: 64 grey, 128 colour, 512 points (all released)."""
+    """Channels of D's first layer, or units. None: 64 grey, 128 colour, 512 points (released); else the network's."""
     generator_norm: bool | None = None
-    """Batch norm in G; the critic has none. None: on for colour, off for grey, as released."""
+    """Batch norm in G. None: on for colour and in resnet, off for grey, points and in mlp (all but mlp as released)."""
+    norm: Norm = "none"
+    """Normalisation in the critic: none as released, or layer norm as the paper advises; batch norm is refused."""
     lr: float = 1e-4
     """Learning rate of Adam (Algorithm 1)."""
     beta1: float = 0.0
@@ -56,6 +63,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "penalty_weight", "num_critic_steps", "latent_dim", "width", "lr")
+        check_penalised(self.norm, "wgan_gp")
         if not 0 <= self.beta1 < 1:
             raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
 
@@ -67,21 +75,28 @@ class WGANGP(Model):
         self.penalty_weight = config.penalty_weight or (0.1 if points else 10.0)
         self.latent_dim = config.latent_dim or (2 if points else 128)
         width = config.width or (512 if points else 128 if colour else 64)
-        if points:
-            self.batch_size = 256  # as in the released toy script
-            self.generator: nn.Module = MLP(self.latent_dim, [width] * 3, shape)
-            self.critic: nn.Module = MLP(shape[0], [width] * 3, ())
+        by_kind = {"mlp": False, "resnet": True}.get(config.network, colour and not points)
+        norm = by_kind if config.generator_norm is None else config.generator_norm
+        self.batch_size = 256 if points else 64 if colour else 50  # as in the released scripts
+        self.sample_mode = "train" if norm else "eval"  # the released batch norm has no other mode
+        if config.network != "auto":
+            self.generator, self.critic = backbone(
+                "wgan_gp", config.network, shape, self.latent_dim, config.width, generator_norm=norm, norm=config.norm
+            )
         else:
-            image = image_shape(shape, "wgan_gp")
-            norm = colour if config.generator_norm is None else config.generator_norm
-            self.batch_size = 64 if colour else 50
-            self.sample_mode = "train" if norm else "eval"  # the released batch norm has no other mode
-            self.generator = Generator(image, self.latent_dim, width, batch_norm=norm)
-            self.critic = Discriminator(image, width, norm="none")
-        init_released(self)
+            if points:
+                self.generator = MLP(self.latent_dim, [width] * 3, shape, norm="batch" if norm else "none")
+                self.critic = MLP(shape[0], [width] * 3, (), norm=config.norm)
+            else:
+                image = image_shape(shape, "wgan_gp")
+                self.generator = Generator(image, self.latent_dim, width, batch_norm=norm)
+                self.critic = Discriminator(image, width, norm=config.norm)
+            init_released(self)
+            if config.norm == "spectral":
+                normalise_spectrally(self.critic)
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.9))
         self.players = {"D": Player(self.critic, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
-        last_bias = list(dict(self.critic.named_parameters()))[-1]
+        last_bias = [name for name, _ in self.critic.named_parameters() if name.endswith("bias")][-1]
         self.still = {
             f"critic.{last_bias}": "E[D(fake)] - E[D(real)] does not change with it: its gradient is exactly 0"
         }

@@ -38,10 +38,14 @@ def _values(axis: Any, bound: dict[str, Any], result: dict[str, Any]) -> None:
         axis.plot([place] * len(finite), finite, "o", color=colour, alpha=0.8)
         if len(finite) < len(runs):
             axis.text(place, 0.5, "not finite", rotation=90, color=colour, transform=axis.get_xaxis_transform())
-    for limit in ("at_least", "at_most"):
+    for limit, side in (("at_least", "top"), ("at_most", "bottom")):
         if limit in bound:
             axis.axhline(bound[limit], color="black", linewidth=1, linestyle="--")
-            axis.annotate(limit.replace("_", " "), (1, bound[limit]), xycoords=("axes fraction", "data"), fontsize=7)
+            words = {"xycoords": ("axes fraction", "data"), "fontsize": 7, "ha": "right", "va": side}
+            axis.annotate(f"{limit.replace('_', ' ')} {bound[limit]:g}", (0.98, bound[limit]), **words)
+    own = [run[name] for run in [*result["values"], *result["control"]] if run[name] is not None]
+    if own and min(own) > 0 and max(own) > 1000 * min(own):
+        axis.set_yscale("log")
     axis.set_xticks(range(len(rows)), [kind.replace("_", " ") for kind in rows], rotation=35, ha="right", fontsize=8)
     axis.set_xlim(-0.5, len(rows) - 0.5)
     axis.set_title(name.replace("_", " "), fontsize=9)

@@ -22,8 +22,9 @@ CLAIM = Claim(
             steps=400,
             options={"width": 16, "lr": 5e-4},
             bounds=(
-                Bound(value="gradient_norm", at_least=0.8, at_most=1.3),
-                Bound(value="frechet_distance", at_most=40.0),
+                Bound(value="gradient_norm", at_least=0.7, at_most=1.5),
+                Bound(value="frechet_distance", at_most=45.0),
+                Bound(value="rarest_class", at_least=0.02),
             ),
         ),
         "gpu": Scale(

@@ -1,0 +1,28 @@
+"""The discriminator of the first GAN (Goodfellow et al. 2014): maxout under dropout."""
+
+from torch import Tensor, nn
+
+from ganzoo.networks import full
+
+
+class Maxout(nn.Module):
+    """(b, fan_in) -> (b, units): each unit is the largest of `pieces` linear maps (Goodfellow et al. 2013)."""
+
+    def __init__(self, fan_in: int, units: int, pieces: int) -> None:
+        super().__init__()
+        self.units, self.linear = units, nn.Linear(fan_in, units * pieces)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).unflatten(1, (self.units, -1)).amax(2)
+
+
+class MaxoutDiscriminator(nn.Module):
+    """(b, *shape) in [-1, 1] -> score (b,). Dropout stays active while G is trained, as released."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        hidden = [nn.Dropout(0.2), Maxout(size, 240, 5), nn.Dropout(0.5), Maxout(240, 240, 5), nn.Dropout(0.5)]
+        self.layers = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(240, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return full(self.layers((x + 1) / 2).squeeze(1))

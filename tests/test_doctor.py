@@ -1,0 +1,556 @@
+"""The doctor: every sign just where it begins, injected faults in real runs, and healthy runs that leave him silent."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganzoo import checkpoint, doctor, gallery
+from ganzoo.casebook import BINS, HISTOGRAMS, Casebook, histograms
+from ganzoo.data.batches import Batches
+from ganzoo.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
+from ganzoo.errors import RunError
+from ganzoo.gallery import Gallery
+from ganzoo.model import Adam
+from ganzoo.options import Options
+from ganzoo.run import Run
+from ganzoo.trainer import OBSERVED, Diverged, Moved, Trainer
+from synthetic import trainer
+
+RNG = np.random.default_rng
+Rows = list[dict[str, float]]
+UNTRAINED = {"step": 1.0, "D/real": 0.7, "D/fake": 0.7, "G/adversarial": 0.7}
+
+
+def rows(start: int, **terms: float | np.ndarray) -> Rows:
+    """LOOK rows after a step; a term is one number or one for each row. "D_real" stands for "D/real"."""
+    columns = {name.replace("_", "/", 1): np.broadcast_to(value, LOOK) for name, value in terms.items()}
+    return [
+        {"step": float(start + i + 1)} | {name: float(values[i]) for name, values in columns.items()}
+        for i in range(LOOK)
+    ]
+
+
+def scores(real: float, fake: float, spread: float = 1.0, fake_spread: float | None = None) -> dict[str, np.ndarray]:
+    noise = RNG(0).standard_normal((2, 64))
+    fake_spread = spread if fake_spread is None else fake_spread
+    return {"D/real": real + spread * noise[0], "D/fake": fake + fake_spread * noise[1]}
+
+
+def steady(observed: dict[str, np.ndarray], seed: int = 1) -> list[dict[str, float]]:
+    """Means of the scores as independent batches have them."""
+    sizes = {name: values.std() / math.sqrt(len(values)) for name, values in observed.items()}
+    rng = RNG(seed)
+    return [
+        {name: float(values.mean() + sizes[name] * rng.standard_normal()) for name, values in observed.items()}
+        for _ in range(LOOK)
+    ]
+
+
+def looks(
+    patient: Doctor,
+    times: int,
+    observed: dict[str, np.ndarray],
+    means: list[dict[str, float]] | None = None,
+    **terms: float | np.ndarray,
+) -> list[Note]:
+    """The notes of examinations in which nothing changes."""
+    notes = []
+    for time in range(times):
+        notes += patient.look(rows(LOOK * time, **terms), means or steady(observed, time), observed)
+    return notes
+
+
+def signs(notes: list[Note]) -> list[tuple[str, str]]:
+    return [(note.sign, note.player) for note in notes]
+
+
+# What is measured
+
+
+def test_separation_is_the_chance_of_the_right_order() -> None:
+    assert separation(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1.0
+    assert separation(np.array([0.0, 1.0]), np.array([2.0, 3.0])) == 1.0, "energies are low on reals"
+    assert separation(np.zeros(5), np.zeros(7)) == 0.5
+    assert separation(np.array([0.0, 2.0]), np.array([1.0])) == 0.5
+    real, fake = RNG(0).standard_normal((2, 300)) + np.array([[0.5], [0.0]])
+    counted = float((real[:, None] > fake).mean())
+    assert separation(real, fake) == pytest.approx(counted)
+    assert separation(np.exp(real), np.exp(fake)) == separation(real, fake), "it has no scale"
+
+
+def test_a_jump_is_the_deviation_of_independent_values_and_no_trend() -> None:
+    noise = RNG(0).standard_normal(5000)
+    assert jump(noise) == pytest.approx(1.0, rel=0.05)
+    assert jump(noise + 0.1 * np.arange(5000)) == pytest.approx(1.0, rel=0.05)
+    assert jump(100.0 * (np.arange(5000) > 2500)) == 0.0, "one leap is none"
+
+
+def test_a_wave_is_known_by_its_period_and_noise_is_none() -> None:
+    time, noise = np.arange(300), RNG(0).standard_normal(300)
+    correlation, period, depth = wave(1 + 0.5 * np.sin(time / 40 * math.tau) + 0.1 * noise)
+    assert correlation > 0.8
+    assert abs(period - 40) <= 1
+    assert depth == pytest.approx(0.5 / math.sqrt(2), rel=0.15)
+    for other in (noise, np.cumsum(noise), np.exp(-time / 50), time.astype(float), np.ones(300)):
+        assert wave(other)[0] < 0.55
+
+
+# Every sign: there, and just below
+
+
+def test_saturated_is_a_loss_near_nothing_with_scores_apart() -> None:
+    apart = scores(5, -5)
+    assert signs(looks(Doctor(64, UNTRAINED), 3, apart, D_real=0.005, D_fake=0.005)) == [("saturated", "D")]
+    assert not looks(Doctor(64, UNTRAINED), 3, apart, D_real=0.01, D_fake=0.01), "1.4 % of the loss"
+    assert not looks(Doctor(64, UNTRAINED), 3, scores(1, -1), D_real=0.005, D_fake=0.005), "scores that overlap"
+    assert not looks(Doctor(64, UNTRAINED), 1, apart, D_real=0.005, D_fake=0.005), "seen once"
+
+
+def test_a_wasserstein_loss_has_no_floor_and_is_never_saturated() -> None:
+    for start in (-0.01, 0.01):
+        untrained = {"step": 1.0, "D/wasserstein": start, "D/penalty": 9.0}
+        for now in (-12.0, -1e-5):
+            assert not looks(Doctor(64, untrained), 4, scores(9, -9), D_wasserstein=now, D_penalty=0.1)
+
+
+def test_a_penalty_is_no_part_of_the_loss_that_vanishes() -> None:
+    given = {"D_real": 0.001, "D_fake": 0.001, "D_penalty": 3.0}
+    assert signs(looks(Doctor(64, UNTRAINED), 2, scores(5, -5), **given)) == [("saturated", "D")]
+
+
+def far_pictures(patient: Doctor, drift: float) -> None:
+    """Varied samples at some distance from the reals, which come nearer by `drift` over the run."""
+    rng = RNG(0)
+    reals = rng.standard_normal((64, 2))
+    for step in range(0, 801, 50):
+        samples = rng.standard_normal((64, 2)) + 10.0 * (1 - drift * step / 800)
+        assert not patient.see(step, samples, reals)
+
+
+def test_saturated_is_also_a_small_loss_while_samples_stay_far_from_the_data() -> None:
+    for drift, small, expected in ((0.0, 0.2, True), (0.5, 0.2, False), (0.0, 0.3, False)):
+        patient = Doctor(64, UNTRAINED)
+        far_pictures(patient, drift)
+        notes = looks(patient, 800 // LOOK, scores(3, -3), D_real=small, D_fake=small)
+        assert signs(notes) == [("saturated", "D")] * expected, (drift, small)
+        if expected:
+            assert notes[0].step == STALLED + LOOK
+    assert not looks(Doctor(64, UNTRAINED), 16, scores(3, -3), D_real=0.2, D_fake=0.2), "no picture was seen"
+
+
+def test_dead_is_one_score_for_all_fakes() -> None:
+    given = {"D_real": 0.5, "D_fake": 0.5}
+    notes = looks(Doctor(64, UNTRAINED), 2, scores(1, -1, fake_spread=5e-4), **given)
+    assert signs(notes) == [("dead", "D")]
+    assert "every fake has the score -1" in notes[0].seen
+    assert not looks(Doctor(64, UNTRAINED), 2, scores(1, -1, fake_spread=5e-3), **given)
+    assert signs(looks(Doctor(64, UNTRAINED), 2, scores(1, 1, spread=0.0), **given)) == [("dead", "D")]
+    assert not looks(Doctor(1, UNTRAINED), 2, {"D/real": np.ones(1), "D/fake": np.zeros(1)}, **given), "a batch of 1"
+
+
+def test_samples_that_are_all_the_same_are_no_fault_of_the_discriminator() -> None:
+    patient = Doctor(64, UNTRAINED)
+    reals = RNG(0).standard_normal((64, 2))
+    assert not patient.see(0, np.ones((64, 2)), reals), "before any update"
+    assert signs(patient.see(50, np.ones((64, 2)), reals)) == [("collapsed", "samples")]
+    assert not looks(patient, 3, scores(1, -1, fake_spread=0.0), D_real=0.5, D_fake=0.5)
+
+
+def jumping(size: float, seed: int = 1) -> np.ndarray:
+    """LOOK means that jump by so much."""
+    noise = RNG(seed).standard_normal(LOOK)
+    return noise * size / jump(noise)
+
+
+def means_of(real: np.ndarray, fake: np.ndarray) -> list[dict[str, float]]:
+    return [{"D/real": float(a), "D/fake": float(b)} for a, b in zip(real, fake, strict=True)]
+
+
+def test_unmixed_is_a_mean_of_reals_that_jumps_by_many_of_its_spreads() -> None:
+    observed, still = scores(0, 0), np.zeros(LOOK)
+    spread = observed["D/real"].std()
+    for size, expected in ((5.1, "unmixed"), (4.9, "oscillating")):
+        notes = looks(Doctor(64, UNTRAINED), 2, observed, means_of(jumping(size * spread), still), D_real=0.7)
+        assert signs(notes) == [(expected, "D")]
+    fakes = jumping(observed["D/fake"].std(), seed=2)
+    for size, expected in ((12.2, "unmixed"), (11.8, "oscillating")):  # times as much as the fakes'
+        notes = looks(Doctor(64, UNTRAINED), 2, observed, means_of(jumping(size * spread), fakes), D_real=0.7)
+        assert signs(notes) == [(expected, "D")]
+    level = means_of(jumping(9.0), jumping(9.0))
+    assert not looks(Doctor(64, UNTRAINED), 2, observed, level, D_real=0.7), "the level of all scores"
+    one = means_of(jumping(9.0), still)
+    assert not looks(Doctor(1, UNTRAINED), 2, observed, one, D_real=0.7), "64 scores of one image"
+
+
+def test_oscillating_is_a_gap_that_leaps_from_step_to_step() -> None:
+    observed = scores(0, 0)
+    spread = math.hypot(observed["D/real"].std(), observed["D/fake"].std()) / math.sqrt(2)
+    for size, expected in ((1.25, True), (1.15, False)):
+        gap = jumping(size * spread) / 2
+        notes = looks(Doctor(64, UNTRAINED), 2, observed, means_of(gap, -gap), D_real=0.7, D_fake=0.7)
+        assert signs(notes) == [("oscillating", "D")] * expected, size
+
+
+def test_oscillating_is_also_a_loss_that_swings() -> None:
+    for depth, expected in ((0.4, True), (0.2, False)):
+        patient, notes = Doctor(64, UNTRAINED), []
+        for time in range(9):
+            swing = 1 + depth * np.sin((LOOK * time + np.arange(LOOK)) / 60 * math.tau)
+            notes += patient.look(rows(LOOK * time, G_adversarial=0.7 * swing), [], {})
+        assert signs(notes) == [("oscillating", "G")] * expected, depth
+
+
+def test_exploding_is_a_term_a_thousand_times_all_that_was() -> None:
+    observed = scores(1, -1)
+    for size, expected in ((1100.0, True), (900.0, False)):
+        notes = looks(Doctor(64, UNTRAINED), 2, observed, D_real=0.7, D_fake=0.7, D_penalty=size)
+        assert signs(notes) == [("exploding", "D")] * expected, size
+    assert not looks(Doctor(64, UNTRAINED), 2, observed, D_real=0.7, D_fake=0.7, G_adversarial=-5000.0), "it may drift"
+    assert signs(looks(Doctor(16), 2, {}, [{}] * LOOK, model_nll=5.0)) == []
+    likelihood = Doctor(16, {"step": 1.0, "model/nll": 500.0})
+    assert not looks(likelihood, 2, {}, [{}] * LOOK, model_nll=4e5)
+    assert signs(looks(likelihood, 2, {}, [{}] * LOOK, model_nll=6e5)) == [("exploding", "model")]
+
+
+def test_few_rows_are_gathered_until_they_say_something() -> None:
+    patient, apart = Doctor(64, UNTRAINED), scores(5, -5)
+    told = []
+    for row in rows(0, D_real=0.001, D_fake=0.001) + rows(LOOK, D_real=0.001, D_fake=0.001):
+        told += patient.look([row], [{"D/real": 5.0, "D/fake": -5.0}], apart)
+    assert [note.step for note in told] == [2 * LOOK]
+
+
+def test_a_sign_is_told_once_until_it_has_gone_and_come_again() -> None:
+    patient, apart = Doctor(64, UNTRAINED), scores(5, -5)
+    ill, well = {"D_real": 0.001, "D_fake": 0.001}, {"D_real": 0.7, "D_fake": 0.7}
+    assert len(looks(patient, 8, apart, **ill)) == 1
+    assert not looks(patient, doctor.CALM - 1, apart, **well)
+    assert not looks(patient, 4, apart, **ill), "it was not gone for long enough"
+    assert not looks(patient, doctor.CALM, apart, **well)
+    assert len(looks(patient, 4, apart, **ill)) == 1
+
+
+# Pictures
+
+
+def digits(n: int, seed: int) -> np.ndarray:
+    """Points in eight clusters, as the ring has them."""
+    rng = RNG(seed)
+    angle = rng.integers(8, size=n) / 8 * math.tau
+    return np.stack([np.cos(angle), np.sin(angle)], 1) + 0.02 * rng.standard_normal((n, 2))
+
+
+def test_samples_like_the_data_are_near_varied_and_everywhere() -> None:
+    seen = Gallery(digits(256, 0))
+    assert seen.look(1, digits(256, 1)) == ("", False)
+    (picture,) = seen.pictures
+    assert picture.distance == pytest.approx(0, abs=0.02)
+    assert picture.diversity == pytest.approx(1, abs=0.05)
+    assert picture.modes > 7
+    assert picture.arrived
+
+
+def test_the_distance_is_that_of_the_distributions() -> None:
+    """For two single points it is 2 |x - y|; here in units of the distance between two reals."""
+    reals = np.repeat([[0.0, 0.0], [1.0, 0.0]], 8, 0)
+    seen = Gallery(reals)
+    seen.look(1, reals + 100.0)
+    spread = 64 / 120  # of the 120 pairs of reals, those that differ
+    assert seen.spread == pytest.approx(spread)
+    cross = np.mean([math.hypot(100 + dx, 100) for dx in (0, 0, 1, -1)])
+    assert seen.pictures[0].distance == pytest.approx((2 * cross - 2 * spread) / spread)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (digits(64, 1), np.full((64, 2), 0.3), "all samples are the same"),
+        (digits(64, 1), 0.05 * digits(64, 2), "before"),
+        (0.05 * digits(64, 1), 0.02 * digits(64, 2) + np.array([1.0, 0.0]), "in one place of the data"),
+        (digits(64, 1), np.repeat([[1.0, 0.0], [-1.0, 0.0]], (57, 7), 0), "clusters of the reals"),
+    ],
+)
+def test_collapsed(before: np.ndarray, now: np.ndarray, words: str) -> None:
+    seen = Gallery(digits(256, 0))
+    assert seen.look(1, before) == ("", False)
+    assert words in seen.look(2, now)[0]
+
+
+def test_not_collapsed() -> None:
+    """Blurred samples at the start, a third of the diversity, and three of ten clusters."""
+    seen = Gallery(digits(256, 0))
+    half = digits(256, 2)
+    half = half[half[:, 0] > 0.5]
+    for samples in (0.02 * digits(64, 1), 0.1 * digits(64, 1), digits(64, 1), 0.3 * digits(64, 1), half):
+        assert seen.look(1, samples) == ("", False)
+
+
+def test_too_few_or_equal_reals_say_nothing() -> None:
+    for reals in (digits(gallery.FEW - 1, 0), np.ones((64, 2))):
+        seen = Gallery(reals)
+        assert seen.look(1, np.ones((64, 2))) == seen.look(2, np.ones((64, 2))) == ("", False)
+
+
+def test_large_images_are_averaged_first() -> None:
+    images = RNG(0).standard_normal((3, 2, 33, 50))
+    small = gallery.features(images)
+    assert small.shape == (3, 2 * 16 * 25)
+    assert small[0, 0] == pytest.approx(images[0, 0, :2, :2].mean())
+    assert small[2, -1] == pytest.approx(images[2, 1, 30:32, 48:50].mean())
+    assert gallery.features(RNG(0).standard_normal((2, 1, 12, 12))).shape == (2, 144)
+
+
+# Where a number that is not finite came from
+
+
+def diverged(terms: dict[str, float], means: dict[str, float], before: Rows) -> Diverged:
+    error = Diverged("x")
+    error.step, error.player, error.terms, error.means, error.rows = 61, "D", terms, means, before
+    return error
+
+
+CALM_ROWS = rows(0, D_real=0.5, D_fake=0.6, D_penalty=1.0)
+WILD_ROWS = rows(0, D_real=0.5, D_fake=0.6, D_penalty=np.exp(np.maximum(0, np.arange(LOOK) - 40.0)))
+BAD = math.nan
+
+
+@pytest.mark.parametrize(
+    ("terms", "means", "before", "sign"),
+    [
+        ({"real": BAD, "fake": 0.6}, {"real": BAD, "fake": -1.0}, CALM_ROWS, "nan in the data"),
+        ({"wasserstein": BAD, "penalty": BAD}, {"real": BAD, "fake": 0.0}, [], "nan in the data"),
+        ({"real": 0.5, "fake": math.inf}, {"real": 1.0, "fake": math.inf}, CALM_ROWS, "nan in the samples"),
+        ({"real": BAD, "fake": BAD}, {"real": BAD, "fake": BAD}, CALM_ROWS, "nan"),
+        ({"real": BAD, "fake": 0.6, "penalty": BAD}, {"real": BAD, "fake": 0.0}, WILD_ROWS, "blow-up"),
+        ({"real": 0.5, "fake": 0.6}, {"real": 1.0, "fake": -1.0}, CALM_ROWS, "nan in the gradient"),
+        ({"nll": BAD}, {}, [], "nan"),
+    ],
+)
+def test_explanations(terms: dict[str, float], means: dict[str, float], before: Rows, sign: str) -> None:
+    note = Doctor(64).explain(diverged(terms, means, before))
+    assert (note.sign, note.step, note.player) == (sign, 61, "D")
+    if before and "real" in terms:
+        assert "one step before: real 0.5" in note.seen
+
+
+def test_a_note_fits_a_line_and_its_record_says_all() -> None:
+    for sign, (causes, remedies) in ADVICE.items():
+        note = Note(7, sign, "D", "words " * 60)
+        assert len(note.line()) <= 160
+        assert note.line().endswith(f"...; try {remedies[0]}")
+        record = {"step": 7, "sign": sign, "player": "D", "seen": note.seen}
+        assert note.record() == record | {"causes": list(causes), "try": list(remedies)}
+
+
+def test_histograms_of_a_player_share_their_range() -> None:
+    made = histograms({"D/real": np.array([0.0, 4.0]), "D/fake": np.array([-4.0]), "E/x": np.zeros(3), "E/y": [BAD]})
+    assert made.keys() == {"D/real", "D/fake", "E/x"}
+    assert made["D/real"]["low"] == made["D/fake"]["low"] == -4.0
+    assert made["D/real"]["high"] == 4.0
+    assert made["D/fake"]["counts"] == [1] + [0] * (BINS - 1)
+    assert sum(made["D/real"]["counts"]) == 2
+    assert (made["E/x"]["low"], made["E/x"]["high"]) == (-0.5, 0.5)
+    json.dumps(made)
+
+
+# Runs
+
+GLYPHS = {"data": "glyphs", "characters": "digits", "size": "12", "sample_every": 25}
+RING = {"data": "ring", "batch_size": 128, "sample_every": 100}
+PATIENTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {  # model, its options, those of the run
+    "gan on points": ("gan", {"width": 64}, RING),
+    "gan on a grid": ("gan", {}, {**RING, "data": "grid"}),
+    "gan, minimax": ("gan", {"width": 64, "loss": "minimax"}, RING),
+    "gan, as released": ("gan", {"width": 64}, {**GLYPHS, "batch_size": 50, "steps": 250}),
+    "gan, modern": ("gan", {"width": 32, "recipe": "modern"}, {**GLYPHS, "batch_size": 64}),
+    "dcgan": ("dcgan", {"width": 8}, {**GLYPHS, "size": "16", "batch_size": 16}),
+    "infogan": ("infogan", {"noise_dim": 8}, {**GLYPHS, "size": "8", "batch_size": 16, "steps": 150}),
+    "began": ("began", {"width": 8}, {**GLYPHS, "steps": 200}),
+    "cyclegan": ("cyclegan", {"width": 8, "num_blocks": 1}, {"data": "scenes_unpaired", "size": "16", "steps": 150}),
+    "pixelrnn": ("pixelrnn", {"width": 8, "num_blocks": 2}, {**GLYPHS, "size": "8", "sample_every": 200}),
+    "wgan_gp on points": ("wgan_gp", {"width": 64}, {**RING, "steps": 250}),
+    "wgan_gp": ("wgan_gp", {"width": 8}, {**GLYPHS, "size": "16", "batch_size": 32, "steps": 200}),
+}
+
+
+def admitted(name: str, folder: Path, fault: Callable[[Trainer], None] | None = None, **more: Any) -> Run:
+    """A run that has not begun, with something wrong in it."""
+    model, its_options, given = PATIENTS[name]
+    usual = {"steps": 400, "out": str(folder), "evaluate_every": 0, "threads": 1}
+    run = Run.new(model, Options(**{**usual, **given, **more}), its_options, quiet=True)
+    if fault:
+        fault(run.trainer)
+    return run
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def notes(run: Run) -> list[tuple[str, str]]:
+    run.train(quiet=True)
+    return [(note["sign"], note["player"]) for note in lines(run.folder / "doctor.jsonl")]
+
+
+def hurried(trainer: Trainer) -> None:
+    """D's learning rate a hundred times as large."""
+    player = trainer.model.players["D"]
+    player.optimizer = dataclasses.replace(player.optimizer, lr=100 * player.optimizer.lr)
+    trainer.players["D"] = Moved(player, trainer.device)
+
+
+def blind(trainer: Trainer) -> None:
+    """A generator that ignores its noise."""
+    latent = trainer.model.latent
+    vars(trainer.model)["latent"] = lambda n: torch.zeros_like(latent(n))
+
+
+class OneClass(Batches):
+    """Batches of one class each: always the same, or each another."""
+
+    always = True
+
+    def draw(self, n: int) -> Any:
+        batch = super().draw(n)
+        assert self.labels is not None
+        wanted = 3 if self.always else self.drawn // n % 8
+        places = (self.labels == wanted).nonzero().squeeze(1)
+        start = self.drawn % (len(places) - n)
+        return type(batch)(self.images[places[start : start + n]])
+
+
+class OneByOne(OneClass):
+    always = False
+
+
+class Spoilt(Batches):
+    """One value of one batch is no number."""
+
+    def draw(self, n: int) -> Any:
+        batch = super().draw(n)
+        if self.drawn // n == 60:
+            batch.image[3].view(-1)[1] = math.nan
+        return batch
+
+
+def with_batches(kind: type[Batches]) -> Callable[[Trainer], None]:
+    def fault(trainer: Trainer) -> None:
+        trainer.batches.__class__ = kind
+
+    return fault
+
+
+FAULTS: list[tuple[str, Callable[[Trainer], None], tuple[str, str], dict[str, Any]]] = [
+    ("gan on points", hurried, ("dead", "D"), {"steps": 500}),
+    ("gan on points", hurried, ("dead", "D"), {"steps": 500, "seed": 1}),
+    ("gan, modern", hurried, ("saturated", "D"), {"steps": 500}),
+    ("gan, modern", hurried, ("saturated", "D"), {"steps": 500, "seed": 1}),
+    ("dcgan", hurried, ("saturated", "D"), {"steps": 500}),
+    ("wgan_gp", hurried, ("oscillating", "D"), {"steps": 100}),
+    ("gan on points", blind, ("collapsed", "samples"), {"steps": 100}),
+    ("dcgan", blind, ("collapsed", "samples"), {"steps": 50}),
+    ("wgan_gp", blind, ("collapsed", "samples"), {"steps": 50}),
+    ("gan on points", with_batches(OneClass), ("collapsed", "samples"), {"steps": 300}),
+    ("gan on points", with_batches(OneClass), ("collapsed", "samples"), {"steps": 300, "seed": 1}),
+    ("gan on points", with_batches(OneByOne), ("unmixed", "D"), {"steps": 200}),
+    ("gan on points", with_batches(OneByOne), ("unmixed", "D"), {"steps": 200, "seed": 1}),
+    ("wgan_gp on points", with_batches(OneByOne), ("unmixed", "D"), {"steps": 200}),
+]
+
+
+@pytest.mark.parametrize(("name", "fault", "expected", "more"), FAULTS)
+def test_a_fault_is_named_within_500_steps(
+    name: str, fault: Callable[[Trainer], None], expected: tuple[str, str], more: dict[str, Any], tmp_path: Path
+) -> None:
+    assert expected in notes(admitted(name, tmp_path / "run", fault, **more))
+
+
+@pytest.mark.parametrize("name", PATIENTS)
+def test_a_healthy_run_raises_no_alarm(name: str, tmp_path: Path) -> None:
+    assert notes(admitted(name, tmp_path / "run")) == []
+
+
+@pytest.mark.parametrize(("name", "step"), [("gan on points", 60), ("dcgan", 60), ("wgan_gp on points", 12)])
+def test_a_batch_with_nan_is_named_as_such(name: str, step: int, tmp_path: Path) -> None:
+    run = admitted(name, tmp_path / "run", with_batches(Spoilt))
+    with pytest.raises(RunError, match="it came with the reals, and the fakes were finite") as caught:
+        run.train(quiet=True)
+    assert "one step before: " in str(caught.value)
+    assert "try ganzoo data on the training set" in str(caught.value)
+    (note,) = lines(run.folder / "doctor.jsonl")
+    assert (note["sign"], note["player"], note["step"]) == ("nan in the data", "D", step)
+
+
+def test_a_learning_rate_past_all_measure_is_not_laid_on_the_data(tmp_path: Path) -> None:
+    def wild(trainer: Trainer) -> None:
+        player = trainer.model.players["D"]
+        player.optimizer = Adam(lr=lambda step, total: 1e-3 * 1.3**step)
+        trainer.players["D"] = Moved(player, trainer.device)
+
+    run = admitted("wgan_gp", tmp_path / "run", wild, size="8", batch_size=8, log_every=10)
+    with pytest.raises(RunError, match=r"its terms had grown .* times; .*lower learning rate"):
+        run.train(quiet=True)
+    assert lines(run.folder / "doctor.jsonl")[-1]["sign"] == "blow-up"
+
+
+@pytest.mark.parametrize("name", ["gan on points", "dcgan", "cyclegan"])
+def test_a_run_with_and_without_the_doctor_is_bit_equal(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = {"steps": 60, "sample_every": 20, "log_every": 10}
+    seen = admitted(name, tmp_path / "seen", **more)
+    assert seen.train(quiet=True) == 0
+    monkeypatch.setattr(Casebook, "__init__", lambda self, *_: None)
+    monkeypatch.setattr(Casebook, "look", lambda self, *_: [])
+    monkeypatch.setattr(Casebook, "see", lambda self, *_: [])
+    alone = admitted(name, tmp_path / "alone", **more)
+    assert alone.train(quiet=True) == 0
+    assert (seen.folder / "scores.jsonl").exists() > (alone.folder / "scores.jsonl").exists()
+    assert torch.equal(seen.trainer.batches.draw(4)[0], alone.trainer.batches.draw(4)[0])
+    ours, theirs = checkpoint.capture(seen.trainer)[0], checkpoint.capture(alone.trainer)[0]
+    for file, tensors in ours.items():
+        for key, value in tensors.items():
+            assert torch.equal(value, theirs[file][key]), key
+
+
+def test_a_note_stands_above_the_bar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    admitted("gan on points", tmp_path / "run", blind, steps=100).train()
+    assert "doctor: collapsed: all samples are the same; try " in capsys.readouterr().out
+
+
+def test_scores_are_kept_at_even_steps_and_a_resumed_run_has_one_story(tmp_path: Path) -> None:
+    run = admitted("gan on points", tmp_path / "run", steps=3 * HISTOGRAMS, log_every=1, sample_every=3 * HISTOGRAMS)
+    run.train(quiet=True)
+    kept = lines(run.folder / "scores.jsonl")
+    assert [row["step"] for row in kept] == list(range(3, 3 * HISTOGRAMS + 1, 3))
+    assert all(sum(row["histograms"]["D/fake"]["counts"]) == 128 for row in kept)
+    last = 3 * HISTOGRAMS
+    for name in ("scores.jsonl", "doctor.jsonl"):
+        with (run.folder / name).open("a") as file:
+            file.write(f'{{"step": {last}}}\n{{"step": {last + 2}}}\n{{"step": 9')
+    Run.reopen(run.folder, steps=last + 3).train(quiet=True)
+    assert [row["step"] for row in lines(run.folder / "doctor.jsonl")] == [last]
+    assert last + 2 not in [row["step"] for row in lines(run.folder / "scores.jsonl")]
+
+
+def test_what_drain_brings_along() -> None:
+    made = trainer("gan", (2,), batch_size=6)
+    for _ in zip(range(3), made, strict=False):
+        pass
+    watched = made.watched["D"]
+    assert [row["step"] for row in made.drain()] == [1, 2, 3]
+    assert made.observed.keys() == {"D/real", "D/fake"}
+    assert torch.equal(made.observed["D/real"], watched["real"])
+    assert [row.keys() for row in made.means] == [{"D/real", "D/fake"}] * 3
+    assert made.means[-1]["D/fake"] == pytest.approx(float(watched["fake"].mean()))
+    made.iterate()
+    made.watched["D"]["real"] = torch.arange(3 * OBSERVED - 1.0).view(-1, 1)
+    made.drain()
+    assert made.observed["D/real"].tolist() == [3.0 * i for i in range(OBSERVED)]
