@@ -121,7 +121,8 @@ def test_runs_that_are_done_are_taken_up_and_others_are_not(tmp_path, monkeypatc
             tasks.append((task["role"], task["seed"]))
             if len(tasks) == 3:
                 raise KeyboardInterrupt
-            yield task | {"values": {"nats": 100.0 if task["role"] == "model" else 0.0}, "seconds": 1.0}
+            values = {"model": {"nats": 100.0}, "control": {"nats": 0.0}, "baselines": {"uniform": {"nats": 543.4}}}
+            yield task | {"values": values[task["role"]], "seconds": 1.0}
 
     monkeypatch.setattr(harness, "answered", answered)
     known = {"seeds": [0, 1], "out": tmp_path, "device": "cpu", "say": lambda line: None}

@@ -242,7 +242,7 @@ def test_captions_classes_domains_and_pairs_are_told(tmp_path):
         fill(tmp_path / "pets" / name, 20 if name == "cat" else 10, start=ord(name[0]) * 100)
     pets = survey(str(tmp_path / "pets"))
     assert pets.classes == {"cat": (20, 0), "dog": (10, 0)}
-    assert pets.kinds == ("Images", "LabelledImages")
+    assert pets.kinds == ("Images", "LabelledImages", "PartlyLabelledImages")
     fill(tmp_path / "told", 12)
     rows = [{"file_name": f"{i:03}.png", "text": "a ball" if i else "a ball on a box"} for i in range(12)]
     (tmp_path / "told" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -72,7 +72,7 @@ class Config:
 
 
 def exp(x: Tensor) -> Tensor:
-    """exp(x), and its tangent above 20: finite, convex and never flat. Only ratios p/q beyond e^20 would need more."""
+    """exp(x), and its tangent above 20: finite, convex and never flat. Only ratios of p and q beyond e^10 need more."""
     over = F.relu(x - 20)
     return (x - over).exp() * (1 + over)
 
