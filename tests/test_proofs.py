@@ -112,7 +112,7 @@ def test_a_proof_from_the_command_line(here, capsys):
     assert not list((here / "proofs" / ".runs").iterdir())
 
 
-def test_runs_that_are_done_are_taken_up_and_others_are_not(tmp_path, monkeypatch):
+def test_runs_that_are_done_are_taken_up_and_others_are_not(tmp_path, monkeypatch, real_data):
     tasks = []
 
     def answered(module, arguments, lines, most, lost):
@@ -163,8 +163,8 @@ def test_real_images_that_are_absent_are_named(tmp_path, monkeypatch):
     monkeypatch.delenv("GANZOO_DATA", raising=False)
     from ganzoo.proofs.training import data_of
 
-    with pytest.raises(UserError, match="set GANZOO_DATA to the folder that holds horse2zebra/"):
-        data_of(load_proof("cyclegan_cycle").CLAIM.scales["cpu"])
+    with pytest.raises(UserError, match="set GANZOO_DATA to the folder that holds lfw64/"):
+        data_of(load_proof("began_balance").CLAIM.scales["cpu"])
 
 
 def test_listing_names_every_claim(capsys):
