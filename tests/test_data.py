@@ -134,7 +134,7 @@ def test_bad_channels() -> None:
 
 
 def test_data_of_the_wrong_kind(tmp_path: Path) -> None:
-    refused("mnist gives Images or LabelledImages, not UnpairedImages ... scenes_unpaired ... trainA",
+    refused("mnist gives Images or LabelledImages ... not UnpairedImages ... scenes_unpaired ... trainA",
             lambda: load_data("mnist", kind=UnpairedImages))  # fmt: skip
     refused("not LabelledImages ... glyphs", lambda: load_data("swiss_roll", kind=LabelledImages))
     path = str(fill(tmp_path / "plain", 10))

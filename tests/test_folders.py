@@ -24,6 +24,7 @@ from ganzoo.data.batches import (
     Images,
     LabelledImages,
     PairedImages,
+    PartlyLabelledImages,
     UnpairedImages,
 )
 from ganzoo.data.folders import from_files
@@ -226,7 +227,7 @@ def test_labels_of_a_table_and_numbers_in_their_order(tmp_path):
     rows = ["file_name,label", *(f"{n:03}.png,{n % 12}" for n in range(24))]
     (tmp_path / "train" / "metadata.csv").write_text("\n".join(rows))
     train, test = load_data(str(tmp_path), size=(20, 20))
-    assert train.kinds == (Images, LabelledImages)
+    assert train.kinds == (Images, LabelledImages, PartlyLabelledImages)
     assert train.class_names == tuple(map(str, range(12)))  # 2 before 10
     for split in (train, test):
         for image, label in zip(split.images, split.labels, strict=True):

@@ -120,30 +120,34 @@ def test_the_margin_is_the_l1_distance_of_each_pair_and_constant():
 # ---- the margin law ------------------------------------------------------------------------------------------
 
 
-def law(slope: float, steps: int) -> tuple[float, float]:
-    """Points against N(0, 2^2), G frozen: the share of margins that hold, and the mean size of L(G(z)) - L(x)."""
+def law(slope: float) -> list[tuple[float, float]]:
+    """Points near 0 against points 1 to 3 away, G frozen: after 150 and after 300 updates, the share of pairs whose
+    margin holds and the mean of L(G(z)) - L(x)."""
     made = trainer("loss_sensitive_gan", (2,), batch_size=64, width=64, slope=slope)
     model = made.model
-    made.batches.images.mul_(0.05)  # reals close together, as margins between overlapping kinds contradict each other
+    made.batches.images.mul_(0.05)  # apart from the fakes: where the two overlap, margins contradict each other
     model.generate = lambda n, label=None: F.normalize(torch.randn(n, 2)) * (1 + 2 * torch.rand(n, 1))
     rule = torch.optim.Adam(model.discriminator.parameters(), lr=1e-3)
-    for _ in range(steps):
+    found = []
+    for done in range(1, 301):
         rule.zero_grad()
         sum(next(model.step(made.batches))[1].values()).backward()
         rule.step()
-    with torch.no_grad():
-        real, fake = next(made.batches).image, model.generate(64)
-        gap = model.L(fake) - model.L(real)
-        margin = (real - fake).abs().sum(1)
-    return (gap >= margin - 0.1).double().mean().item(), gap.mean().item()
+        if done % 150 == 0:
+            with torch.no_grad():
+                real, fake = next(made.batches).image, model.generate(64)
+                gap = model.L(fake) - model.L(real)
+                holds = gap >= (real - fake).abs().sum(1)
+            found.append((holds.double().mean().item(), gap.mean().item()))
+    return found
 
 
 def test_margins_hold_and_then_nothing_grows():
-    """Most pairs satisfy their margin and the gap stays near it; WGAN without clipping (the control) grows on."""
-    (holds, early), (_, late) = law(0.0, 300), law(0.0, 600)
+    """Nine pairs of ten satisfy their margin and the gap stays; WGAN's without clipping (the control) grows on."""
+    (_, early), (holds, late) = law(0.0)
     assert holds >= 0.9
     assert late < 1.3 * early
-    (_, early), (_, late) = law(1.0, 300), law(1.0, 600)
+    (_, early), (_, late) = law(1.0)
     assert late > 2 * early
 
 
