@@ -17,7 +17,7 @@ CLAIM = Claim(
         "quick": Scale(
             data="glyphs",
             data_options={"characters": "digits", "size": (16, 16)},
-            steps=800,
+            steps=1600,
             options={"width": 8, "latent_dim": 16, "lr": 1e-3, "lambda_k": 0.05},
             bounds=(Bound(value="off_gamma", at_most=0.2), Bound(value="m_left", at_most=0.6)),
         ),
