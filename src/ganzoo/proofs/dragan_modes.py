@@ -10,7 +10,6 @@ CLAIM = Claim(
     control="D trained by the penalty alone, as in a loop that is widely copied",
     measure=WORDS,
     scales={
-        "quick": Scale(data="ring", steps=3500, bounds=(Bound(value="modes", at_least=3),)),
         "cpu": Scale(data="ring", steps=10_000, bounds=(Bound(value="modes", at_least=6),)),
     },
 )

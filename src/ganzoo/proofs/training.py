@@ -74,13 +74,23 @@ def drawn(data: Dataset, n: int, seed: int, device: torch.device) -> Tensor:
 
 
 class Reader:
-    """A data set's judge, or the nearest one, with the features of `n` training images: the yardstick of a proof."""
+    """A data set's judge, or the nearest one, with the features of `n` training images: the yardstick of a proof.
 
-    def __init__(self, train: Dataset, n: int, seed: int, device: torch.device) -> None:
+    `change` is done to these images first.
+    """
+
+    def __init__(
+        self,
+        train: Dataset,
+        n: int,
+        seed: int,
+        device: torch.device,
+        change: Callable[[Tensor], Tensor] = lambda images: images,
+    ) -> None:
         judge = network_for(train.name, train.shape[0], "auto", device)
         assert isinstance(judge, Judge)
         self.judge = judge
-        self.real = self.judge.features(drawn(train, n, seed, device))
+        self.real = self.judge.features(change(drawn(train, n, seed, device)))
         self.n, self.seed = n, seed
 
     def read(self, images: Tensor) -> dict[str, float]:
