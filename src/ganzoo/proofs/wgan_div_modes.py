@@ -22,7 +22,7 @@ CLAIM = Claim(
         "cpu": Scale(
             data="grid",
             steps=2000,
-            bounds=(Bound(value="modes", at_least=20), Bound(value="gradient", at_most=0.7)),
+            bounds=(Bound(value="modes", at_least=20), Bound(value="gradient", at_most=0.6)),
         ),
     },
 )

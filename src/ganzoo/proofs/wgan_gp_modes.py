@@ -22,7 +22,7 @@ CLAIM = Claim(
             data="grid",
             steps=2000,
             options={"width": 128, "lr": 1e-3, "beta1": 0.5, "penalty_weight": 0.1},
-            bounds=(Bound(value="modes", at_least=22),),
+            bounds=(Bound(value="modes", at_least=18),),
         ),
     },
 )
