@@ -13,10 +13,11 @@ import torch
 
 from ganzoo import checkpoint, doctor, gallery
 from ganzoo.casebook import BINS, HISTOGRAMS, Casebook, histograms
-from ganzoo.data.batches import Batches
+from ganzoo.data.batches import Batches, Dataset, Images, UnpairedImages
 from ganzoo.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
 from ganzoo.errors import RunError
 from ganzoo.gallery import Gallery
+from ganzoo.mixing import GRID, KEPT, Drawn, Noted, apartness, few
 from ganzoo.model import Adam
 from ganzoo.options import Options
 from ganzoo.run import Run
@@ -58,12 +59,13 @@ def looks(
     times: int,
     observed: dict[str, np.ndarray],
     means: list[dict[str, float]] | None = None,
+    drawn: dict[str, Drawn] | None = None,
     **terms: float | np.ndarray,
 ) -> list[Note]:
     """The notes of examinations in which nothing changes."""
     notes = []
     for time in range(times):
-        notes += patient.look(rows(LOOK * time, **terms), means or steady(observed, time), observed)
+        notes += patient.look(rows(LOOK * time, **terms), means or steady(observed, time), observed, drawn or {})
     return notes
 
 
@@ -173,19 +175,47 @@ def means_of(real: np.ndarray, fake: np.ndarray) -> list[dict[str, float]]:
     return [{"D/real": float(a), "D/fake": float(b)} for a, b in zip(real, fake, strict=True)]
 
 
-def test_unmixed_is_a_mean_of_reals_that_jumps_by_many_of_its_spreads() -> None:
-    observed, still = scores(0, 0), np.zeros(LOOK)
-    spread = observed["D/real"].std()
-    for size, expected in ((5.1, "unmixed"), (4.9, "oscillating")):
-        notes = looks(Doctor(64, UNTRAINED), 2, observed, means_of(jumping(size * spread), still), D_real=0.7)
-        assert signs(notes) == [(expected, "D")]
-    fakes = jumping(observed["D/fake"].std(), seed=2)
-    for size, expected in ((12.2, "unmixed"), (11.8, "oscillating")):  # times as much as the fakes'
-        notes = looks(Doctor(64, UNTRAINED), 2, observed, means_of(jumping(size * spread), fakes), D_real=0.7)
-        assert signs(notes) == [(expected, "D")]
+def batches_that_differ(times: float, size: int = 64, count: int = LOOK) -> Drawn:
+    """By so much more than chance would have them, in the second of three numbers."""
+    means = RNG(0).standard_normal((count, 3)) / math.sqrt(size)
+    means[:, 1] *= math.sqrt(times / size / means[:, 1].var(ddof=1))
+    return Drawn(size, means, np.ones((count, 3)))
+
+
+def test_unmixed_is_batches_that_differ_by_more_than_chance() -> None:
+    for times, expected in ((3.1, True), (2.9, False)):
+        drawn = {"image": batches_that_differ(times)}
+        notes = looks(Doctor(64, UNTRAINED), 2, {}, [{}], drawn, D_real=0.7)
+        assert signs(notes) == [("unmixed", "data")] * expected, times
+    few_reals, few_batches = batches_that_differ(99, size=doctor.ENOUGH - 1), batches_that_differ(99, count=LOOK - 1)
+    for drawn in (few_reals, few_batches):
+        assert not looks(Doctor(64, UNTRAINED), 2, {}, [{}], {"image": drawn}, D_real=0.7)
+
+
+def test_each_domain_and_each_size_of_batch_is_judged_by_itself() -> None:
+    patient, notes = Doctor(64, UNTRAINED), []
+    for time in range(2):
+        for part in range(2):  # of an examination: the batches become larger
+            given = rows(LOOK * time + LOOK // 2 * part, D_real=0.7)[: LOOK // 2]
+            drawn = {"a": batches_that_differ(1), "b": batches_that_differ(5, size=(16, 64)[part])}
+            notes += patient.look(given, [], {}, drawn)
+    assert signs(notes) == [("unmixed", "data b")]
+    assert "batches differ 5 times as much as chance" in notes[0].seen
+
+
+def test_scores_that_leap_with_batches_that_are_not_mixed_are_no_fault_of_the_discriminator() -> None:
+    observed = scores(0, 0)
+    gap = means_of(jumping(9.0 * observed["D/real"].std()), np.zeros(LOOK))
+    for times, expected in ((9.0, ("unmixed", "data")), (1.0, ("oscillating", "D"))):
+        drawn = {"image": batches_that_differ(times)}
+        assert signs(looks(Doctor(64, UNTRAINED), 2, observed, gap, drawn, D_real=0.7)) == [expected]
+
+
+def test_oscillating_is_no_level_of_all_scores_and_no_batch_of_one() -> None:
+    observed = scores(0, 0)
     level = means_of(jumping(9.0), jumping(9.0))
-    assert not looks(Doctor(64, UNTRAINED), 2, observed, level, D_real=0.7), "the level of all scores"
-    one = means_of(jumping(9.0), still)
+    assert not looks(Doctor(64, UNTRAINED), 2, observed, level, D_real=0.7)
+    one = means_of(jumping(9.0), np.zeros(LOOK))
     assert not looks(Doctor(1, UNTRAINED), 2, observed, one, D_real=0.7), "64 scores of one image"
 
 
@@ -203,7 +233,7 @@ def test_oscillating_is_also_a_loss_that_swings() -> None:
         patient, notes = Doctor(64, UNTRAINED), []
         for time in range(9):
             swing = 1 + depth * np.sin((LOOK * time + np.arange(LOOK)) / 60 * math.tau)
-            notes += patient.look(rows(LOOK * time, G_adversarial=0.7 * swing), [], {})
+            notes += patient.look(rows(LOOK * time, G_adversarial=0.7 * swing), [], {}, {})
         assert signs(notes) == [("oscillating", "G")] * expected, depth
 
 
@@ -223,7 +253,7 @@ def test_few_rows_are_gathered_until_they_say_something() -> None:
     patient, apart = Doctor(64, UNTRAINED), scores(5, -5)
     told = []
     for row in rows(0, D_real=0.001, D_fake=0.001) + rows(LOOK, D_real=0.001, D_fake=0.001):
-        told += patient.look([row], [{"D/real": 5.0, "D/fake": -5.0}], apart)
+        told += patient.look([row], [{"D/real": 5.0, "D/fake": -5.0}], apart, {})
     assert [note.step for note in told] == [2 * LOOK]
 
 
@@ -307,6 +337,82 @@ def test_large_images_are_averaged_first() -> None:
     assert gallery.features(RNG(0).standard_normal((2, 1, 12, 12))).shape == (2, 144)
 
 
+# Batches
+
+
+def noted(batches: Batches, count: int = LOOK) -> dict[str, Drawn]:
+    """What is noted of batches as they are drawn."""
+    seen = Noted(batches)
+    for _ in range(count):
+        next(seen)
+    return {name: Drawn(size, *both.double().numpy()) for name, (size, both) in seen.taken().items()}
+
+
+def shaded(n: int) -> Dataset:
+    """Images of noise in ten kinds, which differ in the brightness of the upper half."""
+    kinds = np.arange(n) % 10
+    images = RNG(0).integers(0, 100, (n, 10, 11, 3))
+    images[:, :5] += 15 * kinds[:, None, None, None]
+    return Dataset("shaded", torch.tensor(images, dtype=torch.uint8), torch.tensor(kinds), tuple("0123456789"))
+
+
+def test_what_is_noted_of_a_batch_is_its_mean_and_its_variance_in_a_few_pixels() -> None:
+    made, again = noted(Batches(shaded(96), Images, 16), count=3)["image"], Batches(shaded(96), Images, 16)
+    images = [next(again).image.double().numpy() for _ in range(3)]
+    pixels = np.stack(images)[:, :, :, 1::2, 1::2].reshape(3, 16, -1)
+    assert made.size == 16
+    assert made.means == pytest.approx(pixels.mean(1), abs=1e-6)
+    assert made.variances == pytest.approx(pixels.var(1, ddof=1), abs=1e-6)
+
+
+def test_few_pixels_of_any_image_and_points_as_they_are() -> None:
+    points = torch.randn(5, 2)
+    assert few(points) is points
+    for side, places in ((28, [3, 10, 17, 24]), (3, [0, 1, 2]), (1, [0]), (4, [0, 1, 2, 3])):
+        image = torch.arange(float(side)).expand(2, 3, 40, side)
+        assert few(image)[0, 0, 0].tolist() == places
+        assert few(image).shape[1:3] == (3, GRID)
+
+
+def test_batches_at_random_differ_as_chance_has_them_and_batches_of_one_kind_by_the_part_between_kinds() -> None:
+    """Of k shades 15 apart, in noise of 100 levels: the variances are 15^2 (k^2 - 1) / 12 and (100^2 - 1) / 12."""
+    healthy = [apartness(noted(Batches(shaded(4000), Images, 16, seed=seed))["image"]) for seed in (100, 101, 102)]
+    assert 0.5 < min(healthy) <= max(healthy) < 2.2
+    sick = Batches(shaded(4000), Images, 16)
+    sick.__class__ = OneByOne
+    part = 15**2 * (8**2 - 1) / (15**2 * (8**2 - 1) + 100**2 - 1)  # it takes eight of the kinds
+    expected = 1 + 16 * part / (1 - part)
+    assert apartness(noted(sick)["image"]) == pytest.approx(expected, rel=0.35), "the largest of 48 numbers"
+
+
+@pytest.mark.parametrize(("n", "batch", "low", "high"), [(8, 8, 0.0, 1e-9), (40, 8, 0.3, 2.2), (100, 64, 0.1, 1.2)])
+def test_few_images_that_are_drawn_once_an_epoch_differ_less(n: int, batch: int, low: float, high: float) -> None:
+    assert low <= apartness(noted(Batches(shaded(n), Images, batch))["image"]) <= high
+
+
+def test_domains_are_noted_apart_and_a_batch_of_another_size_is_left_out() -> None:
+    data = dataclasses.replace(shaded(64), second=255 - shaded(64).images, labels=None, class_names=())
+    seen = Noted(Batches(data, UnpairedImages, 8))
+    next(seen)
+    seen.draw(5)
+    next(seen)
+    taken = seen.taken()
+    assert {name: (size, len(both[0])) for name, (size, both) in taken.items()} == {"a": (8, 2), "b": (8, 2)}
+    assert not torch.equal(taken["a"][1], taken["b"][1])
+    assert seen.taken() == {}, "it forgets"
+
+
+def test_a_number_that_never_changes_says_nothing_and_one_that_changes_with_the_batch_all() -> None:
+    means, variances = np.zeros((LOOK, 2)), np.zeros((LOOK, 2))
+    assert apartness(Drawn(8, means, variances)) == 0
+    means[::2, 1] = 1
+    assert apartness(Drawn(8, means, variances)) == math.inf
+
+
+def test_a_long_wait_between_readings_costs_no_memory() -> None:
+    assert len(noted(Batches(shaded(64), Images, 8), count=KEPT + 9)["image"].means) == KEPT
+
+
 # Where a number that is not finite came from
 
 
@@ -377,6 +483,9 @@ PATIENTS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {  # model, it
     "pixelrnn": ("pixelrnn", {"width": 8, "num_blocks": 2}, {**GLYPHS, "size": "8", "sample_every": 200}),
     "wgan_gp on points": ("wgan_gp", {"width": 64}, {**RING, "steps": 250}),
     "wgan_gp": ("wgan_gp", {"width": 8}, {**GLYPHS, "size": "16", "batch_size": 32, "steps": 200}),
+    "relativistic_gan on points": ("relativistic_gan", {"width": 64}, {**RING, "steps": 250}),
+    "f_gan": ("f_gan", {"width": 64}, {**GLYPHS, "size": "16", "batch_size": 32, "steps": 200}),
+    "softmax_gan on points": ("softmax_gan", {"width": 64}, {**RING, "steps": 250}),
 }
 
 
@@ -423,7 +532,7 @@ class OneClass(Batches):
         wanted = 3 if self.always else self.drawn // n % 8
         places = (self.labels == wanted).nonzero().squeeze(1)
         start = self.drawn % (len(places) - n)
-        return type(batch)(self.images[places[start : start + n]])
+        return type(batch)(self._decode(self.images[places[start : start + n]], None))
 
 
 class OneByOne(OneClass):
@@ -459,9 +568,12 @@ FAULTS: list[tuple[str, Callable[[Trainer], None], tuple[str, str], dict[str, An
     ("wgan_gp", blind, ("collapsed", "samples"), {"steps": 50}),
     ("gan on points", with_batches(OneClass), ("collapsed", "samples"), {"steps": 300}),
     ("gan on points", with_batches(OneClass), ("collapsed", "samples"), {"steps": 300, "seed": 1}),
-    ("gan on points", with_batches(OneByOne), ("unmixed", "D"), {"steps": 200}),
-    ("gan on points", with_batches(OneByOne), ("unmixed", "D"), {"steps": 200, "seed": 1}),
-    ("wgan_gp on points", with_batches(OneByOne), ("unmixed", "D"), {"steps": 200}),
+    ("gan on points", with_batches(OneByOne), ("unmixed", "data"), {"steps": 200}),
+    ("gan on points", with_batches(OneByOne), ("unmixed", "data"), {"steps": 200, "seed": 1}),
+    ("wgan_gp on points", with_batches(OneByOne), ("unmixed", "data"), {"steps": 100}),
+    ("dcgan", with_batches(OneByOne), ("unmixed", "data"), {"steps": 100}),
+    ("dcgan", with_batches(OneByOne), ("unmixed", "data"), {"steps": 100, "seed": 1}),
+    ("wgan_gp", with_batches(OneByOne), ("unmixed", "data"), {"steps": 100}),
 ]
 
 
@@ -510,6 +622,7 @@ def test_a_run_with_and_without_the_doctor_is_bit_equal(
     monkeypatch.setattr(Casebook, "__init__", lambda self, *_: None)
     monkeypatch.setattr(Casebook, "look", lambda self, *_: [])
     monkeypatch.setattr(Casebook, "see", lambda self, *_: [])
+    monkeypatch.setattr(Noted, "_noted", lambda self, batch: batch)
     alone = admitted(name, tmp_path / "alone", **more)
     assert alone.train(quiet=True) == 0
     assert (seen.folder / "scores.jsonl").exists() > (alone.folder / "scores.jsonl").exists()
@@ -550,6 +663,11 @@ def test_what_drain_brings_along() -> None:
     assert torch.equal(made.observed["D/real"], watched["real"])
     assert [row.keys() for row in made.means] == [{"D/real", "D/fake"}] * 3
     assert made.means[-1]["D/fake"] == pytest.approx(float(watched["fake"].mean()))
+    made.batches.drawn -= 6
+    again = next(made.batches).image.double().numpy()
+    assert {name: (batch.size, len(batch.means)) for name, batch in made.drawn.items()} == {"image": (6, 3)}
+    assert made.drawn["image"].means[-1] == pytest.approx(again.mean(0), abs=1e-6)
+    assert made.drawn["image"].variances[-1] == pytest.approx(again.var(0, ddof=1), rel=1e-5)
     made.iterate()
     made.watched["D"]["real"] = torch.arange(3 * OBSERVED - 1.0).view(-1, 1)
     made.drain()

@@ -45,7 +45,7 @@ class Casebook:
         self._step = step
         if step * HISTOGRAMS // self.total > before * HISTOGRAMS // self.total and observed:
             self._write("scores.jsonl", {"step": step, "histograms": histograms(observed)})
-        return self._kept(self.doctor.look(rows, trainer.means, observed))
+        return self._kept(self.doctor.look(rows, trainer.means, observed, trainer.drawn))
 
     def see(self, model: Model, images: Tensor) -> list[Note]:
         """The doctor's notes on the images of a picture, as `model.preview` gives them."""

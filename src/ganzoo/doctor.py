@@ -1,9 +1,9 @@
 """The doctor: looks at a training run as it goes, and says when it is sick, why that may be, and what to try.
 
 It sees only what the log and the pictures read from the device anyway: the terms of every update, the scores that the
-step handed to `watch`, the samples of a picture. It knows no model, so every sign is defined without a scale: by ranks,
-by the spread of a batch, by what an untrained model had, by distances between held-out images. `docs/doctor.md` says
-how each number is measured and how far healthy runs stay away from it.
+step handed to `watch`, a few numbers of the reals that it drew, the samples of a picture. It knows no model, so every
+sign is defined without a scale: by ranks, by the spread of a batch, by what an untrained model had, by distances
+between held-out images. `docs/doctor.md` says how each number is measured and how far healthy runs stay away from it.
 """
 
 import math
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganzoo.gallery import Gallery
+from ganzoo.mixing import Drawn, apartness
 from ganzoo.trainer import Diverged
 
 LOOK = 50  # iterations to an examination: fewer say little about a trend
@@ -29,9 +30,8 @@ VANISHED = 0.01  # part of an untrained D's loss
 AHEAD, STALLED = 0.35, 350  # the same part, where for so many iterations the samples come no nearer to the data
 FLAT = 1e-3  # spread of the scores of fakes, in spreads of those of reals
 CONSTANT = 1e-6  # spread of all scores, in parts of their size
-JUMP, ALONE = 5.0, 12.0  # of the mean score of reals from update to update, in spreads within a batch (chance gives
-# 0.1), and in such jumps of fakes, which a D that learns too fast moves too
-LEAP = 1.2  # the same of reals against fakes
+UNMIXED = 3.0  # how much batches differ, in what chance gives: chance itself passes it once in 10^9 examinations
+LEAP = 1.2  # of the mean score of reals against that of fakes, from update to update, in spreads within a batch
 WAVE, DEPTH = 0.6, 0.2  # correlation with itself a period later, and size in parts of the mean
 EXPLODED = 1000.0  # times the largest term of an untrained model, or times 1
 GROWN = 100.0  # times in the last steps before a number that is not finite
@@ -54,8 +54,8 @@ ADVICE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # sign -> likely
         ("a lower learning rate for D", "LeakyReLU for ReLU in D", "another --seed", "normalisation in D"),
     ),
     "unmixed": (
-        ("each batch holds one kind of image", "the data are sorted and not shuffled", "a batch too small"),
-        ("shuffled data", "a larger batch"),
+        ("each batch holds one kind of image", "the data are sorted and not shuffled"),
+        ("shuffled data",),
     ),
     "exploding": (
         ("a learning rate is too high", "a penalty's weight is too high or too low", "16-bit precision"),
@@ -92,7 +92,7 @@ class Note:
     sign: str
     """A key of ADVICE."""
     player: str
-    """Whom it is about: a player, or "samples"."""
+    """Whom it is about: a player, "samples" or "data"."""
     seen: str
     """What was measured, in words with numbers."""
 
@@ -135,8 +135,7 @@ class Scores(NamedTuple):
     separation: float  # see SEPARATED
     means: tuple[float, float]
     spreads: tuple[float, float]  # within a batch
-    jumps: tuple[float, float]  # of the mean from update to update, in spreads; 0 where a sample has many scores
-    leap: float  # of the difference of the two means
+    leap: float  # see LEAP; 0 where a sample has many scores
 
 
 class Doctor:
@@ -149,30 +148,39 @@ class Doctor:
         self.batch_size, self.first = batch_size, first or {}
         self._rows: list[dict[str, float]] = []  # since the last examination
         self._means: list[dict[str, float]] = []
+        self._drawn: dict[tuple[str, int], list[Drawn]] = {}  # field and size of batches -> what they were like
         self._recent: deque[dict[str, float]] = deque(maxlen=STALLED)
         self._losses: deque[dict[str, float]] = deque(maxlen=STALLED)  # of the same rows
         self._galleries: dict[str, Gallery] = {}
         self._courses: dict[tuple[str, str], Course] = {}
 
     def look(
-        self, rows: list[dict[str, float]], means: list[dict[str, float]], observed: dict[str, NDArray[Any]]
+        self,
+        rows: list[dict[str, float]],
+        means: list[dict[str, float]],
+        observed: dict[str, NDArray[Any]],
+        drawn: dict[str, Drawn],
     ) -> list[Note]:
-        """New notes from what `Trainer.drain` gave: rows of terms, means of the scores, and the last scores."""
+        """New notes from what `Trainer.drain` gave: terms, means of the scores, the last scores, batches."""
         self.first = self.first or rows[0]
         self._rows, self._means = self._rows + rows, self._means + means
+        for name, batches in drawn.items():
+            self._drawn.setdefault((name, batches.size), []).append(batches)
         if len(self._rows) < LOOK:
             return []
         self._recent.extend(self._rows)
         self._losses.extend(map(losses, self._rows))
-        found = [*self._exploding(), *self._swinging()]
+        found = self._unmixed()
+        mixed = not any(finding.seen for finding in found)
+        found += [*self._exploding(), *self._swinging()]
         judged: dict[str, list[Scores]] = {}
         for real, fake in pairs(observed):
             both = np.concatenate([observed[real], observed[fake]])
             if len(both) >= 2 * ENOUGH and np.isfinite(both).all():
                 judged.setdefault(real.split("/")[0], []).append(self._scores(real, fake, observed))
         for player, scores in judged.items():
-            found += self._judged(player, scores)
-        self._rows, self._means = [], []
+            found += self._judged(player, scores, mixed)
+        self._rows, self._means, self._drawn = [], [], {}
         return self._told(int(rows[-1]["step"]), found)
 
     def see(self, step: int, samples: NDArray[Any], reals: NDArray[Any], where: str = "") -> list[Note]:
@@ -214,21 +222,19 @@ class Doctor:
     def _scores(self, real: str, fake: str, observed: dict[str, NDArray[Any]]) -> Scores:
         spreads = float(observed[real].std()), float(observed[fake].std())
         both = math.hypot(*spreads) / math.sqrt(2)
-        jumps, leap = (0.0, 0.0), 0.0
+        leap = 0.0
         means = np.array([(row[real], row[fake]) for row in self._means if real in row])
         if self.batch_size == len(observed[real]) and len(means) >= LOOK // 2 and min(spreads) > 0:
-            jumps = jump(means[:, 0]) / spreads[0], jump(means[:, 1]) / spreads[1]
             leap = jump(means[:, 0] - means[:, 1]) / both
         return Scores(
             separation=separation(observed[real], observed[fake]),
             means=(float(observed[real].mean()), float(observed[fake].mean())),
             spreads=spreads,
-            jumps=jumps,
             leap=leap,
         )
 
-    def _judged(self, player: str, pairs: list[Scores]) -> list[Finding]:
-        """What the scores of one player say."""
+    def _judged(self, player: str, pairs: list[Scores], mixed: bool) -> list[Finding]:
+        """What the scores of one player say. Of batches that are not mixed it is no fault of D that scores leap."""
         apart, paid = min(scores.separation for scores in pairs), self._paid(player, len(self._rows))
         seen = ""
         if apart > SEPARATED and 0 <= paid < VANISHED:
@@ -237,7 +243,9 @@ class Doctor:
             seen = f"its loss is small, and for {STALLED} steps the samples came no nearer to the data"
         found = [Finding("saturated", player, seen)]
         for scores in pairs:
-            found += [Finding("dead", player, self._flat(scores)), *unsteady(player, scores)]
+            leaps = f"the gap between real and fake scores leaps {scores.leap:.2g} of their spreads from step to step"
+            found.append(Finding("dead", player, self._flat(scores)))
+            found.append(Finding("oscillating", player, leaps if mixed and scores.leap > LEAP else ""))
         return found
 
     def _stalled(self, player: str) -> bool:
@@ -275,6 +283,18 @@ class Doctor:
                 size = float(np.median([abs(row[name]) for row in self._rows if name in row]))
                 seen = f"{name} is {size:.3g}; untrained, no term was above {usual:.3g}"
                 found.append(Finding("exploding", player, seen if size > EXPLODED * usual else ""))
+        return found
+
+    def _unmixed(self) -> list[Finding]:
+        """Batches that differ from one another by more than chance."""
+        found = []
+        for (name, size), parts in self._drawn.items():
+            means, variances = (np.concatenate(numbers) for numbers in list(zip(*parts, strict=True))[1:])
+            if size >= ENOUGH and len(means) >= LOOK:
+                apart = apartness(Drawn(size, means, variances))
+                seen = f"batches differ {apart:.3g} times as much as chance would have them"
+                player = "data" if name == "image" else f"data {name}"
+                found.append(Finding("unmixed", player, seen if apart > UNMIXED else ""))
         return found
 
     def _swinging(self) -> list[Finding]:
@@ -337,18 +357,6 @@ def jump(values: NDArray[Any]) -> float:
     """The standard deviation of a step from one value to the next, over the root of 2, so that values that are
     independent give their own. From the median, so that single leaps count little; a trend counts little too."""
     return float(np.sqrt(np.median(np.square(np.diff(values))) / 0.455 / 2))  # 0.455: the median of chi-square of 1
-
-
-def unsteady(player: str, scores: Scores) -> list[Finding]:
-    """Mean scores that leap from update to update: of reals alone, where it is the batches, or of both."""
-    real, fake = scores.jumps
-    unmixed = f"the mean score of reals jumps {real:.3g} of their spreads from batch to batch, fakes' {fake:.2g}"
-    leaps = f"the gap between real and fake scores leaps {scores.leap:.2g} of their spreads from step to step"
-    alone = real > JUMP and real > ALONE * fake
-    return [
-        Finding("unmixed", player, unmixed if alone else ""),
-        Finding("oscillating", player, leaps if scores.leap > LEAP and not alone else ""),
-    ]
 
 
 def wave(values: NDArray[Any]) -> tuple[float, int, float]:

@@ -84,11 +84,11 @@ class Run:
             **environment(),
         }
         if options.minutes:
-            given["steps"] = steps_within(options.minutes, config)
+            given["steps"] = steps_within(options.minutes, config, quiet=quiet)
             if rank == 0 and not quiet:
                 print(f"{options.minutes:g} minutes are about {given['steps']} steps here.", flush=True)
         trainer, test = build(config)
-        trainer.prepare()
+        _prepare(trainer, quiet=quiet)
         if options.evaluate_every and rank == 0:
             progress.measure_for(trainer.model, trainer.batches.data, test)  # its error, before anything is written
         folder, made = _claim(model, options) if rank == 0 else (Path(), [])
@@ -414,7 +414,14 @@ def _labels_kept(train: Dataset, name: str, kind: type, options: dict[str, Any])
     return train
 
 
-def steps_within(minutes: float, config: dict[str, Any]) -> int:
+def _prepare(trainer: Trainer, *, quiet: bool) -> None:
+    """`Trainer.prepare`; of a model whose preparation takes a while, one line tells it before."""
+    if trainer.model.preparation and trainer.batches.rank == 0 and not quiet:
+        print(f"{trainer.model.preparation} ...", flush=True)
+    trainer.prepare()
+
+
+def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False) -> int:
     """How many steps fit, from timing a trainer that is thrown away: the run itself starts from its seed untouched.
 
     Steps are timed in short turns and the median counts, so that a machine that was busy for a moment misleads nobody.
@@ -422,7 +429,7 @@ def steps_within(minutes: float, config: dict[str, Any]) -> int:
     """
     start = time.monotonic()
     trainer, test = build(json.loads(json.dumps(config)))
-    trainer.prepare()
+    _prepare(trainer, quiet=quiet)
     trainer.total = 2**62
     steps = iter(trainer)
 

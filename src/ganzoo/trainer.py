@@ -11,6 +11,7 @@ from torch import Tensor
 from ganzoo import distributed
 from ganzoo.data.batches import Batches
 from ganzoo.errors import RunError, UserError
+from ganzoo.mixing import Drawn, Noted
 from ganzoo.model import Model, Player
 from ganzoo.players import at
 
@@ -79,6 +80,8 @@ class Trainer:
         self.watched: dict[str, dict[str, Tensor]] = {}
         self.observed: dict[str, Tensor] = {}  # "player/name" -> (n,) on the CPU: what was watched at the last `drain`
         self.means: list[dict[str, float]] = []  # of what was watched, as the rows of the last `drain`
+        self.noted = Noted(batches)
+        self.drawn: dict[str, Drawn] = {}  # field of a batch -> what the batches before the last `drain` were like
         self._pending: list[Record] = []
         model.train()
 
@@ -98,7 +101,7 @@ class Trainer:
         """One iteration: plays the step from yield to yield, then updates the averages."""
         model = self.model
         model.clock.fill_(model.iteration)
-        step = model.step(self.batches)
+        step = model.step(self.noted.as_batches())
         try:
             while True:
                 # Autocast is entered anew for every part of the step: a region kept open would serve the weights it
@@ -148,8 +151,8 @@ class Trainer:
     def drain(self) -> list[dict[str, float]]:
         """The terms of the updates since the last call, one dict an iteration, in one read from the device.
 
-        The same read brings what was watched into `observed` and `means`. Raises `Diverged` at the first update that
-        left something not finite, naming player, term and iteration.
+        The same read brings what was watched into `observed` and `means`, and the batches into `drawn`. Raises
+        `Diverged` at the first update that left something not finite, naming player, term and iteration.
         """
         records, self._pending = self._pending, []
         if not records:
@@ -160,9 +163,15 @@ class Trainer:
             for name, tensor in tensors.items()
             if tensor.dim() > 0
         }
-        parts = [*(record.values for record in records), *watched.values()]
+        taken = self.noted.taken()
+        moments = [both.flatten() for _, both in taken.values()]
+        parts = [*(record.values for record in records), *watched.values(), *moments]
         read = torch.split(torch.cat(parts).cpu(), [len(part) for part in parts])
-        self.observed = dict(zip(watched, read[len(records) :], strict=True))
+        self.observed = dict(zip(watched, read[len(records) :], strict=False))
+        self.drawn = {
+            name: Drawn(size, *part.double().view(both.shape).numpy())
+            for (name, (size, both)), part in zip(taken.items(), read[len(records) + len(watched) :], strict=True)
+        }
         rows: dict[int, dict[str, float]] = {}
         means: dict[int, dict[str, float]] = {}
         for record, values in zip(records, read, strict=False):

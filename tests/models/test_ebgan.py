@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from ganzoo import registry
 from ganzoo.data.batches import Images
-from ganzoo.models.ebgan import energies, pull_away
+from ganzoo.models.ebgan import EBGAN, energies, pull_away
+from ganzoo.options import Options
+from ganzoo.run import Run
 from synthetic import refused, trainer
 
 
@@ -134,6 +136,19 @@ def test_margin_is_measured_on_reals():
         assert made.model.margin.item() == pytest.approx(3 * energy_of_reals(other.model, other.batches), rel=1e-4)
     made = trainer("ebgan", (1, 16, 16), num_measuring_steps=60)
     assert max(1, made.batches.batch_size / 64) > 5 * made.model.margin.item() / 3
+
+
+def test_the_user_is_told_of_the_measuring_before_it(tmp_path, monkeypatch, capsys):
+    """It takes a minute; nothing is said where nothing is measured, or to who asks for quiet."""
+    said, measure = [], EBGAN.prepare
+    monkeypatch.setattr(
+        EBGAN, "prepare", lambda self, batches: (said.append(capsys.readouterr().out), measure(self, batches))
+    )
+    told = {"num_measuring_steps": 3, "width": 8}
+    for place, (options, quiet) in enumerate([(told, False), (told, True), (told | {"margin": 1.0}, False)]):
+        run = Options(data="ring", steps=1, device="cpu", out=str(tmp_path / str(place)))
+        Run.new("ebgan", run, options, quiet=quiet)
+    assert said == ["measuring the margin: 3 updates of a copy of D on reals ...\n", "", ""]
 
 
 def test_measuring_changes_nothing_but_the_margin():
