@@ -179,6 +179,24 @@ def test_terms_of_a_critic_that_says_nothing():
     assert all(p.grad.isfinite().all() for p in made.model.critic.parameters() if p.grad is not None)
 
 
+def test_the_penalty_lies_between_reals_and_fakes():
+    made = trainer("ct_gan", (2,), batch_size=2)
+    made.batches.images.zero_()
+    made.model.critic, made.model.generate = Given(FEATURES, SCORES), lambda n: torch.tensor([[3.0, 0.0]]).expand(n, 2)
+    first_terms(made)
+    _, between = made.model.critic.shown
+    assert ((between[:, 0] > 0) & (between[:, 0] < 3)).all()
+    assert (between[:, 1] == 0).all()
+
+
+def test_watched_scores():
+    """Of x' and of the fakes."""
+    made = trainer("ct_gan", (2,), batch_size=2)
+    made.model.critic = Given(FEATURES, SCORES)
+    _, _, seen = next(made.model.step(made.batches))
+    assert (seen["real"].tolist(), seen["fake"].tolist()) == ([1, 0], [5, 5])
+
+
 def test_adding_a_constant_to_every_score():
     """D's loss does not change, and G's moves by it: why the last bias never moves."""
     values = []

@@ -14,7 +14,7 @@ from ganzoo.data.batches import Images
 from ganzoo.losses import as_fake, as_real
 from ganzoo.models.f_gan import DIVERGENCES, FGAN, Config, exp, log_lambert
 from ganzoo.networks.mlp import MLP
-from synthetic import trainer
+from synthetic import refused, trainer
 
 # By name: f(u), the best v at p/q = r, and D_f(N(1, 1) || N(0, 1)).
 PAPER = {
@@ -211,6 +211,70 @@ def test_the_practical_loss_does_not_saturate():
         slopes[loss] = 4 * torch.autograd.grad(term, fake)[0][0].item()
     assert slopes["divergence"] == pytest.approx(-4.54e-5, rel=1e-2)
     assert slopes["practical"] == pytest.approx(-1, rel=1e-3)
+
+
+def test_total_variation_is_flat_where_v_is_sure():
+    """For either loss of G; each other divergence has a loss with a slope on fakes that are known for fakes."""
+    for name in ALL:
+        g, conjugate, _ = DIVERGENCES[name]
+        v = torch.tensor([-9.0, 9.0], dtype=torch.float64, requires_grad=True)
+        slopes = torch.stack([torch.autograd.grad(function(v).sum(), v)[0] for function in (g, conjugate)])
+        if name == "total_variation":
+            assert slopes.max() < 1e-6
+        else:
+            assert slopes[:, 0].max() > 0.5
+
+
+# ---- the step and its numbers ----------------------------------------------------------------------------------
+
+
+def test_neither_player_moves_the_other():
+    made = trainer("f_gan", (2,), batch_size=8)
+    (_, terms, _), (_, g_terms) = made.model.step(made.batches)
+    generator, discriminator = (
+        list(network.parameters()) for network in (made.model.generator, made.model.discriminator)
+    )
+    reached = torch.autograd.grad(sum(terms.values()), generator + discriminator, allow_unused=True)
+    assert [gradient is not None for gradient in reached] == [False] * len(generator) + [True] * len(discriminator)
+    assert all(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(g_terms["adversarial"], generator))
+
+
+def test_order_of_the_updates():
+    """V on fresh data and noise each time, then G on noise of its own against the V that has moved."""
+    made = trainer("f_gan", (2,), batch_size=5, num_discriminator_steps=3)
+    model, drawn, moves = made.model, [], []
+    latent, update = model.latent, made._update
+    model.latent = lambda n: drawn.append(latent(n)) or drawn[-1]
+    made._update = lambda name, terms, extra: (moves.append(name), update(name, terms, extra))
+    made.iterate()
+    assert moves == ["D"] * 3 + ["G"]
+    assert made.batches.drawn == 15
+    assert len({tuple(z[0].tolist()) for z in drawn}) == 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "lr", "betas", "batch_size", "latent_dim"),
+    [((1, 16, 16), 2e-4, (0.5, 0.999), 64, 100), ((2,), 1e-3, (0.5, 0.9), 256, 2)],
+)
+def test_numbers(shape, lr, betas, batch_size, latent_dim):
+    made = trainer("f_gan", shape)
+    for moved in made.players.values():
+        (group,) = moved.optimizer.param_groups
+        assert isinstance(moved.optimizer, torch.optim.Adam)
+        assert (group["lr"], group["betas"]) == (lr, betas)
+    model = made.model
+    assert (model.config.divergence, model.config.loss, model.config.num_discriminator_steps) == ("kl", "divergence", 1)
+    assert isinstance(model.discriminator, MLP)
+    norms = [sum("Norm" in type(m).__name__ for m in half.modules()) for half in (model.generator, model.discriminator)]
+    assert norms == [3 if len(shape) == 3 else 0, 0]
+    z = model.latent(4000)
+    assert (model.batch_size, z.shape) == (batch_size, (4000, latent_dim))
+    assert (z.mean().item(), z.std().item()) == pytest.approx((0, 1), abs=0.05)
+
+
+def test_refusals():
+    refused("beta1 must be from 0", lambda: registry.create("f_gan", (2,), beta1=1.0))
+    refused("num_discriminator_steps", lambda: registry.create("f_gan", (2,), num_discriminator_steps=0))
 
 
 # ---- bounds --------------------------------------------------------------------------------------------------

@@ -58,21 +58,31 @@ def test_values_where_every_score_is_the_same(loss, expected, level):
 
 
 def test_values_at_chosen_scores():
-    """By hand, from the formulas of the paper: r = (2, 0), f = (-1, 1), so the means are 1 and 0."""
+    """By hand, from the formulas of the paper: r = (2, 0), f = (-1, 2), so the means are 1 and 0.5; no two terms are
+    alike."""
 
     def sp(t: float) -> float:
         return math.log1p(math.exp(t))
 
-    r, f = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 1.0])
+    r, f = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 2.0])
     expected = {
-        "rsgan": ((sp(-3) + sp(1)) / 2, (sp(3) + sp(-1)) / 2),
-        "rasgan": ((sp(-2) + sp(0)) / 2 + (sp(-2) + sp(0)) / 2, (sp(2) + sp(0)) / 2 + (sp(2) + sp(0)) / 2),
-        "ralsgan": ((1 + 1) / 2 + (1 + 1) / 2, (9 + 1) / 2 + (9 + 1) / 2),
-        "rahinge": ((0 + 1) / 2 + (0 + 1) / 2, (3 + 1) / 2 + (3 + 1) / 2),
+        "rsgan": ((sp(-3) + sp(2)) / 2, (sp(3) + sp(-2)) / 2),
+        "rasgan": ((sp(-1.5) + sp(0.5) + sp(-2) + sp(1)) / 2, (sp(2) + sp(-1) + sp(1.5) + sp(-0.5)) / 2),
+        "ralsgan": ((0.25 + 2.25 + 1 + 4) / 2, (9 + 0 + 6.25 + 0.25) / 2),
+        "rahinge": ((0 + 1.5 + 0 + 2) / 2, (3 + 0 + 2.5 + 0.5) / 2),
     }
     for loss, (d_value, g_value) in expected.items():
         d, g, _ = played(loss, r, f)
         assert (d.item(), g.item()) == pytest.approx((d_value, g_value), abs=1e-5), loss
+
+
+def test_watched_scores():
+    made = trainer("relativistic_gan", (2,), batch_size=2)
+    real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 2.0])
+    made.model.discriminator = Given(real, fake)
+    _, _, seen = next(made.model.step(made.batches))
+    assert torch.equal(seen["real"], real)
+    assert torch.equal(seen["fake"], fake)
 
 
 @pytest.mark.parametrize("loss", RELATIVISTIC)
@@ -189,6 +199,15 @@ def test_the_first_stable_setting():
     assert all(hasattr(layer, "parametrizations") for layer in layers)
     assert not [m for m in model.discriminator.modules() if isinstance(m, nn.BatchNorm2d)]
     assert [m.eps for m in model.generator.modules() if isinstance(m, nn.BatchNorm2d)] == [1e-5] * 3  # mistake: 0.8
+
+
+def test_codes_and_the_mode_of_sampling():
+    """Batch norm in G, so samples are made with the statistics of their batch."""
+    image, points = registry.create("relativistic_gan", (1, 16, 16), width=4), registry.create("relativistic_gan", (2,))
+    assert (image.sample_mode, points.sample_mode, points.batch_size) == ("train", "eval", 256)
+    assert (image.latent(5).shape, points.latent(5).shape) == ((5, 128), (5, 2))
+    z = image.latent(1000)
+    assert (z.mean().item(), z.std().item()) == pytest.approx((0, 1), abs=0.02)
 
 
 def test_the_second_and_the_unstable_setting():

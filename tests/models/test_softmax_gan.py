@@ -12,6 +12,7 @@ from ganzoo import registry
 from ganzoo.data.batches import Images
 from ganzoo.losses import as_fake, as_real
 from ganzoo.models.softmax_gan import Config, SoftmaxGAN
+from ganzoo.networks import init_normal
 from ganzoo.networks.mlp import MLP
 from synthetic import refused, trainer
 
@@ -189,9 +190,12 @@ def test_the_discriminators_loss_never_reaches_g():
 
 
 def test_watched_scores():
-    made = trainer("softmax_gan", batch_size=6)
+    real, fake = some_scores()
+    made = trainer("softmax_gan", (2,), batch_size=5)
+    made.model.discriminator = Scores(real, fake)
     _, _, watched = next(made.model.step(made.batches))
-    assert {name: value.shape for name, value in watched.items()} == {"real": (6,), "fake": (6,)}
+    assert torch.equal(watched["real"], real)
+    assert torch.equal(watched["fake"], fake)
 
 
 # ---- networks and numbers ------------------------------------------------------------------------------------------
@@ -208,6 +212,23 @@ def test_stabilisers_are_left_out_unless_asked_for():
     assert norms() == [0, 0]
     assert norms(generator_norm=True) == [2, 0]
     assert norms(norm="batch") == [0, 1]
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), (3, 64, 64)])
+def test_first_pictures_differ_from_code_to_code(shape):
+    """Without batch norm, by about as much as those of DCGAN. The control begins with DCGAN's weights all the same."""
+
+    def spread(model: SoftmaxGAN) -> float:
+        with torch.no_grad():
+            return model.train().generate(16).std(0).mean().item()
+
+    torch.manual_seed(0)
+    model, stabilised = (registry.create("softmax_gan", shape, width=16, generator_norm=norm) for norm in (False, True))
+    assert 0.1 < spread(model) < 0.5
+    assert spread(stabilised) > 0.02
+    assert all((layer.bias == 0).all() for layer in model.generator.modules() if hasattr(layer, "bias"))
+    init_normal(model.generator)
+    assert spread(model) < 0.002
 
 
 @pytest.mark.parametrize(("shape", "inputs"), [((3, 8, 8), 192), ((1, 8, 9), 72), ((2,), 2)])

@@ -13,7 +13,7 @@ Semi-supervised (D gives K logits l, Z = log sum exp l, sp = softplus; CT compar
     G    d(E_x[D_(x)], E_z[D_(G(z))]), the feature matching of Improved GAN (1606.03498)
 
 Differences from the paper:
-- The networks are WGAN-GP's DCGAN-sized ones for any height and width, begun as DCGAN's. In a resnet every block has
+- The networks are WGAN-GP's DCGAN-sized ones for any height and width, begun as our DCGAN. In a resnet every block has
   the same dropout, and the rate is constant; released: 0.2, 0.5, 0.5 in the last blocks, and a falling rate.
 - Semi-supervised: the released MNIST perceptrons, where Gaussian noise tells x' from x''; G's batch norm has a
   gain. The networks for CIFAR-10 are not built. Points (lambda_1 = 0.1, Adam at 1e-3) are our own.

@@ -8,6 +8,7 @@ Losses, to minimise (P is the data, Q what G makes; f* and g_f are in `DIVERGENC
     V, player D     -(E_x[T(x)] - E_z[f*(T(G(z)))])      minus the bound; at best it is -D_f(P||Q)
     G, divergence   -E_z[f*(T(G(z)))]                    the bound itself (Algorithm 1), and the default
     G, practical    -E_z[T(G(z))]                        section 3.2: for `gan` the non-saturating loss
+Where V is sure of a sample, `total_variation` moves neither player: its tanh is flat there.
 
 Differences from the paper:
 - Algorithm 1 moves V and G by one backward pass; here they move in turn, so G sees the V that has just moved.

@@ -6,11 +6,12 @@ margin: the distance between the two. Known as LS-GAN; `lsgan`, with least squar
 Losses, to minimise (x and G(z) are paired by their place in the batch; C(a) = max(a, slope a)):
     L, player D   gamma E[L(x)] + E[C(Delta + L(x) - L(G(z)))],  Delta = margin_scale |x - G(z)|_1
     G             E[L(G(z))]
-    conditional   L has an output for each class, and that of the label is L(x); G(z, y) has the label of its x
+    conditional   L(x) = -log p(y|x), p(.|x) the softmax of an output for each class; G(z, y) has the label of its x
 Slope 0 is LS-GAN; GLS-GAN, the generalised form, is any slope up to 1, where C is no hinge and the loss is WGAN's.
 
 Differences from the paper:
-- The networks are DCGAN's, as released, for any height and width.
+- The networks are DCGAN's, as released, for any height and width. Classes are told by the running statistics of L's
+  batch norm, which are those of reals alone; released, by the statistics of the test images.
 - The released margin scales, 0.0002 at 3x64x64 and 0.0008 at 3x32x32, are 2.4576 over the numbers in an image: that is
   the default at any size. 2-D points, with margin scale 1 and no ReLU behind L, are not the paper's.
 """
@@ -28,7 +29,8 @@ from ganzoo.errors import UserError, require_positive
 from ganzoo.model import Adam, Model, Paper, Player, Step, watch
 from ganzoo.networks.backbones import Network, backbone
 from ganzoo.networks.heads import PerClass
-from ganzoo.networks.norms import Norm
+from ganzoo.networks.labels import asked_labels, one_hot
+from ganzoo.networks.norms import Norm, unrecorded
 
 PAPER = Paper(
     title="Loss-Sensitive Generative Adversarial Networks on Lipschitz Densities",
@@ -50,7 +52,7 @@ class Config:
     slope: float = 0.0
     """Slope of C below 0: 0 is LS-GAN, 1 is WGAN, between them is GLS-GAN."""
     output_relu: bool | None = None
-    """ReLU behind L, so that no loss is below 0. None: on in convolutional networks (released), off in an mlp."""
+    """ReLU behind L, so that no loss is below 0 (if conditional none is). None: on but in an mlp (released)."""
     network: Network = "auto"
     """Kind of networks. auto: dcgan for images (released), mlp for points."""
     latent_dim: int | None = None
@@ -95,7 +97,7 @@ class LossSensitiveGAN(Model):
             self.batch_type, self.classifies = LabelledImages, True
             self.discriminator = PerClass(self.discriminator, self.K, norm)
         *_, (name, last) = [item for item in self.discriminator.named_modules() if isinstance(item[1], nn.Linear)]
-        if last.bias is not None and not self.gamma and not self.relu:
+        if last.bias is not None and not (labels or self.gamma or self.relu):
             self.still = {f"discriminator.{name}.bias": "only differences of L count: its gradient is exactly 0"}
         self.batch_size = 256 if points else 64
         self.sample_mode = "train" if g_norm else "eval"
@@ -109,21 +111,25 @@ class LossSensitiveGAN(Model):
         with torch.no_grad():
             fake = G(len(real), label=label)
         margin = scale * (real - fake).abs().flatten(1).sum(1)
-        loss_real, loss_fake = L(real, label), L(fake, label)  # two passes: L may have batch norm
+        loss_real = L(real, label)
+        with unrecorded(self.discriminator):  # two passes: L may have batch norm
+            loss_fake = L(fake, label)
         violated = F.leaky_relu(margin + loss_real - loss_fake, self.config.slope)
         terms = {"real": self.gamma * loss_real.mean(), "margin": violated.mean()}
         yield "D", terms, watch(real=-loss_real, fake=-loss_fake)  # as scores, which are high on reals
-        yield "G", {"loss": L(G(len(real), label=label), label).mean()}
+        with unrecorded(self.discriminator):
+            loss = L(G(len(real), label=label), label)
+        yield "G", {"loss": loss.mean()}
 
     def L(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Losses (b,), low on data."""
-        loss = self.discriminator(image)  # (b,), or (b, K) where there are labels
-        loss = loss if label is None else loss.gather(1, label[:, None]).squeeze(1)
+        loss = self.discriminator(image)  # (b,), or with labels logits (b, K)
+        if label is not None:
+            return F.cross_entropy(loss, label, reduction="none")
         return F.relu(loss) if self.relu else loss
 
     def class_logits(self, image: Tensor) -> Tensor:
-        """(b, K): minus the losses, before the ReLU, behind which classes may tie at 0."""
-        return -self.discriminator(image)
+        return self.discriminator(image)
 
     def latent(self, n: int) -> Tensor:
         """z (n, latent_dim): uniform on [-1, 1], or normal if conditional and for points."""
@@ -134,17 +140,11 @@ class LossSensitiveGAN(Model):
         z = self.latent(n) if latent is None else latent
         if self.K:
             label = torch.randint(self.K, (n,), device=self.device) if label is None else label
-            z = torch.cat([z, (label[:, None] == torch.arange(self.K, device=self.device)).to(z.dtype)], 1)
+            z = torch.cat([z, one_hot(label, self.K, z.dtype)], 1)
         return self.generator(z)
 
     def conditions(self, n: int, label: Any = None, **given: Any) -> dict[str, Tensor]:
         """`label` is a class for all samples, or (n,) one for each, of a conditional model; left away: any."""
         if label is None or not self.K:
             return super().conditions(n, **given, **({} if label is None else {"label": label}))
-        try:
-            classes = torch.as_tensor(label, device=self.device).expand(n)
-        except (TypeError, ValueError, RuntimeError):
-            classes = torch.empty(n)
-        if classes.is_floating_point() or not bool(((classes >= 0) & (classes < self.K)).all()):
-            raise UserError(f"label must be a class from 0 to {self.K - 1}, for all {n} samples or for each.")
-        return super().conditions(n, **given) | {"label": classes.long()}
+        return super().conditions(n, **given) | {"label": asked_labels(label, n, self.K, self.device)}

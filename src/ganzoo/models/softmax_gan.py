@@ -10,6 +10,7 @@ Losses, to minimise, with N reals, M fakes and log Z = log(sum of exp(D) over al
 Differences from the paper:
 - Its network is an energy; here D is a score, high on reals, as everywhere in ganzoo: D is minus the energy.
 - `auto` is DCGAN's networks without batch norm, for any height and width, and for 2-D points three layers of 128.
+- G begins with He's weights in place of DCGAN's N(0, 0.02), which count on batch norm.
 - Under torchrun every process has a softmax over its own part of the batch.
 """
 

@@ -34,9 +34,9 @@ def backbone(
 
     auto: `dcgan` for images and `mlp` for points. mlp: three hidden layers of `width` units (512; 128 for points), ReLU
     in G, LeakyReLU(0.2) in D (ReLU for points). dcgan (Radford et al. 2015): `width` channels next to the picture (64;
-    32 below 48 pixels). resnet (Gulrajani et al. 2017): `width` channels everywhere (128; 32 below 48 pixels).
-    `generator_norm` is batch norm in G, `norm` that of D, `dropout` the share of zeros behind each layer of D. `model`
-    is named in errors.
+    32 below 48 pixels), with weights N(0, 0.02), or He's in a G without batch norm. resnet (Gulrajani et al. 2017):
+    `width` channels everywhere (128; 32 below 48 pixels). `generator_norm` is batch norm in G, `norm` that of D,
+    `dropout` the share of zeros behind each layer of D. `model` is named in errors.
     """
     if len(shape) == 1:
         if network not in ("auto", "mlp"):
@@ -61,6 +61,8 @@ def backbone(
             )
             for half in pair:
                 init_normal(half)
+            if not generator_norm:
+                init_he(pair.generator)
     if norm == "spectral":
         normalise_spectrally(pair.discriminator)
     return pair
@@ -76,3 +78,17 @@ def _perceptrons(
         MLP(latent_dim, hidden, shape, last=None if points else nn.Tanh(), norm=own),
         MLP(math.prod(shape), hidden, (), lambda: LeakyReLU(slope), norm=norm, dropout=dropout),
     )
+
+
+def init_he(network: nn.Module) -> None:
+    """Weights N(0, 2 / fan in) (He et al. 2015), which keep a signal's variance.
+
+    DCGAN's N(0, 0.02) count on batch norm: without it z is lost on its way through G, which soon makes one picture of
+    every z.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / layer.in_features))
+        elif isinstance(layer, nn.ConvTranspose2d):
+            fan_in = layer.in_channels * math.prod(layer.kernel_size) / math.prod(layer.stride)  # a stride thins it out
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / fan_in))

@@ -64,6 +64,7 @@ class WeightNormed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.noise:
+            x = full(x)  # so that the noise is the same in any precision
             x = x + self.noise * torch.randn_like(x)
         return F.linear(x, F.normalize(self.direction) * self.scale[:, None], self.bias)
 

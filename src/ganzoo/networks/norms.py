@@ -1,5 +1,7 @@
 """Normalisation of discriminators, by name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from torch import nn
@@ -24,6 +26,20 @@ def normalise_spectrally(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             spectral_norm(layer)
+
+
+@contextmanager
+def unrecorded(network: nn.Module) -> Iterator[None]:
+    """Inside, batch norm leaves its running statistics as they are: around passes of fakes through a network that
+    classifies reals."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def check_penalised(norm: Norm, model: str) -> None:
