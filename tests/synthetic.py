@@ -13,8 +13,12 @@ from ganzoo.trainer import Trainer
 
 # Options that make a model small enough to test, where its defaults are not; and a smaller batch.
 SMALL = {
+    "acgan": {"latent_dim": 8, "generator_width": 4, "discriminator_width": 4},
     "began": {"width": 4, "latent_dim": 8},
     "bgan": {"width": 4, "num_samples": 3},
+    "catgan": {"width": 8},
+    "cgan": {"width": 48},
+    "cls_gan": {"latent_dim": 8, "label_dim": 6, "width": 4},
     "ct_gan": {"width": 4},
     "cyclegan": {"width": 4, "num_blocks": 1},
     "dcgan": {"width": 4},
@@ -22,12 +26,15 @@ SMALL = {
     "ebgan": {"width": 8, "num_measuring_steps": 3},
     "f_gan": {"width": 16},
     "gan": {"width": 16},
+    "improved_gan": {"width": 8},
     "infogan": {"noise_dim": 4},
     "loss_sensitive_gan": {"width": 8},
     "lsgan": {"width": 4},
     "pixelrnn": {"width": 6, "num_blocks": 1, "head": 8},
     "relativistic_gan": {"width": 4},
+    "sgan": {"width": 4},
     "softmax_gan": {"width": 4},
+    "triple_gan": {"width": 8, "classifier_width": 4, "num_pretraining_steps": 0, "pseudo_start": 3},
     "wgan": {"width": 4, "num_long_critic_steps": 6},
     "wgan_div": {"width": 4},
     "wgan_gp": {"width": 4},
@@ -65,6 +72,26 @@ def trainer(name, shape=(1, 16, 16), *, total=20, batch_size=6, precision="fp32"
     return made
 
 
+def quadrants(made, *, shuffled=False):
+    """Lets a trainer of (1, 8, 8) images learn from such whose one bright quarter is their class, of four; `shuffled`:
+    the control, whose labels say nothing."""
+    label, generator = made.batches.labels, torch.Generator().manual_seed(0)
+    images = torch.randint(0, 60, (len(label), 8, 8, 1), generator=generator, dtype=torch.uint8)
+    for place, k in enumerate(label.tolist()):
+        images[place, 4 * (k // 2) :, 4 * (k % 2) :][:4, :4] = 255
+    made.batches.images = images
+    if shuffled:
+        made.batches.labels = label[torch.randperm(len(label), generator=generator)]
+    return made
+
+
+def obeyed(model, n=64):
+    """The share of samples whose brightest quarter is the class that was asked for."""
+    label = torch.arange(n) % 4
+    quarters = torch.nn.functional.avg_pool2d(model.sample(n, seed=0, label=label), 4).flatten(1)
+    return (quarters.argmax(1) == label).double().mean().item()
+
+
 def saved(made, folder, **config):
     """Writes a checkpoint of a trainer, and gives its path."""
     files, meta = checkpoint.capture(made)
@@ -75,7 +102,7 @@ def saved(made, folder, **config):
 def images_only(name):
     """Whether a model refuses points."""
     try:
-        ganzoo.create(name, (2,), None, **SMALL.get(name, {}))
+        ganzoo.create(name, (2,), 4, **SMALL.get(name, {}))
     except ganzoo.UserError:
         return True
     return False

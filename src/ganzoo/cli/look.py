@@ -31,8 +31,8 @@ def show(model: str, /) -> None:
     card = registry.card(model)
     print(f"{model}: {card['title']} ({card['year']})\n{card['authors']}\nhttps://arxiv.org/abs/{card['arxiv']}\n")
     print(card["docstring"].split("\n\n", 1)[1], end="\n\n")
-    instance = registry.create(model, (3, 64, 64))
-    print("Players, on 64x64 colour images:")
+    instance = registry.create(model, (3, 64, 64), 10)
+    print("Players, on 64x64 colour images of ten classes:")
     for name, player in instance.players.items():
         count = sum(parameter.numel() for parameter in player.parameters())
         rate, rule = player.optimizer.numbers(0, 1)["lr"], type(player.optimizer).__name__

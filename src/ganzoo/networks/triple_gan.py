@@ -1,0 +1,80 @@
+"""The networks of Triple-GAN's MNIST experiment, for any height and width."""
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganzoo.networks import full
+from ganzoo.networks.ct_gan import WeightNormed
+from ganzoo.networks.labels import one_hot
+from ganzoo.networks.noise import GaussianNoise
+
+
+class Generator(nn.Module):
+    """(b, latent_dim) and labels (b,) -> (b, c, h, w) in [-1, 1]: a perceptron that reads the label at every layer."""
+
+    def __init__(self, shape: tuple[int, int, int], latent_dim: int, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.shape, self.num_classes, size = shape, num_classes, math.prod(shape)
+        self.dense = nn.ModuleList(nn.Linear(n + num_classes, width, bias=False) for n in (latent_dim, width))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in self.dense)
+        glorot = math.sqrt(2 / (width + num_classes + size))
+        self.last = WeightNormed(width + num_classes, size, 0.0, glorot, trained_scale=True)
+        for layer in self.dense:
+            nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        y = one_hot(label, self.num_classes, z.dtype)
+        for dense, norm in zip(self.dense, self.norms, strict=True):
+            z = F.softplus(norm(dense(torch.cat([z, y], 1))))
+        made = self.last(torch.cat([z, y], 1)).sigmoid()
+        return full(2 * made - 1).unflatten(1, self.shape)
+
+
+class Discriminator(nn.Module):
+    """(b, c, h, w) in [-1, 1] and labels (b,) -> score (b,): a weight-normed perceptron that reads the label at every
+    layer, with noise on what it reads beside it."""
+
+    def __init__(self, shape: tuple[int, int, int], width: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        sizes = [math.prod(shape), 2 * width, width, *[width // 2] * 3, 1]
+        self.noises = nn.ModuleList(GaussianNoise(std) for std in (0.3, *[0.5] * 5))  # 0.3 on pixels in [0, 1]
+        self.layers = nn.ModuleList(
+            WeightNormed(n + num_classes, units, 0.0, 0.1, trained_scale=units == 1) for n, units in pairwise(sizes)
+        )
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        return self.run(x, label, begins=False)
+
+    def begin(self, x: Tensor, label: Tensor) -> None:
+        """The initialisation that depends on data: see `WeightNormed.begin`. The hidden layers keep that scale."""
+        self.run(x, label, begins=True)
+
+    def run(self, x: Tensor, label: Tensor, *, begins: bool) -> Tensor:
+        x, y = (x.flatten(1) + 1) / 2, one_hot(label, self.num_classes, x.dtype)
+        for index, (noise, layer) in enumerate(zip(self.noises, self.layers, strict=True)):
+            x = torch.cat([noise(F.relu(x) if index else x), y], 1)
+            x = layer.begin(x) if begins else layer(x)  # type: ignore[operator]
+        return full(x.squeeze(1))
+
+
+class Classifier(nn.Module):
+    """(b, c, h, w) -> logits (b, num_classes): five convolutions, batch norm, dropout, the mean over all places."""
+
+    def __init__(self, channels: int, width: int, num_classes: int) -> None:
+        super().__init__()
+        widths, kernels = [channels, width, *[2 * width] * 2, *[4 * width] * 2], [5, 3, 3, 3, 3]
+        layers: list[nn.Module] = []
+        for index, ((fan_in, fan_out), kernel) in enumerate(zip(pairwise(widths), kernels, strict=True)):
+            layers.append(nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2, bias=False))
+            layers += [nn.BatchNorm2d(fan_out), nn.ReLU()]
+            layers += [nn.MaxPool2d(2), nn.Dropout(0.5)] if index in (0, 2) else []
+        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.last = nn.Linear(4 * width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return full(self.last(self.layers(x)))

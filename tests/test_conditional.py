@@ -1,0 +1,135 @@
+"""Labels on their way into networks, and the networks that are told them."""
+
+import pytest
+import torch
+from torch import nn
+
+from ganzoo.networks.acgan import Trunk
+from ganzoo.networks.backbones import backbone
+from ganzoo.networks.conditional import Joint, LabelledGenerator, LayeredDiscriminator, Projection, embedding
+from ganzoo.networks.labels import asked_labels, known_classes, one_hot
+from synthetic import refused
+
+CPU = torch.device("cpu")
+
+
+def labels(*classes: int, of: int = 4) -> torch.Tensor:
+    return one_hot(torch.tensor(classes), of, torch.float32)
+
+
+def test_one_hot():
+    assert labels(2, 0).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
+    assert one_hot(torch.tensor([1]), 2, torch.float64).dtype == torch.float64
+
+
+@pytest.mark.parametrize("label", [3, [3, 3], (3, 3), torch.tensor(3), torch.tensor([3, 3], dtype=torch.int32)])
+def test_labels_asked_for(label):
+    found = asked_labels(label, 2, 4, CPU)
+    assert found.tolist() == [3, 3]
+    assert found.dtype == torch.int64
+
+
+@pytest.mark.parametrize("label", [4, -1, 1.0, True, 1j, "cat", None, [0, 1], [[0, 1, 2]] * 2, float("nan")])
+def test_wrong_labels_are_refused(label):
+    refused("label must be a class from 0 to 3, for all 3", lambda: asked_labels(label, 3, 4, CPU))
+
+
+def test_data_without_classes_are_refused():
+    assert known_classes(2, "cgan") == 2
+    refused("cgan learns from the labels of at least two classes ... no labels", lambda: known_classes(None, "cgan"))
+    refused("one class", lambda: known_classes(1, "cgan"))
+
+
+def test_embedding_is_one_row_for_each_class():
+    torch.manual_seed(0)
+    layer = embedding(4, 5000)
+    assert torch.equal(layer(labels(2)), layer.weight[:, 2][None])
+    assert (layer.weight.mean().item(), layer.weight.std().item()) == pytest.approx((0, 1), abs=0.03)
+
+
+def test_product_and_concatenation():
+    """Number by number; and at z = 0 a product has forgotten the label (the reason not to multiply), a pair has not."""
+    z = torch.randn(2, 3)
+    side, product = (LabelledGenerator(nn.Identity(), nn.Identity()), embedding(4, 3))
+    assert torch.equal(side(z, labels(1, 3)), torch.cat([z, labels(1, 3)], 1))
+    times = LabelledGenerator(nn.Identity(), product, product=True)
+    assert torch.equal(times(z, labels(1, 3)), z * product.weight[:, [1, 3]].T)
+    assert torch.equal(*times(torch.zeros(2, 3), labels(1, 3)).chunk(2))
+    assert not torch.equal(*side(torch.zeros(2, 3), labels(1, 3)).chunk(2))
+
+
+def body(norm="none", network="mlp", shape=(1, 16, 16)):
+    return backbone("cgan", network, shape, 4, 8, generator_norm=False, norm=norm).discriminator
+
+
+def test_joint_is_one_layer_on_features_and_label_side_by_side():
+    D, x = Joint(body(), 4, "none", units=6), torch.randn(3, 1, 16, 16)
+    y = labels(0, 1, 3)
+    weight = torch.cat([D.image.weight, D.label.weight], 1)
+    hidden = torch.cat([D.body.features(x), y], 1) @ weight.T + D.image.bias
+    assert torch.allclose(D(x, y), D.score(hidden).squeeze(1), atol=1e-6)
+
+
+def test_in_joint_label_and_image_act_together():
+    """What a change of label does depends on the image; a sum of two scores, the control, cannot tell a match."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 16, 16)
+    for D, together in ((Joint(body(), 4, "none"), True), (lambda x, y: x.flatten(1).sum(1) + y[:, 0], False)):
+        change = D(x, labels(0, 0)) - D(x, labels(1, 1))
+        assert (abs(change[0] - change[1]).item() > 1e-3) == together
+
+
+@pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet"])
+def test_projection_is_the_score_and_an_inner_product(network):
+    discriminator, x = body(network=network), torch.randn(3, 1, 16, 16)
+    alone = discriminator(x)
+    D, y = Projection(discriminator, 4, "none"), labels(0, 1, 3)
+    inner = (D.label.weight.T[[0, 1, 3]] * D.body.features(x)).sum(1)
+    assert torch.allclose(D(x, y), alone + inner, atol=1e-6)
+    assert torch.allclose(D(x, torch.zeros(3, 4)), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Joint, Projection])
+def test_spectral_norm_reaches_every_layer(kind):
+    D = kind(body("spectral"), 4, "spectral")
+    for _ in range(50):
+        D(torch.randn(2, 1, 16, 16), labels(0, 1))
+    D.eval()
+    layers = [m for m in D.modules() if isinstance(m, nn.Linear)]
+    assert len(layers) >= 5
+    for layer in layers:
+        assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.02)
+
+
+def test_every_layer_reads_the_label_everywhere():
+    torch.manual_seed(0)
+    D, seen = LayeredDiscriminator((1, 17, 12), 4, 3, 8), []
+    D.eval()
+    for block in [*D.blocks, D.score]:
+        block.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    y = labels(1, 2)
+    assert D(torch.randn(2, 1, 17, 12), y).shape == (2,)
+    assert len(seen) == len(D.blocks) + 1 >= 3
+    for x in seen:
+        told = x[:, -3:].flatten(2) if x.dim() == 4 else x[:, -3:, None]
+        assert torch.equal(told, D.embedding(y)[:, :, None].expand_as(told))
+
+
+def test_thousands_of_classes_cost_one_row_each():
+    """What the linear layer is for: 3,740 classes as maps in every layer would be thousands of channels."""
+    sizes = [sum(p.numel() for p in LayeredDiscriminator((1, 28, 28), K, 256, 32).parameters()) for K in (10, 3740)]
+    assert sizes[1] - sizes[0] == 3730 * 256
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (4, 17, 23), (1, 9, 40)])
+def test_trunk_gives_as_many_features_as_it_says(shape):
+    trunk = Trunk(shape, 4, 0.5).eval()
+    assert trunk(torch.zeros(2, *shape)).shape == (2, trunk.num_features)
+
+
+def test_a_steady_trunk_has_no_dropout():
+    torch.manual_seed(0)
+    trunk, x = Trunk((1, 16, 16), 4, 0.5), torch.randn(4, 1, 16, 16)
+    assert torch.equal(trunk(x, steady=True), trunk(x, steady=True))
+    assert not torch.equal(trunk(x), trunk(x))
+    assert torch.equal(trunk.eval()(x), trunk(x))
