@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: install demo test check test-demo clean
+.PHONY: install demo test check test-demo docs clean
 
 install: .venv/.installed
 
@@ -30,6 +30,10 @@ check: install
 # The demo's claim: a classifier reads its digits, and an untrained generator fails the same mark. About four minutes.
 test-demo: install
 	$(BIN)/python -m pytest -q -m slow
+
+# The site, in build/site: a page for each model and all the rest. A broken link is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

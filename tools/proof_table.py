@@ -47,7 +47,7 @@ def short_table(found: list[dict[str, Any]]) -> str:
         words = [
             f"[{result['name']}](docs/proofs.md#{result['name']}-{result['scale']})",
             result["scale"],
-            result["claim"],
+            result["claim"].replace("|", "\\|"),
             f"{name} {limits(bound)}",
             spread(result["values"], name),
             spread(result["control"], name),
@@ -64,41 +64,43 @@ def page(found: list[dict[str, Any]]) -> str:
         "Each claim is held to thresholds that were chosen on seeds 100 to 102 and committed before seeds 0 to 2 were",
         "run, once each. The control differs in the one thing that is claimed to matter, and must miss the same",
         "thresholds from every seed. Numbers of the model and of the control are the lowest to the highest of the",
-        "thresholds from every seed. Numbers of the model and the control are the lowest to the highest of the seeds.",
-        "protocol, not ours.",
+        "seeds. A paper's own number has the paper's protocol, not ours.",
         "",
     ]
     for result in found:
-        title = f"{result['name']}, {result['scale']}"
-        picture = f"../benchmarks/results/proofs/{result['name']}-{result['scale']}.png"
-        held = {bound["value"]: limits(bound) for bound in result["threshold"]}
-        lines += [
-            f'<a id="{result["name"]}-{result["scale"]}"></a>',
-            f"## {title}: {'passed' if result['passed'] else 'not passed'}",
-            "",
-            f"**{result['claim']}** ({result['source']})",
-            "",
-            f"- Control: {result['control_is']}.",
-            f"- Protocol: {result['protocol']}.",
-            f"- Seeds {', '.join(map(str, result['seeds']))}; {result['seconds'] / 60:.0f} minutes of one core in all, "
-            f"{result['environment']['gpu'] or result['environment']['processor']}, "
-            f"torch {result['environment']['versions']['torch'].split('+')[0]}: `{result['command']}`",
-            *([f"- The paper: {result['paper']}."] if result["paper"] else []),
-            "",
-        ]
-        kinds = list(result["baselines"])
-        lines += [
-            "| | held to | model | control | " + " | ".join(kind.replace("_", " ") for kind in kinds) + " |",
-            "| --- " * (4 + len(kinds)) + "|",
-        ]
-        names = sorted(result["values"][0], key=lambda name: (name not in held, list(result["values"][0]).index(name)))
-        for name in names:
-            baselines = [result["baselines"][kind] for kind in kinds]
-            own = [number(values[name]) if name in values else "" for values in baselines]
-            cells = [held.get(name, ""), spread(result["values"], name), spread(result["control"], name), *own]
-            lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
-        lines += ["", f"![{title}: samples, and values against thresholds]({picture})", ""]
+        lines += section(result, "##")
     return "\n".join(lines)
+
+
+def section(result: dict[str, Any], heading: str) -> list[str]:
+    """One result as a section of a page in docs/: claim, control, protocol, numbers, picture."""
+    title = f"{result['name']}, {result['scale']}"
+    picture = f"../benchmarks/results/proofs/{result['name']}-{result['scale']}.png"
+    held = {bound["value"]: limits(bound) for bound in result["threshold"]}
+    kinds = list(result["baselines"])
+    lines = [
+        f'<a id="{result["name"]}-{result["scale"]}"></a>',
+        f"{heading} {title}: {'passed' if result['passed'] else 'not passed'}",
+        "",
+        f"**{result['claim']}** ({result['source']})",
+        "",
+        f"- Control: {result['control_is']}.",
+        f"- Protocol: {result['protocol']}.",
+        f"- Seeds {', '.join(map(str, result['seeds']))}; {result['seconds'] / 60:.0f} minutes of one core in all, "
+        f"{result['environment']['gpu'] or result['environment']['processor']}, "
+        f"torch {result['environment']['versions']['torch'].split('+')[0]}: `{result['command']}`",
+        *([f"- The paper: {result['paper']}."] if result["paper"] else []),
+        "",
+        "| | held to | model | control | " + " | ".join(kind.replace("_", " ") for kind in kinds) + " |",
+        "| --- " * (4 + len(kinds)) + "|",
+    ]
+    names = sorted(result["values"][0], key=lambda name: (name not in held, list(result["values"][0]).index(name)))
+    for name in names:
+        baselines = [result["baselines"][kind] for kind in kinds]
+        own = [number(values[name]) if name in values else "" for values in baselines]
+        cells = [held.get(name, ""), spread(result["values"], name), spread(result["control"], name), *own]
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return [*lines, "", f"![{title}: samples, and values against thresholds]({picture})", ""]
 
 
 def drawn() -> dict[Path, str]:

@@ -45,30 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.showwarning = _say_warning  # type: ignore[assignment]
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        app = App(
-            name="ganzoo",
-            help=HELP,
-            help_format="plaintext",
-            version=ganzoo.__version__,
-            suppress_keyboard_interrupt=False,
-        )
-        for command in (
-            look.list_,
-            look.show,
-            data.data_,
-            make.sample,
-            make.translate,
-            make.classify,
-            measure.evaluate,
-            measure.compare,
-            prove.prove,
-            report.report,
-            training.resume,
-            runs.runs,
-            runs.clean,
-        ):
-            app.command(command, name=command.__name__.rstrip("_"))
-        arguments = training.register(app, arguments)
+        app, arguments = application(arguments)
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
     except CycloptsError as error:
@@ -97,6 +74,34 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         if "ganzoo.distributed" in sys.modules:
             sys.modules["ganzoo.distributed"].stop()
+
+
+def application(arguments: list[str]) -> tuple[App, list[str]]:
+    """All commands, `train` with the options of the model that the arguments name, and the arguments to parse."""
+    app = App(
+        name="ganzoo",
+        help=HELP,
+        help_format="plaintext",
+        version=ganzoo.__version__,
+        suppress_keyboard_interrupt=False,
+    )
+    for command in (
+        look.list_,
+        look.show,
+        data.data_,
+        make.sample,
+        make.translate,
+        make.classify,
+        measure.evaluate,
+        measure.compare,
+        prove.prove,
+        report.report,
+        training.resume,
+        runs.runs,
+        runs.clean,
+    ):
+        app.command(command, name=command.__name__.rstrip("_"))
+    return app, training.register(app, arguments)
 
 
 def _say(sentence: str, code: int) -> int:

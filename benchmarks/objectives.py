@@ -1,0 +1,225 @@
+"""All objectives on one backbone, under one budget and one protocol, three seeds each: the study for people who choose.
+
+    python benchmarks/objectives.py                                about two hours on two cores
+    python benchmarks/objectives.py --device cuda --minutes 3      one run after another
+
+A run's budget is time spent in training alone, not a number of steps: minutes of one processor's own time on a CPU, so
+that a busy machine changes nothing but the wait, and minutes of the clock on a GPU. Each objective has the optimiser,
+the learning rate and the updates of D for one of G of its paper (as ganzoo has them by default for these networks); the
+networks are the same. Leaves benchmarks/results/objectives.jsonl, docs/objectives.md and its pictures.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo import pictures, registry
+from ganzoo.data import load_data
+from ganzoo.data.batches import Batches
+from ganzoo.proofs.points import read_points
+from ganzoo.proofs.training import Reader
+from ganzoo.trainer import Trainer
+from studies import RESULTS, Task, rows, run_all, seeds_of, spread
+
+NAME = "objectives"
+DOCS = Path(__file__).parents[1] / "docs"
+OBJECTIVES: dict[str, tuple[str, dict[str, Any]]] = {  # name -> model, its own options
+    "GAN": ("gan", {}),
+    "GAN, minimax": ("gan", {"loss": "minimax"}),
+    "LSGAN": ("lsgan", {}),
+    "WGAN": ("wgan", {}),
+    "WGAN-GP": ("wgan_gp", {}),
+    "WGAN-div": ("wgan_div", {}),
+    "CT-GAN": ("ct_gan", {}),
+    "DRAGAN": ("dragan", {}),
+    "BGAN": ("bgan", {"form": "continuous"}),
+    "RSGAN": ("relativistic_gan", {"loss": "rsgan"}),
+    "RaSGAN": ("relativistic_gan", {"loss": "rasgan"}),
+    "RaLSGAN": ("relativistic_gan", {"loss": "ralsgan"}),
+    "f-GAN, KL": ("f_gan", {"divergence": "kl"}),
+    "f-GAN, Pearson": ("f_gan", {"divergence": "pearson"}),
+    "Softmax GAN": ("softmax_gan", {}),
+    "Loss-Sensitive GAN": ("loss_sensitive_gan", {}),
+}
+IMAGES: dict[str, Any] = {"network": "dcgan", "width": 16, "generator_norm": True, "norm": "none"}
+POINTS: dict[str, Any] = {"network": "mlp", "width": 128, "latent_dim": 2, "norm": "none"}
+MINUTES = {"mnist": 3.0, "ring": 1.0, "grid": 1.0}
+COUNT, SHOWN = 5000, 10
+VALUES = {  # what is measured, and whether more is better
+    "mnist": {"frechet_distance": False, "coverage": True, "rarest_class": True},
+    "ring": {"modes": True, "high_quality": True, "w1": False},
+    "grid": {"modes": True, "high_quality": True, "w1": False},
+}
+WORDS = {
+    "frechet_distance": "Frechet distance",
+    "coverage": "coverage",
+    "rarest_class": "rarest class",
+    "modes": "modes",
+    "high_quality": "high-quality share",
+    "w1": "W1",
+}
+
+
+def run(task: Task) -> dict[str, float]:
+    """Trains one objective until its budget is spent, and measures it."""
+    device, data, seed = torch.device(task["device"]), task["data"], task["seed"]
+    train, _ = load_data(data, **({"size": (28, 28)} if data == "mnist" else {}))
+    name, options = OBJECTIVES[task["objective"]]
+    torch.manual_seed(seed)
+    common = IMAGES if data == "mnist" else POINTS
+    model: Any = registry.create(name, train.shape, None, **common, **options)
+    batches = Batches(train, model.batch_type, 64 if data == "mnist" else 256, seed=seed, device=device)
+    trainer = Trainer(model, batches, 10**9)
+    clock = time.process_time if task["device"] == "cpu" else time.monotonic
+    start = clock()
+    trainer.prepare()
+    for done in trainer:
+        if done % 20 == 0:
+            trainer.drain()
+            if clock() - start > 60 * task["minutes"]:
+                break
+    samples = model.sample(COUNT if data == "mnist" else 2500, seed=seed)
+    found = Reader(train, COUNT, 0, device).read(samples) if data == "mnist" else read_points(samples, train, seed)
+    if seed == 0:
+        pictures.save_grid(samples[:SHOWN] if data == "mnist" else samples, picture(task), columns=SHOWN)
+    return {"steps": float(done)} | {key: found[key] for key in VALUES[data]}
+
+
+def picture(task: Task) -> Path:
+    name = task["objective"].lower().replace(", ", "-").replace(" ", "-")
+    return RESULTS / NAME / f"{task['data']}-{name}.png"
+
+
+def winners(runs: dict[str, list[float]], more: bool) -> tuple[str, list[str]]:
+    """The objective with the best median, and the others whose range over the seeds overlaps with its own."""
+    best = sorted(runs, key=lambda name: sorted(runs[name])[len(runs[name]) // 2], reverse=more)[0]
+    low, high = min(runs[best]), max(runs[best])
+    return best, [name for name, own in runs.items() if name != best and min(own) <= high and max(own) >= low]
+
+
+def page(found: list[dict[str, Any]]) -> str:
+    """docs/objectives.md."""
+    one = found[0]["environment"]
+    machine = one.get("gpu") or f"one core of {one['processor']}"
+    seeds = sorted({row["task"]["seed"] for row in found})
+    lines = [
+        "# All objectives on one backbone",
+        "",
+        "One pair of networks, one budget, one protocol, seeds "
+        f"{', '.join(map(str, seeds))}. The budget is time: what an objective costs a step counts against it. Each has "
+        "the optimiser, the learning rate and the updates of D for one of G of its own paper, so that this compares "
+        "recipes at a small budget, not losses alone, and says nothing of long runs.",
+        "",
+        f"`python benchmarks/objectives.py` on {machine}, torch {one['versions']['torch'].split('+')[0]}. EBGAN and "
+        "BEGAN are left out: their discriminator is an auto-encoder, another network. Cells are the lowest to the "
+        "highest of the seeds. **Where ranges overlap there is no winner, and none is named.**",
+        "",
+    ]
+    for data, values in VALUES.items():
+        own = [row for row in found if row["task"]["data"] == data]
+        if not own:
+            continue
+        budget = f"{own[0]['task']['minutes']:g} minutes of {machine}"
+        networks = (
+            f"MNIST at 28x28, a DCGAN of {IMAGES['width']} channels, batch norm in G, none in D, batches of 64; "
+            f"{COUNT:,} samples on the features of ganzoo's MNIST judge"
+            if data == "mnist"
+            else f"perceptrons of three layers of {POINTS['width']}, batches of 256; 2,500 points"
+        )
+        lines += [f"## {data}, {budget} a run", "", f"{networks[0].upper()}{networks[1:]}.", ""]
+        lines += [f"| objective | updates of G | {' | '.join(WORDS[key] for key in values)} |"]
+        lines += ["| --- " * (2 + len(values)) + "|"]
+        names = [name for name in OBJECTIVES if any(row["task"]["objective"] == name for row in own)]
+        runs = {name: [row["values"] for row in own if row["task"]["objective"] == name] for name in names}
+        for name in names:
+            cells = [spread((run[key] for run in runs[name]), 4 if key == "steps" else 3) for key in ("steps", *values)]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append("")
+        for key, more in values.items():
+            best, rivals = winners({name: [run[key] for run in runs[name]] for name in names}, more)
+            said = f"no winner: the range of {best}, which has the best median, overlaps with {', '.join(rivals)}"
+            lines.append(f"- {WORDS[key]}: {said if rivals else f'{best}, whose range overlaps with no other'}.")
+        lines += ["", f"![{data}: every seed's values](images/objectives-{data}.png)", ""]
+        lines += [f"![{data}: samples of seed {seeds[0]}](images/objectives-{data}-samples.png)", ""]
+    return "\n".join(lines)
+
+
+def draw(found: list[dict[str, Any]]) -> None:
+    """docs/images/objectives-DATA.png, every seed's values, and objectives-DATA-samples.png, samples of seed 0."""
+    for data in VALUES:
+        own = [row for row in found if row["task"]["data"] == data]
+        if own:
+            names = [name for name in OBJECTIVES if any(row["task"]["objective"] == name for row in own)]
+            title = f"{data}, {own[0]['task']['minutes']:g} minutes a run"
+            draw_values(own, names, title, DOCS / "images" / f"objectives-{data}.png")
+            draw_samples(data, names, f"{title}, seed 0", DOCS / "images" / f"objectives-{data}-samples.png")
+
+
+def draw_values(own: list[dict[str, Any]], names: list[str], title: str, path: Path) -> None:
+    values = VALUES[own[0]["task"]["data"]]
+    figure = blank((11, 0.3 * len(names) + 1), title)
+    axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+    for axis, key in zip(axes, values, strict=True):
+        for place, name in enumerate(names):
+            seen = [row["values"][key] for row in own if row["task"]["objective"] == name]
+            axis.plot(seen, [place] * len(seen), "o-", color="tab:blue", alpha=0.7)
+        axis.set_title(WORDS[key], fontsize=9)
+        axis.set_yticks(range(len(names)), names, fontsize=8)
+        axis.grid(alpha=0.3)
+    axes[0].invert_yaxis()
+    figure.savefig(path, dpi=90)
+
+
+def draw_samples(data: str, names: list[str], title: str, path: Path) -> None:
+    """A row of images for each objective, or four scatter plots in a row."""
+    from PIL import Image
+
+    columns, height = (1, 0.8) if data == "mnist" else (4, 2.6)
+    rooms = -(-len(names) // columns)
+    figure = blank((8, height * rooms + 0.4), title)
+    axes = figure.subplots(rooms, columns, squeeze=False).flat
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, name in zip(figure.axes, names, strict=False):
+        axis.imshow(Image.open(picture({"data": data, "objective": name})), cmap="gray")
+        axis.set_title(name, fontsize=8)
+    figure.savefig(path, dpi=80)
+
+
+def blank(size: tuple[float, float], title: str) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seeds", default="0-2")
+    parser.add_argument("--minutes", type=float, help="of an MNIST run; a third of it for points")
+    parser.add_argument("--data", nargs="*", default=list(VALUES))
+    parser.add_argument("--only", nargs="*", default=list(OBJECTIVES), help="objectives, by name")
+    given = parser.parse_args()
+    minutes = MINUTES if given.minutes is None else {data: given.minutes * MINUTES[data] / 3 for data in MINUTES}
+    tasks = [
+        {"objective": name, "data": data, "seed": seed, "minutes": minutes[data], "device": given.device}
+        for data in given.data
+        for seed in seeds_of(given.seeds)
+        for name in given.only
+    ]
+    (RESULTS / NAME).mkdir(exist_ok=True)
+    run_all(NAME, tasks, run, given.device)
+    found = [row for row in rows(NAME) if row["task"] in tasks]
+    draw(found)
+    (DOCS / "objectives.md").write_text(page(found))
+
+
+if __name__ == "__main__":
+    main()

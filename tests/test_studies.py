@@ -1,0 +1,108 @@
+"""The studies in benchmarks/: runs are kept and not done twice, and no winner is named where ranges overlap."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import objectives
+import studies
+import wgan_ablation
+from ganzoo import registry
+
+ENVIRONMENT = {"processor": "a processor", "versions": {"torch": "2.9.0+cpu"}}
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def test_runs_that_are_done_are_not_done_again(results, capsys):
+    asked = []
+
+    def run(task):
+        asked.append(task["seed"])
+        if task["seed"] == 2:
+            raise KeyboardInterrupt
+        return {"value": float(task["seed"])}
+
+    tasks = [{"seed": seed} for seed in range(4)]
+    with pytest.raises(KeyboardInterrupt):
+        studies.run_all("made_up", tasks, run, "meta")
+    assert [row["values"]["value"] for row in studies.rows("made_up")] == [0, 1]
+    with pytest.raises(KeyboardInterrupt):
+        studies.run_all("made_up", tasks, run, "meta")
+    assert asked == [0, 1, 2, 2]
+    assert "1/4  0: value 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("runs", "more", "best", "rivals"),
+    [
+        ({"a": [1, 2, 3], "b": [4, 5, 6]}, True, "b", []),
+        ({"a": [1, 2, 3], "b": [4, 5, 6]}, False, "a", []),
+        ({"a": [1, 2, 4], "b": [4, 5, 6]}, True, "b", ["a"]),  # one value in common is enough
+        ({"a": [0, 5, 9], "b": [4, 4, 4], "c": [10, 1, 2]}, True, "a", ["b", "c"]),  # the median decides, not the best
+    ],
+)
+def test_no_winner_where_ranges_overlap(runs, more, best, rivals):
+    assert objectives.winners(runs, more) == (best, rivals)
+
+
+def rows_of(values):
+    """Made-up runs of two objectives: {objective: Frechet distances of three seeds}."""
+    return [
+        {
+            "task": {"objective": name, "data": "mnist", "seed": seed, "minutes": 3.0, "device": "cpu"},
+            "values": {"steps": 100.0, "frechet_distance": distance, "coverage": 0.5, "rarest_class": 0.1},
+            "environment": ENVIRONMENT,
+        }
+        for name, distances in values.items()
+        for seed, distance in enumerate(distances)
+    ]
+
+
+def test_page_of_the_objectives():
+    text = objectives.page(rows_of({"GAN": [3.0, 4.0, 5.0], "LSGAN": [1.0, 1.5, 2.0]}))
+    assert "## mnist, 3 minutes of one core of a processor a run" in text  # the budget is in the title
+    assert "| GAN | 100 | 3 to 5 | 0.5 | 0.1 |" in text
+    assert "- Frechet distance: LSGAN, whose range overlaps with no other." in text
+    assert "- coverage: no winner: the range of GAN, which has the best median, overlaps with LSGAN." in text
+    assert "ring" not in text
+
+
+def test_every_objective_can_be_made_on_the_common_networks():
+    for name, options in objectives.OBJECTIVES.values():
+        small = {**objectives.IMAGES, "width": 4}
+        image = registry.create(name, (1, 16, 16), None, **small, **options)
+        points = registry.create(name, (2,), None, **{**objectives.POINTS, "width": 4}, **options)
+        assert sum(map(len, (image.players, points.players))) == 4
+
+
+def test_page_of_the_ablation():
+    found = [
+        {
+            "task": {"model": model, "variant": variant, "seed": seed, "steps": 400, "device": "cpu"},
+            "values": {"frechet_distance": 10.0 + seed, "coverage": 0.25, "rarest_class": 0.01},
+            "environment": ENVIRONMENT,
+        }
+        for model in wgan_ablation.MODELS
+        for variant in wgan_ablation.VARIANTS
+        for seed in range(3)
+    ]
+    text = wgan_ablation.page(found)
+    assert text.count("| 10 to 12 | 0.25 | 0.01 |") == 8
+    assert "Budget: 400 updates of G" in text
+
+
+@pytest.mark.parametrize("study", [objectives, wgan_ablation], ids=lambda study: study.NAME)
+def test_committed_pages_are_those_of_the_committed_runs(study):
+    path = Path(study.__file__).parents[1] / "docs" / f"{study.NAME}.md"
+    if not path.exists():
+        pytest.skip(f"{study.NAME} has no committed page yet")
+    kept = Path(study.__file__).parent / "results" / f"{study.NAME}.jsonl"
+    assert path.read_text() == study.page([json.loads(line) for line in kept.read_text().splitlines()])

@@ -1,0 +1,101 @@
+"""The hook of mkdocs (mkdocs.yml): makes the pages that are made, and leads links into the repository to the site."""
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+import model_pages
+from mkdocs.structure.files import File
+
+from ganzoo import cli, registry
+from ganzoo.data import OWN_DATA, SOURCES, suited
+
+ROOT = Path(__file__).parents[1]
+RESULTS = "benchmarks/results/proofs/"
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")  # to a file: `!` if a picture, words, file, anchor
+FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
+README = {"#the-models": "models/index.md", "#your-own-pictures": "data.md"}
+
+
+def on_config(config: Any) -> Any:
+    (models,) = [entry["Models"] for entry in config.nav if "Models" in entry]
+    models += [f"models/{name}.md" for name in registry.list_models()]
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    for name, text in made().items():
+        files.append(File.generated(config, name, content=text))
+    for path in sorted((ROOT / RESULTS).glob("*.png")):
+        files.append(File.generated(config, f"images/proofs/{path.name}", abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    return relinked(markdown, page.file.src_uri)
+
+
+def made() -> dict[str, str]:
+    """The pages that are not in docs/, with links as if they were."""
+    pages = {f"models/{name}.md": model_pages.page(name) for name in registry.list_models()}
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    return pages | {
+        "models/index.md": model_pages.index(),
+        "data.md": data(),
+        "commands.md": commands(),
+        "contributing.md": from_root(contributing),
+    }
+
+
+def from_root(text: str) -> str:
+    """Text of a file at the root of the repository, with links as if it stood in docs/."""
+    return LINK.sub(r"\1[\2](../\3\4)", text)
+
+
+def data() -> str:
+    """The README's part on data, and the sets by name."""
+    text = (ROOT / "README.md").read_text()
+    own = text.split("\n## Your own pictures\n")[1].split("\n## ")[0]
+    lines = ["# Data", "", from_root(own.strip()), "", "## Data sets by name", ""]
+    lines += ["| `--data` | what it is |", "| --- | --- |"]
+    lines += [f"| `{name}` | {source.description} |" for name, source in SOURCES.items()]
+    lines += ["", "## What a model asks for", ""]
+    for kind, what in OWN_DATA.items():
+        lines.append(f"- `{kind}`: {what}, or {', '.join(f'`{name}`' for name in suited(kind))}.")
+    return "\n".join([*lines, "", "`ganzoo data NAME_OR_PATH` says which models a set suits, and what training takes."])
+
+
+def commands() -> str:
+    """What `ganzoo VERB --help` says, for all verbs."""
+    application, _ = cli.application(["train", "--help"])
+    verbs = application.generate_docs().split("\n## ")[2:]  # after the title and the table of contents
+    return "\n\n".join(["# Commands", f"```text\n{cli.HELP.rstrip()}\n```", *(f"## {verb.strip()}" for verb in verbs)])
+
+
+def relinked(text: str, page: str) -> str:
+    """Links to files of the repository as links to the page, or the picture, that shows them."""
+    parts = FENCE.split(text)
+    for place in range(0, len(parts), 2):
+        parts[place] = LINK.sub(lambda link: _link(*link.groups(default=""), page), parts[place])
+    return "".join(parts)
+
+
+def _link(picture: str, words: str, target: str, anchor: str, page: str) -> str:
+    folder = posixpath.dirname(page)
+    file = posixpath.normpath(posixpath.join("docs", folder, target))
+    if file == "README.md":
+        shown, anchor = README.get(anchor, "index.md"), ""
+    elif file == "CONTRIBUTING.md":
+        shown = "contributing.md"
+    elif file.startswith("src/ganzoo/models/"):
+        shown = f"models/{Path(file).stem}.md"
+    elif file.startswith(RESULTS):
+        shown = f"images/proofs/{Path(file).name}"
+    elif file.startswith("docs/"):
+        shown = file.removeprefix("docs/")
+    else:
+        return words  # a file that the site does not show
+    address = posixpath.relpath(shown, folder or ".") + anchor
+    link = f"{picture}[{words}]({address})"
+    return f"[{link}]({address})" if file.startswith(RESULTS) else link  # wide pictures open in full

@@ -1,0 +1,96 @@
+"""Draws docs/images/models/NAME.png: samples of a small form of each model after about a minute on one CPU core.
+
+    GANZOO_DATA=... python tools/model_pictures.py            those that have no picture yet
+    GANZOO_DATA=... python tools/model_pictures.py gan wgan   these
+
+How each was made is written to protocol.json beside the pictures, and printed below them on the models' pages.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from PIL import Image, ImageOps
+
+import ganzoo
+
+FOLDER = Path(__file__).parents[1] / "docs" / "images" / "models"
+PROTOCOL = FOLDER / "protocol.json"
+LIMIT = 40 * 1024  # bytes of a picture
+SEED = 0
+
+
+class Setting(NamedTuple):
+    steps: int
+    options: dict[str, Any]
+    data: str = "mnist"
+
+
+SMALL = {"width": 16, "batch_size": 32}
+SETTINGS = {
+    "acgan": Setting(2000, {"generator_width": 16, "discriminator_width": 8, "batch_size": 32}),
+    "began": Setting(700, {"width": 16, "lr": 5e-4, "lambda_k": 0.01}),
+    "bgan": Setting(1000, {**SMALL, "num_samples": 10}),
+    "catgan": Setting(1500, {"width": 16}),
+    "cgan": Setting(3000, {"width": 256, "batch_size": 64}),
+    "cls_gan": Setting(2500, SMALL),
+    "ct_gan": Setting(400, {"width": 16, "lr": 5e-4}),
+    "cyclegan": Setting(1000, {"size": "32", "width": 16, "num_blocks": 2, "batch_size": 4}, "scenes_unpaired"),
+    "dcgan": Setting(3000, {**SMALL, "lr": 7e-4}),
+    "dragan": Setting(6000, {}),
+    "ebgan": Setting(1000, SMALL),
+    "f_gan": Setting(3000, {"width": 256}),
+    "gan": Setting(3000, {"recipe": "modern", "width": 512, "batch_size": 64}),
+    "improved_gan": Setting(1500, {"width": 256}),
+    "infogan": Setting(300, {"batch_size": 64}),
+    "loss_sensitive_gan": Setting(2500, SMALL),
+    "lsgan": Setting(2500, SMALL),
+    "pixelrnn": Setting(600, {}),
+    "relativistic_gan": Setting(2500, {**SMALL, "norm": "batch"}),
+    "sgan": Setting(2000, SMALL),
+    "softmax_gan": Setting(2500, {**SMALL, "generator_norm": True}),
+    "triple_gan": Setting(1500, {"width": 128, "classifier_width": 8, "num_pretraining_steps": 300}),
+    "wgan": Setting(500, {**SMALL, "lr": 5e-4, "num_long_critic_steps": 20}),
+    "wgan_div": Setting(400, {"network": "dcgan", "width": 16, "lr": 5e-4, "batch_size": 32}),
+    "wgan_gp": Setting(500, {"width": 16, "lr": 5e-4}),
+}
+
+
+def draw(name: str) -> dict[str, Any]:
+    """Trains a model, saves its last sheet of samples, and gives the protocol."""
+    setting = SETTINGS[name]
+    start = time.monotonic()
+    with TemporaryDirectory() as folder:
+        run = Path(folder) / name
+        given = {"seed": SEED, "threads": 1, "sample_every": setting.steps, "evaluate_every": 0, "quiet": True}
+        ganzoo.train(name, setting.data, steps=setting.steps, out=str(run), **given, **setting.options)
+        seconds = time.monotonic() - start
+        save(max((run / "samples").glob("step-*.png")), FOLDER / f"{name}.png")
+    facts = {"data": setting.data, "steps": setting.steps, "seed": SEED, "options": setting.options}
+    return facts | {"seconds": round(seconds)}
+
+
+def save(sheet: Path, path: Path) -> None:
+    """A sheet in as many levels of brightness as the limit on the file's size allows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(sheet) as picture:
+        for bits in (8, 4, 3, 2):
+            ImageOps.posterize(picture, bits).save(path, optimize=True)
+            if path.stat().st_size <= LIMIT:
+                return
+    raise SystemExit(f"{path.name} is larger than {LIMIT} bytes")
+
+
+def main(names: list[str]) -> None:
+    for name in names or [name for name in SETTINGS if not (FOLDER / f"{name}.png").exists()]:
+        print(name, flush=True)
+        facts = draw(name)
+        known = json.loads(PROTOCOL.read_text()) if PROTOCOL.exists() else {}
+        PROTOCOL.write_text(json.dumps(known | {name: facts}, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
