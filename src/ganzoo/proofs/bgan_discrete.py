@@ -28,7 +28,7 @@ CLAIM = Claim(
             steps=2000,
             batch_size=32,
             options={"width": 16, "lr": 5e-4, "num_samples": 10},
-            bounds=(Bound(value="coverage", at_least=0.2), Bound(value="frechet_distance", at_most=3.0)),
+            bounds=(Bound(value="coverage", at_least=0.2), Bound(value="frechet_distance", at_most=1.1)),
         ),
         "gpu": Scale(
             data="mnist_binarised",
