@@ -17,9 +17,10 @@ CLAIM = Claim(
         "quick": Scale(
             data="glyphs",
             data_options={"characters": "digits", "size": (16, 16)},
-            steps=1600,
+            steps=1000,
+            batch_size=8,
             options={"width": 8, "latent_dim": 16, "lr": 1e-3, "lambda_k": 0.05},
-            bounds=(Bound(value="off_gamma", at_most=0.2), Bound(value="m_left", at_most=0.6)),
+            bounds=(Bound(value="off_gamma", at_most=0.35), Bound(value="m_left", at_most=0.6)),
         ),
         "cpu": Scale(
             data="lfw64",
