@@ -45,7 +45,6 @@ class Model(nn.Module):
     sample_mode: str = "eval"  # "train" where the paper samples with batch statistics or dropout
     directions: tuple[str, ...] = ()  # of `translate`, for models that map images; the first is the default
     classifies: bool = False  # whether `classify` is there; an instance may set its own from the config
-    preparation: str = ""  # what `prepare` does, said before it where it takes a while
     still: dict[str, str] = {}  # parameters that may never move -> the reason
     clock: Tensor  # () int64, the iteration as a tensor
 

@@ -35,6 +35,7 @@ from ganzoo.casebook import Casebook
 from ganzoo.data import OWN_DATA, SOURCES, load_data, suited
 from ganzoo.data.batches import Batches, Dataset, PartlyLabelledImages
 from ganzoo.errors import RunError, UserError
+from ganzoo.model import Model
 from ganzoo.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganzoo.report import exhibits
 from ganzoo.runs import FORMAT, run_folder
@@ -415,9 +416,9 @@ def _labels_kept(train: Dataset, name: str, kind: type, options: dict[str, Any])
 
 
 def _prepare(trainer: Trainer, *, quiet: bool) -> None:
-    """`Trainer.prepare`; of a model whose preparation takes a while, one line tells it before."""
-    if trainer.model.preparation and trainer.batches.rank == 0 and not quiet:
-        print(f"{trainer.model.preparation} ...", flush=True)
+    """`Trainer.prepare`; where a model prepares itself, which may take a minute, one line tells it before."""
+    if type(trainer.model).prepare is not Model.prepare and trainer.batches.rank == 0 and not quiet:
+        print("preparing the model on the training data ...", flush=True)
     trainer.prepare()
 
 

@@ -90,8 +90,6 @@ class EBGAN(Model):
         decoder, _ = backbone(*kind, code_dim, config.width, generator_norm=norm == "batch", norm=norm)
         self.discriminator = nn.Sequential(PerClass(body, code_dim, norm), decoder)
         self.register_buffer("margin", torch.tensor(config.margin or 0.0))
-        if config.margin is None:
-            self.preparation = f"measuring the margin: {config.num_measuring_steps} updates of a copy of D on reals"
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.9 if points else 0.999))
         self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
 
