@@ -145,12 +145,12 @@ def test_permuted_categories_change_nothing():
         assert [v.item() for v in after.values()] == pytest.approx([v.item() for v in before.values()], abs=1e-6)
 
 
-def test_weights_of_the_controls():
-    """0 drops the entropy of the mean from both losses, -1 turns the sign of the fakes' in D's alone."""
+def test_weight_of_the_marginal():
+    """0 drops the entropy of the mean from both losses, and nothing else."""
     plain, plain_g, _, _ = played(SPREAD, EVEN)
-    terms, g_terms, _, _ = played(SPREAD, EVEN, marginal_weight=0.0, fake_weight=-1.0)
+    terms, g_terms, _, _ = played(SPREAD, EVEN, marginal_weight=0.0)
     assert terms["marginal"].item() == g_terms["marginal"].item() == 0
-    assert terms["fake"].item() == -plain["fake"].item() == pytest.approx(math.log(K), rel=1e-5)
+    assert terms["fake"].item() == plain["fake"].item() == pytest.approx(-math.log(K), rel=1e-5)
     assert g_terms["fake"].item() == plain_g["fake"].item()
 
 
@@ -318,7 +318,6 @@ def test_noise_in_the_place_of_dropout():
 def test_bad_options():
     for name, value in [("noise", -0.1), ("marginal_weight", -1.0), ("beta1", 1.0), ("num_categories", 1), ("lr", 0.0)]:
         refused(name, lambda name=name, value=value: registry.create("catgan", (2,), **{name: value}))
-    assert registry.create("catgan", (2,), fake_weight=-1.0).config.fake_weight == -1.0
 
 
 # ---- behaviour on points -----------------------------------------------------------------------------------------

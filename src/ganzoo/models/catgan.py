@@ -51,8 +51,6 @@ class Config:
     """lambda, the weight of the labelled images' cross-entropy."""
     marginal_weight: float = 1.0
     """Weight of the entropies of mean predictions in both losses; the paper's is 1."""
-    fake_weight: float = 1.0
-    """Weight of the entropy of fakes in D's loss; the paper's is 1."""
     noise: float | None = None
     """Standard deviation of the noise before every layer of D. None: 0.3, or 0 for points."""
     network: Network = "auto"
@@ -109,7 +107,7 @@ class CatGAN(Model):
         log_real, log_fake = D(real).log_softmax(1), D(fake).log_softmax(1)  # (b, K); apart: D may have batch norm
         entropy_real, entropy_fake = entropy(log_real), entropy(log_fake)
         terms = {"marginal": -config.marginal_weight * marginal_entropy(log_real)}
-        terms |= {"real": entropy_real.mean(), "fake": -config.fake_weight * entropy_fake.mean()}
+        terms |= {"real": entropy_real.mean(), "fake": -entropy_fake.mean()}
         if config.semi_supervised:
             terms["labelled"] = config.labelled_weight * F.cross_entropy(D(batch.image), batch.label)
         yield "D", terms, watch(real=-entropy_real, fake=-entropy_fake)  # as scores, which are high on reals
