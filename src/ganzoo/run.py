@@ -35,7 +35,6 @@ from ganzoo.casebook import Casebook
 from ganzoo.data import OWN_DATA, SOURCES, load_data, suited
 from ganzoo.data.batches import Batches, Dataset, PartlyLabelledImages
 from ganzoo.errors import RunError, UserError
-from ganzoo.model import Model
 from ganzoo.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganzoo.report import exhibits
 from ganzoo.runs import FORMAT, run_folder
@@ -44,6 +43,7 @@ from ganzoo.trainer import PRECISIONS, Diverged, Trainer
 DEFAULT_STEPS = 10_000
 LABELS_PER_CLASS = 10  # of a semi-supervised model
 SAVE_SECONDS = 300.0
+MOMENT = 2.0  # seconds before the user is told what is waited for
 LONG = 30.0  # seconds of training from which neighbours and codes are looked at in the end
 PICTURES = 40  # sample grids in a run, unless --sample-every says otherwise
 NUM_EARLY, LATER = 30, 1001  # iterations in which an algorithm may do more than usual; one in which it does not
@@ -416,10 +416,15 @@ def _labels_kept(train: Dataset, name: str, kind: type, options: dict[str, Any])
 
 
 def _prepare(trainer: Trainer, *, quiet: bool) -> None:
-    """`Trainer.prepare`; where a model prepares itself, which may take a minute, one line tells it before."""
-    if type(trainer.model).prepare is not Model.prepare and trainer.batches.rank == 0 and not quiet:
-        print("preparing the model on the training data ...", flush=True)
-    trainer.prepare()
+    """`Trainer.prepare`; if the model takes more than a moment for it, one line says what is waited for."""
+    words = "preparing the model on the training data ..."
+    told = threading.Timer(MOMENT, print, [words], {"flush": True})
+    if trainer.batches.rank == 0 and not quiet:
+        told.start()
+    try:
+        trainer.prepare()
+    finally:
+        told.cancel()
 
 
 def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False) -> int:

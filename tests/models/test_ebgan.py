@@ -2,6 +2,7 @@
 pull-away term, the known mistakes."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -138,17 +139,25 @@ def test_margin_is_measured_on_reals():
     assert max(1, made.batches.batch_size / 64) > 5 * made.model.margin.item() / 3
 
 
-def test_the_user_is_told_of_the_measuring_before_it(tmp_path, monkeypatch, capsys):
-    """It takes a minute; nothing is said to who asks for quiet."""
-    said, measure = [], EBGAN.prepare
-    monkeypatch.setattr(
-        EBGAN, "prepare", lambda self, batches: (said.append(capsys.readouterr().out), measure(self, batches))
-    )
-    told = {"num_measuring_steps": 3, "width": 8}
-    for place, quiet in enumerate([False, True]):
+def test_the_user_is_told_of_the_measuring_while_it_lasts(tmp_path, monkeypatch, capsys):
+    """It may take a minute; nothing is said to who asks for quiet, nor where it takes no time."""
+    heard, measure = [], EBGAN.prepare
+
+    def slow(self, batches):
+        measure(self, batches)
+        for _ in range(100 if wait else 0):
+            heard.append(capsys.readouterr().out)
+            if heard[-1]:
+                break
+            time.sleep(0.02)
+
+    monkeypatch.setattr(EBGAN, "prepare", slow)
+    for place, (wait, quiet) in enumerate([(True, False), (True, True), (False, False)]):
+        monkeypatch.setattr("ganzoo.run.MOMENT", 0.1 if wait else 60)
         run = Options(data="ring", steps=1, device="cpu", out=str(tmp_path / str(place)))
-        Run.new("ebgan", run, told, quiet=quiet)
-    assert said == ["preparing the model on the training data ...\n", ""]
+        Run.new("ebgan", run, {"num_measuring_steps": 3, "width": 8}, quiet=quiet)
+        said, heard = "".join(heard) + capsys.readouterr().out, []
+        assert said == ("preparing the model on the training data ...\n" if wait and not quiet else "")
 
 
 def test_measuring_changes_nothing_but_the_margin():
