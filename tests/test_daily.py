@@ -527,6 +527,33 @@ def test_rows_of_categories(
     refused("leave --classes away", ["sample", str(trained("gan")), "--classes"], capsys)
 
 
+def test_traversals_of_a_code(
+    trained: Callable[[str], Path], here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = trained("infogan")
+    model = ganzoo.load(folder)
+    assert sampling.continuous_codes(model) == 2
+    assert sampling.continuous_codes(ganzoo.load(trained("dcgan"))) == 0
+    seen: list[Tensor] = []
+    generate = model.generate
+    monkeypatch.setattr(model, "generate", lambda n, latent: (seen.append(latent), generate(n, latent))[1])
+    sheets = pictures.traversals(model, seed=7, columns=5)
+    codes = torch.cat(seen).view(2, 10, 5, -1)  # continuous number, category, column
+    assert torch.equal(codes[..., 62:72].argmax(3), torch.arange(10)[:, None].expand(2, 10, 5))
+    assert torch.equal(codes[..., :62], codes[:1, :1, :1, :62].expand(2, 10, 5, 62)), "the same noise everywhere"
+    steps = torch.tensor([-2.0, -1, 0, 1, 2]).expand(10, 5)
+    for number in (0, 1):
+        assert torch.equal(codes[number, :, :, 72 + number], steps)
+        assert not codes[number, :, :, 73 - number].any(), "the other number stays at 0"
+    assert len(sheets) == 2
+    lines = said(["sample", str(folder), "--traverse", "--seed", "7", "--out", "out"], capsys)[1:]
+    assert lines == ["out/traversal1-seed7.png", "out/traversal2-seed7.png"]
+    assert np.array_equal(Image.open(lines[1]), pictures.traversals(model, seed=7)[1])
+    shutil.rmtree("out")
+    refused("leave --label and --code away", ["sample", str(folder), "--traverse", "--code", "3"], capsys)
+    refused("no continuous code", ["sample", str(trained("dcgan")), "--traverse"], capsys)
+
+
 # Sums of codes
 
 

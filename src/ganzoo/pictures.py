@@ -190,6 +190,26 @@ def class_grid(model: Any, *, seed: int = 0, columns: int = 10) -> Image.Image:
     return grid(torch.cat(rows), columns)
 
 
+def traversals(model: Any, *, seed: int = 0, columns: int = 9) -> list[Image.Image]:
+    """A picture for each continuous number of a code (Chen et al. 2016, figure 2): a row for each category, along which
+    the number goes from -2 to 2, with the same noise everywhere and the other numbers at 0.
+
+    Raises `UserError` for a model whose code has no such number.
+    """
+    numbers = sampling.continuous_codes(model)
+    if not numbers:
+        raise UserError(f"{type(model).__name__} has no continuous code to go along.")
+    _, count = sampling.classes(model)
+    sheets = []
+    for number in range(numbers):
+        code = torch.zeros(count * columns, 1 + numbers)
+        code[:, 0] = torch.arange(count).repeat_interleave(columns)
+        code[:, 1 + number] = torch.linspace(-2, 2, columns).repeat(count)
+        parts = [model.sample(1, seed=seed, code=row) for row in code]  # one seed: the same noise
+        sheets.append(grid(torch.cat(parts), columns))
+    return sheets
+
+
 Groups = Sequence[tuple[int, Sequence[int]]]  # (1 or -1, places) for each term of a sum; the first is added
 
 

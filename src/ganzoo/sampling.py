@@ -5,7 +5,7 @@ None of them touches the training: the random generators are forked, buffers and
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,6 +169,16 @@ def classes(model: "Model") -> tuple[str, int]:
                 return name, model.num_classes
             return name, next(count for count in range(1, 1001) if count == 1000 or not takes(name, count))
     raise UserError(f"{type(model).__name__} takes no class and no code with categories, so it has no rows of classes.")
+
+
+def continuous_codes(model: "Model") -> int:
+    """How many continuous numbers a model's code has beside its category; 0 if it has no code."""
+    numbers = 0
+    with undisturbed(model, 0, "eval"), suppress(UserError):
+        while numbers < 1000:
+            model.conditions(1, code=[0.0] * (2 + numbers))
+            numbers += 1
+    return numbers
 
 
 def _begun(

@@ -36,6 +36,7 @@ def sample(
     gif: bool = False,
     mp4: bool = False,
     classes: bool = False,
+    traverse: bool = False,
     arithmetic: str | None = None,
     raw: bool = False,
     device: str = "auto",
@@ -64,6 +65,8 @@ def sample(
         Write that walk as a film too: needs the package av.
     classes
         Write a grid with a row for each class (or category of the code) and the same noise in each column too.
+    traverse
+        Write for each continuous number of a code how it changes the image, from -2 to 2, a row for each category, too.
     arithmetic
         Write sums of codes too, such as "1,7,12 - 3,5 + 20": numbers are places in the grid, from 0, row by row; the
         codes of a group are averaged.
@@ -82,13 +85,15 @@ def sample(
     model = api.load(run, raw=raw, device=device)
     conditions = _conditions(label, code)
     parts = sampling.samples(model, n, seed=seed, **conditions)
-    for flag, asked in (("--gif", gif), ("--mp4", mp4), ("--arithmetic", groups), ("--classes", classes)):
+    flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": groups, "--classes": classes, "--traverse": traverse}
+    for flag, asked in flags.items():
         if asked:
             _can(model, flag, codes=flag != "--classes")
-    if classes and conditions:
-        raise UserError("--classes shows every class: leave --label and --code away.")
+        if asked and conditions and flag in ("--classes", "--traverse"):
+            raise UserError(f"{flag} shows every class: leave --label and --code away.")
     walk = pictures.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
     rows = pictures.class_grid(model, seed=seed) if classes else None
+    along = pictures.traversals(model, seed=seed) if traverse else []
     sums = pictures.arithmetic(model, groups, n=n, seed=seed, **conditions) if groups else None
     stem = "-".join(
         [f"seed{seed}", *(f"{key}{value}" for key, value in (("label", label), ("code", code)) if value is not None)]
@@ -109,6 +114,8 @@ def sample(
         print(pictures.save_mp4(walk, folder / f"walk-{stem}.mp4"))
     if rows:
         print(pictures.save_picture(rows, folder / f"classes-{stem}.png"))
+    for number, sheet in enumerate(along, 1):
+        print(pictures.save_picture(sheet, folder / f"traversal{number}-{stem}.png"))
     if sums:
         words = re.sub(r"\s", "", str(arithmetic)).replace(",", "_")[:80]
         print(pictures.save_picture(sums, folder / f"arithmetic-{stem}-{words}.png"))
@@ -233,7 +240,8 @@ def _can(model: "Model", flag: str, *, codes: bool) -> None:
     """`UserError` unless the model makes images, and from codes where they are needed."""
     from ganzoo.model import Model
 
-    name = {"--arithmetic": "a sum of codes", "--classes": "a grid of classes"}.get(flag, "an interpolation")
+    names = {"--arithmetic": "a sum of codes", "--classes": "a grid of classes", "--traverse": "a traversal"}
+    name = names.get(flag, "an interpolation")
     if len(model.shape) != 3:
         raise UserError(f"{name} shows images, and this model makes points: leave {flag} away.")
     if codes and type(model).latent is Model.latent:
