@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganzoo import registry
 from ganzoo.networks.acgan import Trunk
 from ganzoo.networks.backbones import backbone
 from ganzoo.networks.conditional import Joint, LabelledGenerator, LayeredDiscriminator, Projection, embedding
@@ -41,10 +42,34 @@ def test_data_without_classes_are_refused():
 
 
 def test_embedding_is_one_row_for_each_class():
+    """It begins as long as the one-hot row; a factor of z begins at 1 in size, number by number."""
     torch.manual_seed(0)
-    layer = embedding(4, 5000)
+    layer, factor = embedding(4, 5000), embedding(4, 5000, product=True)
     assert torch.equal(layer(labels(2)), layer.weight[:, 2][None])
-    assert (layer.weight.mean().item(), layer.weight.std().item()) == pytest.approx((0, 1), abs=0.03)
+    assert layer.weight.norm(dim=0).tolist() == pytest.approx([1] * 4, abs=0.03)
+    assert (factor.weight.mean().item(), factor.weight.std().item()) == pytest.approx((0, 1), abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["acgan", "cgan", "cls_gan", "triple_gan"])
+def test_a_label_does_not_drown_the_noise(name):
+    """One code in two classes begins nearer together than two codes of one class. A mistake that we had made: the label
+    as 50 numbers of N(0, 1) beside z, with which G drew one image for each class."""
+    torch.manual_seed(0)
+    options = {"network": "dcgan", "width": 8} if name == "cgan" else {}
+    model = registry.create(name, (1, 16, 16), 10, **options)
+    assert loudness_of_label(model) < 0.5
+    if name in ("cgan", "cls_gan"):
+        nn.init.normal_(model.generator.embedding.weight)
+        assert loudness_of_label(model) > 1
+
+
+@torch.no_grad()
+def loudness_of_label(model):
+    """The mean square of what another label changes, over that of what another code changes."""
+    z, label = model.latent(64), torch.arange(64) % 10
+    image = model.generate(64, z, label=label)
+    other_label, other_code = model.generate(64, z, label=(label + 1) % 10), model.generate(64, label=label)
+    return ((image - other_label).square().mean() / (image - other_code).square().mean()).item()
 
 
 def test_product_and_concatenation():

@@ -294,7 +294,7 @@ def test_bad_options_and_data():
 def test_images_obey_their_label(shuffled):
     """The paper's design. Chosen on seed 100: 1.0, and 0.25 where the labels of reals are shuffled (the control)."""
     options = {"network": "dcgan", "width": 8, "lr": 2e-3}
-    made = quadrants(trainer("cgan", (1, 8, 8), batch_size=32, total=200, **options), shuffled=shuffled)
+    made = quadrants(trainer("cgan", (1, 8, 8), batch_size=32, total=400, **options), shuffled=shuffled)
     for _ in made:
         pass
     assert obeyed(made.model) <= 0.5 if shuffled else obeyed(made.model) >= 0.7

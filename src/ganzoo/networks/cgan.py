@@ -92,7 +92,7 @@ def networks(
 
     generator, discriminator = pair()
     return (
-        LabelledGenerator(generator, embedding(num_classes, label_dim), product=product),
+        LabelledGenerator(generator, embedding(num_classes, label_dim, product=product), product=product),
         (Projection if projection else Joint)(discriminator, num_classes, norm),
         pair().discriminator if two else None,
         False,

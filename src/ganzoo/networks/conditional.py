@@ -9,11 +9,14 @@ from ganzoo.networks import full, halvings, init_normal, pyramid
 from ganzoo.networks.norms import Norm, normalise_spectrally
 
 
-def embedding(num_classes: int, dim: int) -> nn.Linear:
-    """One-hot (b, num_classes) -> (b, dim), begun as N(0, 1). As a product of matrices: the gradient of a look-up sorts
-    its indices."""
+def embedding(num_classes: int, dim: int, *, product: bool = False) -> nn.Linear:
+    """One-hot (b, num_classes) -> (b, dim). As a product of matrices: the gradient of a look-up sorts its indices.
+
+    Begun as N(0, 1 / dim), of length 1, as the one-hot row is: louder, it drowns a z that G reads beside it, and G
+    draws one image for each class. To be multiplied with z, as N(0, 1).
+    """
     layer = nn.Linear(num_classes, dim, bias=False)
-    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.weight, std=1.0 if product else dim**-0.5)
     return layer
 
 
