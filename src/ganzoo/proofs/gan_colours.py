@@ -24,9 +24,13 @@ CLAIM = Claim(
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=6000,
-            options={"recipe": "modern", "width": 256, "lr": 1e-3},
-            bounds=(Bound(value="covariance_error", at_most=0.26), Bound(value="hue_error", at_most=0.325)),
+            steps=4000,
+            options={"network": "dcgan", "width": 16, "lr": 6e-4},
+            bounds=(
+                Bound(value="covariance_error", at_most=0.2),
+                Bound(value="hue_error", at_most=0.25),
+                Bound(value="cells", at_least=60),
+            ),
         ),
         "gpu": Scale(
             data="mnist",
