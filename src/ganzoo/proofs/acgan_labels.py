@@ -1,0 +1,35 @@
+"""AC-GAN: the generator makes the class that it is asked for, though D is never told it."""
+
+from ganzoo.proofs.claims import Bound, Claim, Measured, Scale, Trial
+from ganzoo.proofs.fidelity import CONTROL, MEASURE, fidelity_baselines, measure_fidelity
+
+CLAIM = Claim(
+    model="acgan",
+    text="A judge reads in a sample the class that G was asked for, and D names that of held-out images.",
+    source="Odena et al. 2016, sections 3 and 4.2",
+    control=CONTROL,
+    measure=MEASURE,
+    scales={
+        "cpu": Scale(
+            data="mnist",
+            data_options={"size": (16, 16)},
+            steps=1000,
+            options={"generator_width": 16, "lr": 6e-4},
+            bounds=(Bound(value="fidelity", at_least=0.4),),
+        ),
+        "gpu": Scale(
+            data="mnist",
+            data_options={"size": (28, 28)},
+            steps=20_000,
+            bounds=(Bound(value="fidelity", at_least=0.97),),
+        ),
+    },
+)
+
+
+def measure(trial: Trial) -> Measured:
+    return measure_fidelity(trial, "acgan")[0]
+
+
+def baselines(trial: Trial) -> dict[str, dict[str, float]]:
+    return fidelity_baselines(trial, "acgan")

@@ -1,0 +1,95 @@
+"""What proofs on few labels share: a model that learns from them and from images without a label, beside its own
+classifier on the labels alone."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganzoo import metrics
+from ganzoo.data.batches import Batches, Dataset, decode
+from ganzoo.model import Step
+from ganzoo.proofs.claims import Measured, Trial
+from ganzoo.proofs.training import data_of, trained
+
+CONTROL = "the same classifier, trained for as many steps on the labelled images alone"
+MEASURE = (
+    "accuracy: share of the 10,000 test images that the averaged classifier reads right. As baselines: the nearest of "
+    "the labelled images, by pixels, and a run in which G never learns"
+)
+
+
+def few_labels(trial: Trial) -> tuple[Dataset, Dataset]:
+    """The two splits, the first with as many labels as the scale says, chosen by the trial's seed."""
+    train, test = data_of(trial.scale)
+    return train.keep_labels(trial.scale.numbers["labels_per_class"], trial.seed), test
+
+
+def measure_classifier(trial: Trial, model: str, classifier: str, *, player: str = "D") -> Measured:
+    """The accuracy of a model's classifier, or in a control of the same on the labels alone."""
+
+    def alter(made: Any) -> None:
+        averaged(made, classifier)
+        if trial.control:
+            on_labels_alone(made, player)
+
+    train, test = few_labels(trial)
+    made = trained(trial, model, train, alter=alter)
+    images = None if trial.control else made.sample(64, seed=trial.seed)
+    return Measured({"accuracy": accuracy(made, test)}, images)
+
+
+def classifier_baselines(trial: Trial, model: str, classifier: str) -> dict[str, dict[str, float]]:
+    train, test = few_labels(trial)
+
+    def alter(made: Any) -> None:
+        averaged(made, classifier)
+        without_player(made, "G")
+
+    return {
+        "nearest_labelled": {"accuracy": nearest_labelled(train, test)},
+        "G_never_learns": {"accuracy": accuracy(trained(trial, model, train, alter=alter), test)},
+    }
+
+
+def averaged(model: Any, classifier: str) -> None:
+    """A running average of the classifier, over a hundred steps or so: short runs cannot wait for the released one."""
+    model.ema = {classifier: 0.99}
+
+
+def on_labels_alone(model: Any, player: str) -> None:
+    def step(batches: Batches) -> Step:
+        image, label, _ = next(batches)
+        yield player, {"labelled": torch.nn.functional.cross_entropy(model.class_logits(image), label)}
+
+    model.step = step
+
+
+def without_player(model: Any, player: str) -> None:
+    """Its turns are left out, so that it stays as it was drawn."""
+    whole = model.step
+
+    def step(batches: Batches) -> Step:
+        for turn in whole(batches):
+            if turn[0] != player:
+                yield turn
+
+    model.step = step
+
+
+def accuracy(model: Any, test: Dataset) -> float:
+    assert test.labels is not None
+    parts = test.images.split(1000)
+    return metrics.accuracy(
+        torch.cat([model.classify(decode(part).to(model.device)).cpu() for part in parts]), test.labels
+    )
+
+
+def nearest_labelled(train: Dataset, test: Dataset) -> float:
+    """The accuracy of the label of the nearest labelled image."""
+    assert train.labels is not None
+    assert train.labelled is not None
+    assert test.labels is not None
+    known, asked = (decode(images).flatten(1) for images in (train.images[train.labelled], test.images))
+    nearest: Tensor = torch.cdist(asked, known).argmin(1)
+    return metrics.accuracy(train.labels[train.labelled][nearest], test.labels)

@@ -1,0 +1,37 @@
+"""SGAN: ten labels of each class and images without labels make a better classifier."""
+
+from ganzoo.proofs.claims import Bound, Claim, Measured, Scale, Trial
+from ganzoo.proofs.few_labels import CONTROL, MEASURE, classifier_baselines, measure_classifier
+
+CLAIM = Claim(
+    model="sgan",
+    text="With ten labels of each class, the images without a label and the generated ones make D a better classifier.",
+    source="Odena 2016, section 3.2 and table 1",
+    control=CONTROL,
+    measure=MEASURE,
+    scales={
+        "cpu": Scale(
+            data="mnist",
+            data_options={"size": (28, 28)},
+            steps=1000,
+            options={"width": 32},
+            numbers={"labels_per_class": 10},
+            bounds=(Bound(value="accuracy", at_least=0.82),),
+        ),
+        "gpu": Scale(
+            data="mnist",
+            data_options={"size": (28, 28)},
+            steps=20000,
+            numbers={"labels_per_class": 10},
+            bounds=(Bound(value="accuracy", at_least=0.9),),
+        ),
+    },
+)
+
+
+def measure(trial: Trial) -> Measured:
+    return measure_classifier(trial, "sgan", "discriminator")
+
+
+def baselines(trial: Trial) -> dict[str, dict[str, float]]:
+    return classifier_baselines(trial, "sgan", "discriminator")
