@@ -157,11 +157,12 @@ def test_a_command_that_is_wrong_would_be_noticed():
 def test_pictures_are_small_and_say_how_they_were_made():
     made = json.loads((model_pages.PICTURES / "protocol.json").read_text())
     drawn = {path.stem: path for path in model_pages.PICTURES.glob("*.png")}
-    assert set(made) == set(drawn)
+    assert set(made) == {name.split("-traversal")[0] for name in drawn}
     for name, path in drawn.items():
         assert path.stat().st_size <= 40 * 1024, name
         assert Image.open(path).width >= 256
-        assert {"data", "steps", "seed", "options", "seconds"} == set(made[name])
+    for facts in made.values():
+        assert {"data", "steps", "seed", "options", "seconds", "rows"} == set(facts)
 
 
 def test_every_model_has_a_setting_for_its_picture():
@@ -184,11 +185,24 @@ def test_a_picture_is_drawn_and_shown_with_its_protocol(tmp_path, monkeypatch):
     assert "few.npz, 2 steps, seed 0, width 8; " in "".join(model_pages.picture("gan"))
 
 
+def test_a_model_with_a_code_shows_its_rows_and_traversals(tmp_path, monkeypatch):
+    small = model_pictures.Setting(2, {"batch_size": 8, "characters": "01", "size": "16"}, "glyphs")
+    monkeypatch.setitem(model_pictures.SETTINGS, "infogan", small)
+    monkeypatch.setattr(model_pictures, "FOLDER", tmp_path)
+    monkeypatch.setattr(model_pictures, "PROTOCOL", tmp_path / "protocol.json")
+    monkeypatch.setattr(model_pages, "PICTURES", tmp_path)
+    model_pictures.main(["infogan"])
+    page = "\n".join(model_pages.picture("infogan"))
+    assert "in a row for each class" in page
+    assert "(../images/models/infogan-traversal1.png)" in page
+    assert "Continuous code 2 from -2 to 2" in page
+
+
 def test_a_picture_too_large_has_fewer_levels(tmp_path):
     noise = torch.randint(256, (200, 400), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     Image.fromarray(noise.numpy()).save(tmp_path / "noise.png")
     assert (tmp_path / "noise.png").stat().st_size > 40 * 1024
-    model_pictures.save(tmp_path / "noise.png", tmp_path / "small.png")
+    model_pictures.save(Image.open(tmp_path / "noise.png"), tmp_path / "small.png")
     assert (tmp_path / "small.png").stat().st_size <= 40 * 1024
 
 

@@ -131,12 +131,26 @@ def picture(name: str) -> list[str]:
     made = json.loads((PICTURES / "protocol.json").read_text())[name]
     given = "".join(f", {key} {value}" for key, value in made["options"].items())
     protocol = f"{made['data']}, {made['steps']:,} steps, seed {made['seed']}{given}; {made['seconds']} seconds"
+    rows = ", in a row for each class and with the same noise along a column" if made["rows"] else ""
+    along = sorted(PICTURES.glob(f"{name}-traversal*.png"))
+    walks = [
+        line
+        for number, path in enumerate(along, 1)
+        for line in (
+            f"![Traversal of continuous code {number} of {name}](../images/models/{path.name}){{ .samples }}",
+            "",
+            f"Continuous code {number} from -2 to 2, a row for each category, the same noise everywhere.",
+            "{ .caption }",
+            "",
+        )
+    ]
     return [
         f"![Samples of {name}](../images/models/{file.name}){{ .samples }}",
         "",
-        f"What so much training gives, on one core: {plain(protocol)}. `python tools/model_pictures.py {name}`",
+        f"What so much training gives, on one core{rows}: {plain(protocol)}. `python tools/model_pictures.py {name}`",
         "{ .caption }",
         "",
+        *walks,
     ]
 
 

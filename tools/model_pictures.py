@@ -9,6 +9,7 @@ How each was made is written to protocol.json beside the pictures, and printed b
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageOps
 
 import ganzoo
+from ganzoo import pictures
+from ganzoo.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images" / "models"
 PROTOCOL = FOLDER / "protocol.json"
@@ -31,12 +34,12 @@ class Setting(NamedTuple):
 
 SMALL = {"width": 16, "batch_size": 32}
 SETTINGS = {
-    "acgan": Setting(2000, {"generator_width": 16, "discriminator_width": 8, "batch_size": 32}),
+    "acgan": Setting(1500, {"generator_width": 16, "lr": 6e-4, "batch_size": 64}),
     "began": Setting(700, {"width": 16, "lr": 5e-4, "lambda_k": 0.01}),
     "bgan": Setting(1000, {**SMALL, "num_samples": 10}),
     "catgan": Setting(1500, {"width": 16}),
-    "cgan": Setting(3000, {"width": 256, "batch_size": 64}),
-    "cls_gan": Setting(2500, SMALL),
+    "cgan": Setting(2000, {"network": "dcgan", "width": 16, "lr": 6e-4, "batch_size": 64}),
+    "cls_gan": Setting(2000, {**SMALL, "lr": 6e-4}),
     "ct_gan": Setting(400, {"width": 16, "lr": 5e-4}),
     "cyclegan": Setting(1000, {"size": "32", "width": 16, "num_blocks": 2, "batch_size": 4}, "scenes_unpaired"),
     "dcgan": Setting(3000, {**SMALL, "lr": 7e-4}),
@@ -45,7 +48,7 @@ SETTINGS = {
     "f_gan": Setting(3000, {"width": 256}),
     "gan": Setting(3000, {"recipe": "modern", "width": 512, "batch_size": 64}),
     "improved_gan": Setting(1500, {"width": 256}),
-    "infogan": Setting(300, {"batch_size": 64}),
+    "infogan": Setting(500, {"batch_size": 64}),
     "loss_sensitive_gan": Setting(2500, SMALL),
     "lsgan": Setting(2500, SMALL),
     "pixelrnn": Setting(600, {}),
@@ -68,15 +71,35 @@ def draw(name: str) -> dict[str, Any]:
         given = {"seed": SEED, "threads": 1, "sample_every": setting.steps, "evaluate_every": 0, "quiet": True}
         ganzoo.train(name, setting.data, steps=setting.steps, out=str(run), **given, **setting.options)
         seconds = time.monotonic() - start
-        save(max((run / "samples").glob("step-*.png")), FOLDER / f"{name}.png")
-    facts = {"data": setting.data, "steps": setting.steps, "seed": SEED, "options": setting.options}
+        model = ganzoo.load(run)
+        last = Image.open(max((run / "samples").glob("step-*.png")))
+        rows, along = of_classes(model)
+        save(rows or last, FOLDER / f"{name}.png")
+        for number, sheet in enumerate(along, 1):
+            save(sheet, FOLDER / f"{name}-traversal{number}.png")
+    facts = {
+        "data": setting.data,
+        "rows": rows is not None,
+        "steps": setting.steps,
+        "seed": SEED,
+        "options": setting.options,
+    }
     return facts | {"seconds": round(seconds)}
 
 
-def save(sheet: Path, path: Path) -> None:
-    """A sheet in as many levels of brightness as the limit on the file's size allows."""
+def of_classes(model: Any) -> tuple[Image.Image | None, list[Image.Image]]:
+    """Samples in rows of classes, where the model knows classes, and what each continuous number of a code does."""
+    rows, along = None, []
+    with suppress(UserError):
+        rows = pictures.class_grid(model, seed=SEED)
+        along = pictures.traversals(model, seed=SEED)
+    return rows, along
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """A picture in as many levels of brightness as the limit on the file's size allows."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(sheet) as picture:
+    with picture:
         for bits in (8, 4, 3, 2):
             ImageOps.posterize(picture, bits).save(path, optimize=True)
             if path.stat().st_size <= LIMIT:
