@@ -10,7 +10,7 @@ from ganzoo import metrics
 from ganzoo.data.batches import Batches, Dataset, decode
 from ganzoo.model import Step
 from ganzoo.proofs.claims import Measured, Trial
-from ganzoo.proofs.training import data_of, trained
+from ganzoo.proofs.training import data_of, trained, without_player
 
 CONTROL = "the same classifier, trained for as many steps on the labelled images alone"
 MEASURE = (
@@ -61,18 +61,6 @@ def on_labels_alone(model: Any, player: str) -> None:
     def step(batches: Batches) -> Step:
         image, label, _ = next(batches)
         yield player, {"labelled": torch.nn.functional.cross_entropy(model.class_logits(image), label)}
-
-    model.step = step
-
-
-def without_player(model: Any, player: str) -> None:
-    """Its turns are left out, so that it stays as it was drawn."""
-    whole = model.step
-
-    def step(batches: Batches) -> Step:
-        for turn in whole(batches):
-            if turn[0] != player:
-                yield turn
 
     model.step = step
 

@@ -13,11 +13,6 @@ CLAIM = Claim(
     measure=WORDS,
     scales={
         "quick": Scale(data="ring", steps=2500, bounds=(Bound(value="modes", at_least=5),)),
-        "cpu": Scale(
-            data="grid",
-            steps=6000,
-            bounds=(Bound(value="modes", at_least=19), Bound(value="near", at_least=0.65)),
-        ),
     },
 )
 

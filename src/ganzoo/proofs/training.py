@@ -14,6 +14,7 @@ from ganzoo.data.batches import Batches, Dataset, decode
 from ganzoo.errors import UserError
 from ganzoo.evaluation import network_for
 from ganzoo.metrics.judge import Judge
+from ganzoo.model import Step
 from ganzoo.proofs.claims import Scale, Trial
 from ganzoo.trainer import Trainer
 
@@ -65,6 +66,18 @@ def untrained(trial: Trial, model: str, train: Dataset) -> Any:
     """The model before its first step."""
     torch.manual_seed(trial.seed)
     return registry.create(model, train.shape, train.num_classes, **trial.scale.options).to(trial.device).eval()
+
+
+def without_player(model: Any, player: str) -> None:
+    """Its turns are left out, so that it stays as it was drawn."""
+    whole = model.step
+
+    def step(batches: Batches) -> Step:
+        for turn in whole(batches):
+            if turn[0] != player:
+                yield turn
+
+    model.step = step
 
 
 def drawn(data: Dataset, n: int, seed: int, device: torch.device) -> Tensor:
