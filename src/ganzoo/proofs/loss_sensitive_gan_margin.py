@@ -11,7 +11,7 @@ from ganzoo.proofs.training import data_of, drawn, trained, untrained, without_p
 PAIRS = 5000
 CLAIM = Claim(
     model="loss_sensitive_gan",
-    text="Against fixed fakes, the loss of a fake exceeds that of a real by the margin in nearly all pairs, and stays there.",
+    text="Against fixed fakes, L of a fake exceeds that of a real by the margin in nearly all pairs, and stays there.",
     source="Qi 2017, section 3",
     control="slope 1, WGAN's critic: no hinge, so that what is parted enough is parted still further",
     measure=f"held: share of {PAIRS} pairs of a real and a fake from N(0, 2^2) with L(fake) - L(real) at least 0.9 of "
