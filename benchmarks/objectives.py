@@ -1,7 +1,7 @@
 """All objectives on one backbone, under one budget and one protocol, three seeds each: the study for people who choose.
 
     python benchmarks/objectives.py                                about two hours on two cores
-    python benchmarks/objectives.py --device cuda --minutes 3      one run after another
+    python benchmarks/objectives.py --device cuda --minutes 3 --network dcgan      one run after another
 
 A run's budget is time spent in training alone, not a number of steps: minutes of one processor's own time on a CPU, so
 that a busy machine changes nothing but the wait, and minutes of the clock on a GPU. Each objective has the optimiser,
@@ -44,7 +44,10 @@ OBJECTIVES: dict[str, tuple[str, dict[str, Any]]] = {  # name -> model, its own 
     "Softmax GAN": ("softmax_gan", {}),
     "Loss-Sensitive GAN": ("loss_sensitive_gan", {}),
 }
-IMAGES: dict[str, Any] = {"network": "dcgan", "width": 16, "generator_norm": True, "norm": "none"}
+IMAGES: dict[str, dict[str, Any]] = {  # norm: none, since penalties and clipping bar the batch norm of the others
+    "mlp": {"network": "mlp", "width": 256, "generator_norm": True, "norm": "none"},
+    "dcgan": {"network": "dcgan", "width": 32, "generator_norm": True, "norm": "none"},
+}
 POINTS: dict[str, Any] = {"network": "mlp", "width": 128, "latent_dim": 2, "norm": "none"}
 MINUTES = {"mnist": 3.0, "ring": 1.0, "grid": 1.0}
 COUNT, SHOWN = 5000, 10
@@ -69,7 +72,7 @@ def run(task: Task) -> dict[str, float]:
     train, _ = load_data(data, **({"size": (28, 28)} if data == "mnist" else {}))
     name, options = OBJECTIVES[task["objective"]]
     torch.manual_seed(seed)
-    common = IMAGES if data == "mnist" else POINTS
+    common = IMAGES[task["network"]] if data == "mnist" else POINTS
     model: Any = registry.create(name, train.shape, None, **common, **options)
     batches = Batches(train, model.batch_type, 64 if data == "mnist" else 256, seed=seed, device=device)
     trainer = Trainer(model, batches, 10**9)
@@ -123,12 +126,16 @@ def page(found: list[dict[str, Any]]) -> str:
         if not own:
             continue
         budget = f"{own[0]['task']['minutes']:g} minutes of {machine}"
-        networks = (
-            f"MNIST at 28x28, a DCGAN of {IMAGES['width']} channels, batch norm in G, none in D, batches of 64; "
-            f"{COUNT:,} samples on the features of ganzoo's MNIST judge"
-            if data == "mnist"
-            else f"perceptrons of three layers of {POINTS['width']}, batches of 256; 2,500 points"
-        )
+        kind = own[0]["task"]["network"]
+        width = IMAGES[kind]["width"] if data == "mnist" else POINTS["width"]
+        networks = f"perceptrons of three layers of {width}" if kind == "mlp" else f"a DCGAN of {width} channels"
+        if data == "mnist":
+            networks = (
+                f"MNIST at 28x28, {networks}, batch norm in G, none in D, batches of 64; {COUNT:,} samples on the "
+                "features of ganzoo's MNIST judge"
+            )
+        else:
+            networks += ", batches of 256; 2,500 points"
         lines += [f"## {data}, {budget} a run", "", f"{networks[0].upper()}{networks[1:]}.", ""]
         lines += [f"| objective | updates of G | {' | '.join(WORDS[key] for key in values)} |"]
         lines += ["| --- " * (2 + len(values)) + "|"]
@@ -205,11 +212,19 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-2")
     parser.add_argument("--minutes", type=float, help="of an MNIST run; a third of it for points")
     parser.add_argument("--data", nargs="*", default=list(VALUES))
+    parser.add_argument("--network", choices=list(IMAGES), default="mlp", help="for images")
     parser.add_argument("--only", nargs="*", default=list(OBJECTIVES), help="objectives, by name")
     given = parser.parse_args()
     minutes = MINUTES if given.minutes is None else {data: given.minutes * MINUTES[data] / 3 for data in MINUTES}
     tasks = [
-        {"objective": name, "data": data, "seed": seed, "minutes": minutes[data], "device": given.device}
+        {
+            "objective": name,
+            "data": data,
+            "seed": seed,
+            "minutes": minutes[data],
+            "device": given.device,
+            "network": given.network if data == "mnist" else "mlp",
+        }
         for data in given.data
         for seed in seeds_of(given.seeds)
         for name in given.only

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import few_labels
 import objectives
 import studies
 import wgan_ablation
@@ -57,7 +58,14 @@ def rows_of(values):
     """Made-up runs of two objectives: {objective: Frechet distances of three seeds}."""
     return [
         {
-            "task": {"objective": name, "data": "mnist", "seed": seed, "minutes": 3.0, "device": "cpu"},
+            "task": {
+                "objective": name,
+                "data": "mnist",
+                "seed": seed,
+                "minutes": 3.0,
+                "device": "cpu",
+                "network": "mlp",
+            },
             "values": {"steps": 100.0, "frechet_distance": distance, "coverage": 0.5, "rarest_class": 0.1},
             "environment": ENVIRONMENT,
         }
@@ -77,10 +85,12 @@ def test_page_of_the_objectives():
 
 def test_every_objective_can_be_made_on_the_common_networks():
     for name, options in objectives.OBJECTIVES.values():
-        small = {**objectives.IMAGES, "width": 4}
-        image = registry.create(name, (1, 16, 16), None, **small, **options)
-        points = registry.create(name, (2,), None, **{**objectives.POINTS, "width": 4}, **options)
-        assert sum(map(len, (image.players, points.players))) == 4
+        for shape, common in (
+            *[((1, 16, 16), images) for images in objectives.IMAGES.values()],
+            ((2,), objectives.POINTS),
+        ):
+            made = registry.create(name, shape, None, **{**common, "width": 4}, **options)
+            assert len(made.players) == 2
 
 
 def test_page_of_the_ablation():
@@ -99,7 +109,24 @@ def test_page_of_the_ablation():
     assert "Budget: 400 updates of G" in text
 
 
-@pytest.mark.parametrize("study", [objectives, wgan_ablation], ids=lambda study: study.NAME)
+def test_page_of_few_labels():
+    found = [
+        {
+            "task": {"model": "sgan", "labels_per_class": count, "alone": alone, "seed": seed, "steps": 1000},
+            "values": {"accuracy": 0.9 - 0.1 * alone - 0.01 * seed},
+            "environment": ENVIRONMENT,
+        }
+        for count in (10, 100)
+        for alone in (False, True)
+        for seed in range(3)
+    ]
+    lines = few_labels.page(found).splitlines()
+    assert "| model | budget | learns from | 10 labels | 100 labels | 1,000 labels |" in lines
+    assert "| sgan | 1,000 steps | all images |  | 10 to 12 | 10 to 12 |" in lines
+    assert "| sgan | 1,000 steps | the labelled images |  | 20 to 22 | 20 to 22 |" in lines
+
+
+@pytest.mark.parametrize("study", [few_labels, objectives, wgan_ablation], ids=lambda study: study.NAME)
 def test_committed_pages_are_those_of_the_committed_runs(study):
     path = Path(study.__file__).parents[1] / "docs" / f"{study.NAME}.md"
     if not path.exists():

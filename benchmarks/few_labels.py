@@ -1,0 +1,129 @@
+"""How well each semi-supervised model classifies with 10, 100 and 1,000 labels, beside its classifier without the rest.
+
+    python benchmarks/few_labels.py            about an hour and a half on two cores
+    python benchmarks/few_labels.py --models sgan catgan --seeds 0
+    python benchmarks/few_labels.py --device cuda --scale gpu
+
+MNIST at 28x28, in the settings of the proofs on few labels (`ganzoo prove MODEL --claim MODEL_few_labels`): a model
+learns from so many labels and from all images; the control is the same classifier on the labelled images alone, for as
+many steps. Leaves benchmarks/results/few-labels.jsonl, docs/few-labels.md and its picture.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.proofs.claims import Trial, load_proof
+from studies import RESULTS, Task, rows, run_all, seeds_of, spread
+
+NAME = "few-labels"
+DOCS = Path(__file__).parents[1] / "docs"
+MODELS = ("ct_gan", "improved_gan", "sgan", "catgan")  # triple_gan has a budget on a GPU only
+LABELS_PER_CLASS = (1, 10, 100)
+
+
+def run(task: Task) -> dict[str, float]:
+    """The accuracy of one model, or of its classifier alone, on the 10,000 test images."""
+    proof = load_proof(f"{task['model']}_few_labels")
+    scale = proof.CLAIM.scales[task["scale"]]
+    scale = replace(scale, steps=task["steps"], numbers={**scale.numbers, "labels_per_class": task["labels_per_class"]})
+    trial = Trial(scale=scale, seed=task["seed"], control=task["alone"], device=torch.device(task["device"]))
+    found: dict[str, float] = proof.measure(trial).values
+    return found
+
+
+def page(found: list[dict[str, Any]]) -> str:
+    """docs/few-labels.md."""
+    one = found[0]["environment"]
+    seeds = sorted({row["task"]["seed"] for row in found})
+    lines = [
+        "# Few labels",
+        "",
+        "What images without labels are worth to a classifier: its error on the 10,000 test images of MNIST, in "
+        "percent, when it has learned from 10, 100 or 1,000 labels and all 60,000 images, and, below, when it has "
+        "learned for as many steps from the labelled images alone. Cells are the lowest to the highest of seeds "
+        f"{', '.join(map(str, seeds))}, which choose the labels too.",
+        "",
+        f"`python benchmarks/few_labels.py` on {one.get('gpu') or 'one core of ' + one['processor']}, torch "
+        f"{one['versions']['torch'].split('+')[0]}. Budgets are small and differ from model to model, and so do the "
+        "classifiers, so rows of different models are not to be compared; papers train for hundreds of epochs.",
+        "",
+        "| model | budget | learns from | " + " | ".join(f"{10 * count:,} labels" for count in LABELS_PER_CLASS) + " |",
+        "| --- " * (3 + len(LABELS_PER_CLASS)) + "|",
+    ]
+    for model in MODELS:
+        own = [row["task"] for row in found if row["task"]["model"] == model]
+        for alone in (False, True) if own else ():
+            errors = [errors_of(found, model, count, alone) for count in LABELS_PER_CLASS]
+            cells = " | ".join(spread(some) if some else "" for some in errors)
+            words = "the labelled images" if alone else "all images"
+            lines.append(f"| {model} | {own[0]['steps']:,} steps | {words} | {cells} |")
+    return "\n".join([*lines, "", "![Error over the number of labels](images/few-labels.png)", ""])
+
+
+def errors_of(found: list[dict[str, Any]], model: str, labels_per_class: int, alone: bool) -> list[float]:
+    """In percent, of all seeds."""
+    wanted = {"model": model, "labels_per_class": labels_per_class, "alone": alone}
+    return [100 * (1 - row["values"]["accuracy"]) for row in found if wanted.items() <= row["task"].items()]
+
+
+def draw(found: list[dict[str, Any]]) -> None:
+    """docs/images/few-labels.png: every seed, and a line through the medians."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    models = [model for model in MODELS if any(row["task"]["model"] == model for row in found)]
+    figure = Figure(figsize=(2.6 * len(models), 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
+    for axis, model in zip(axes, models, strict=True):
+        for alone, colour in ((False, "tab:blue"), (True, "tab:red")):
+            runs = {10 * count: errors_of(found, model, count, alone) for count in LABELS_PER_CLASS}
+            runs = {labels: own for labels, own in runs.items() if own}
+            label = "labels alone" if alone else "all images"
+            axis.plot(list(runs), [sorted(own)[len(own) // 2] for own in runs.values()], color=colour, label=label)
+            for labels, own in runs.items():
+                axis.plot([labels] * len(own), own, "o", color=colour, alpha=0.6, markersize=4)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_title(model, fontsize=9)
+        axis.set_xlabel("labels", fontsize=8)
+        axis.grid(alpha=0.3, which="both")
+    axes[0].set_ylabel("error, %", fontsize=8)
+    axes[0].legend(fontsize=7)
+    figure.savefig(DOCS / "images" / f"{NAME}.png", dpi=90)
+
+
+def steps_of(model: str, scale: str) -> int:
+    """The budget: that of the model's proof."""
+    steps: int = load_proof(f"{model}_few_labels").CLAIM.scales[scale].steps
+    return steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--scale", default="cpu", choices=("cpu", "gpu"))
+    parser.add_argument("--seeds", default="0-2")
+    parser.add_argument("--models", nargs="*", default=list(MODELS))
+    given = parser.parse_args()
+    tasks = [
+        {"model": model, "labels_per_class": count, "alone": alone, "seed": seed}
+        | {"steps": steps_of(model, given.scale), "scale": given.scale, "device": given.device}
+        for seed in seeds_of(given.seeds)
+        for model in given.models
+        for count in LABELS_PER_CLASS
+        for alone in (False, True)
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    run_all(NAME, tasks, run, given.device)
+    found = [row for row in rows(NAME) if row["task"] in tasks]
+    draw(found)
+    (DOCS / "few-labels.md").write_text(page(found))
+
+
+if __name__ == "__main__":
+    main()
