@@ -34,7 +34,7 @@ class Setting(NamedTuple):
 
 SMALL = {"width": 16, "batch_size": 32}
 SETTINGS = {
-    "acgan": Setting(1500, {"generator_width": 16, "lr": 6e-4, "batch_size": 64}),
+    "acgan": Setting(1500, {"generator_width": 16, "discriminator_width": 8, "lr": 6e-4, "batch_size": 32}),
     "began": Setting(700, {"width": 16, "lr": 5e-4, "lambda_k": 0.01}),
     "bgan": Setting(1000, {**SMALL, "num_samples": 10}),
     "catgan": Setting(1500, {"width": 16}),
