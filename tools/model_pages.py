@@ -130,7 +130,7 @@ def picture(name: str) -> list[str]:
         return []
     made = json.loads((PICTURES / "protocol.json").read_text())[name]
     given = "".join(f", {key} {value}" for key, value in made["options"].items())
-    protocol = f"{made['data']}, {made['steps']:,} steps, seed {made['seed']}{given}; {made['seconds']} seconds"
+    protocol = f"{made['data']}, {made['steps']:,} steps, seed {made['seed']}{given}"
     rows = ", in a row for each class and with the same noise along a column" if made["rows"] else ""
     along = sorted(PICTURES.glob(f"{name}-traversal*.png"))
     walks = [

@@ -1,4 +1,4 @@
-"""Draws docs/images/models/NAME.png: samples of a small form of each model after about a minute on one CPU core.
+"""Draws docs/images/models/NAME.png: samples of a small form of each model after a minute or two on one CPU core.
 
     GANZOO_DATA=... python tools/model_pictures.py            those that have no picture yet
     GANZOO_DATA=... python tools/model_pictures.py gan wgan   these
@@ -8,7 +8,6 @@ How each was made is written to protocol.json beside the pictures, and printed b
 
 import json
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,26 +64,23 @@ SETTINGS = {
 def draw(name: str) -> dict[str, Any]:
     """Trains a model, saves its last sheet of samples, and gives the protocol."""
     setting = SETTINGS[name]
-    start = time.monotonic()
     with TemporaryDirectory() as folder:
         run = Path(folder) / name
         given = {"seed": SEED, "threads": 1, "sample_every": setting.steps, "evaluate_every": 0, "quiet": True}
         ganzoo.train(name, setting.data, steps=setting.steps, out=str(run), **given, **setting.options)
-        seconds = time.monotonic() - start
         model = ganzoo.load(run)
         last = Image.open(max((run / "samples").glob("step-*.png")))
         rows, along = of_classes(model)
         save(rows or last, FOLDER / f"{name}.png")
         for number, sheet in enumerate(along, 1):
             save(sheet, FOLDER / f"{name}-traversal{number}.png")
-    facts = {
+    return {
         "data": setting.data,
         "rows": rows is not None,
         "steps": setting.steps,
         "seed": SEED,
         "options": setting.options,
     }
-    return facts | {"seconds": round(seconds)}
 
 
 def of_classes(model: Any) -> tuple[Image.Image | None, list[Image.Image]]:

@@ -86,10 +86,9 @@ def sample(
     conditions = _conditions(label, code)
     parts = sampling.samples(model, n, seed=seed, **conditions)
     flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": groups, "--classes": classes, "--traverse": traverse}
-    for flag, asked in flags.items():
-        if asked:
-            _can(model, flag, codes=flag != "--classes")
-        if asked and conditions and flag in ("--classes", "--traverse"):
+    for flag in (flag for flag, asked in flags.items() if asked):
+        _can(model, flag, codes=flag != "--classes")
+        if conditions and flag in ("--classes", "--traverse"):
             raise UserError(f"{flag} shows every class: leave --label and --code away.")
     walk = pictures.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
     rows = pictures.class_grid(model, seed=seed) if classes else None

@@ -1,8 +1,8 @@
 """WGAN: what the clipped critic says follows the Wasserstein distance between samples and data."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -47,25 +47,24 @@ def measure(trial: Trial) -> Measured:
     before = untrained(trial, "wgan", train).sample(1000, seed=trial.seed)
     if trial.control:
         trial = replace(trial, scale=replace(trial.scale, options=RIVAL))
-    estimates, exact = [], []
-    ends = np.unique(np.geomspace(FIRST + AROUND, trial.scale.steps, PLACES).round().astype(int))
-    looked = {int(end) - back for end in ends for back in range(AROUND)}
+    estimates: dict[int, float] = {}
+    exact: dict[int, float] = {}
+    ends = sorted({round(end) for end in np.geomspace(FIRST + AROUND, trial.scale.steps, PLACES)})
+    looked = {end - back for end in ends for back in range(AROUND)}
     for model, terms in training(trial, name, train, every=1, alter=slow(trial)):
         if model.iteration not in looked:
-            estimates.append(math.nan)
-            exact.append(math.nan)
             continue
         points = model.sample(1000, seed=trial.seed)
         if trial.control:
-            estimates.append(-terms[-1]["D/real"] - terms[-1]["D/fake"])
+            estimates[model.iteration] = -terms[-1]["D/real"] - terms[-1]["D/fake"]
         else:
             with torch.no_grad():
-                estimates.append((model.critic(real).mean() - model.critic(points).mean()).item())
-        exact.append(wasserstein_distance(real, points.double()))
+                estimates[model.iteration] = (model.critic(real).mean() - model.critic(points).mean()).item()
+        exact[model.iteration] = wasserstein_distance(real, points.double())
     points = model.sample(2500, seed=trial.seed)
     values = {
         "correlation": float(spearmanr(*(medians(curve, ends) for curve in (estimates, exact))).statistic),
-        "w1_left": exact[-1] / wasserstein_distance(real, before.double()),
+        "w1_left": exact[trial.scale.steps] / wasserstein_distance(real, before.double()),
     }
     return Measured(values | read_points(points, train, trial.seed), points[:2000])
 
@@ -80,9 +79,9 @@ def slow(trial: Trial) -> Callable[[Any], None]:
     return alter
 
 
-def medians(curve: list[float], ends: np.ndarray) -> list[float]:
+def medians(curve: dict[int, float], ends: list[int]) -> list[float]:
     """Of the last iterations up to each of these."""
-    return [float(np.median(curve[end - AROUND : end])) for end in ends]
+    return [median(curve[end - back] for back in range(AROUND)) for end in ends]
 
 
 def baselines(trial: Trial) -> dict[str, dict[str, float]]:
