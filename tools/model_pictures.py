@@ -34,8 +34,8 @@ class Setting(NamedTuple):
 SMALL = {"width": 16, "batch_size": 32}
 SETTINGS = {
     "acgan": Setting(1500, {"generator_width": 16, "discriminator_width": 8, "lr": 6e-4, "batch_size": 32}),
-    "began": Setting(700, {"width": 16, "lr": 5e-4, "lambda_k": 0.01}),
-    "bgan": Setting(1000, {**SMALL, "num_samples": 10}),
+    "began": Setting(1600, {"width": 16, "lr": 5e-4, "lambda_k": 0.01}, "fashion_mnist"),
+    "bgan": Setting(2000, {**SMALL, "size": "16", "lr": 5e-4, "num_samples": 10}, "mnist_binarised"),
     "catgan": Setting(1500, {"width": 16}),
     "cgan": Setting(2000, {"network": "dcgan", "width": 16, "lr": 6e-4, "batch_size": 64}),
     "cls_gan": Setting(2000, {**SMALL, "lr": 6e-4}),
@@ -53,7 +53,7 @@ SETTINGS = {
     "pixelrnn": Setting(600, {}),
     "relativistic_gan": Setting(2500, {**SMALL, "norm": "batch"}),
     "sgan": Setting(2000, SMALL),
-    "softmax_gan": Setting(2500, {**SMALL, "generator_norm": True}),
+    "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
     "triple_gan": Setting(1500, {"width": 128, "classifier_width": 8, "num_pretraining_steps": 300}),
     "wgan": Setting(500, {**SMALL, "lr": 5e-4, "num_long_critic_steps": 20}),
     "wgan_div": Setting(400, {"network": "dcgan", "width": 16, "lr": 5e-4, "batch_size": 32}),

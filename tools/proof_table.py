@@ -69,11 +69,11 @@ def page(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Proofs",
         "",
-        "Each claim is held to thresholds that were chosen on seeds 100 to 102 and committed before it was judged, on",
-        "the seeds that are named below it: 0 to 2, or later ones where a judgement was missed and the setting changed.",
-        "The control differs in the one thing that is claimed to matter, and must miss the same thresholds from every",
-        "seed. Numbers of the model and of the control are the lowest to the highest of the seeds. A paper's own number",
-        "has the paper's protocol, not ours.",
+        "Each claim is held to thresholds that were chosen on seeds 100 to 102 and committed before it was judged",
+        "on the seeds below it: 0 to 2, or later ones where a judgement was missed and the setting changed. The",
+        "control differs in the one thing that is claimed to matter, and must miss the same thresholds from every",
+        "seed. Numbers of model and control are the lowest to the highest of the seeds. A paper's own number has",
+        "the paper's protocol, not ours.",
         "",
     ]
     for result in found:
