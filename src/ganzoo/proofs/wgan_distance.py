@@ -31,10 +31,10 @@ CLAIM = Claim(
     scales={
         "cpu": Scale(
             data="ring",
-            steps=700,
+            steps=1400,
             options=OPTIONS,
-            numbers={"generator_lr": 1e-4},
-            bounds=(Bound(value="correlation", at_least=0.8, over="most"), Bound(value="w1_left", at_most=0.4)),
+            numbers={"generator_lr": 5e-5},
+            bounds=(Bound(value="correlation", at_least=0.8), Bound(value="w1_left", at_most=0.4)),
         ),
     },
 )
