@@ -6,10 +6,12 @@
 
 MNIST at 28x28, in the settings of the proofs on few labels (`ganzoo prove MODEL --claim MODEL_few_labels`): a model
 learns from so many labels and from all images; the control is the same classifier on the labelled images alone, for as
-many steps. Leaves benchmarks/results/few-labels.jsonl, docs/few-labels.md and its picture.
+many steps. The runs with 100 labels are those of the proofs, where their results are kept. Leaves
+benchmarks/results/few-labels.jsonl, docs/few-labels.md and its picture.
 """
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import torch
 
 from ganzoo.proofs.claims import Trial, load_proof
-from studies import RESULTS, Task, rows, run_all, seeds_of, spread
+from studies import RESULTS, Task, keep, rows, run_all, seeds_of, spread
 
 NAME = "few-labels"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -33,6 +35,21 @@ def run(task: Task) -> dict[str, float]:
     trial = Trial(scale=scale, seed=task["seed"], control=task["alone"], device=torch.device(task["device"]))
     found: dict[str, float] = proof.measure(trial).values
     return found
+
+
+def take_proven(tasks: list[Task]) -> None:
+    """Keeps the runs that the proofs in results/proofs have done as their own."""
+    done = [row["task"] for row in rows(NAME)]
+    for model, scale in dict.fromkeys((task["model"], task["scale"]) for task in tasks):
+        path = RESULTS / "proofs" / f"{model}_few_labels-{scale}.json"
+        proof = json.loads(path.read_text()) if path.exists() else {"seeds": []}
+        per_class = load_proof(f"{model}_few_labels").CLAIM.scales[scale].numbers["labels_per_class"]
+        for place, seed in enumerate(proof["seeds"]):
+            for key, alone in (("values", False), ("control", True)):
+                own = {"model": model, "scale": scale, "seed": seed, "labels_per_class": per_class, "alone": alone}
+                for task in tasks:
+                    if own.items() <= task.items() and task not in done:
+                        keep(NAME, task, proof[key][place], proof["environment"])
 
 
 def page(found: list[dict[str, Any]]) -> str:
@@ -119,6 +136,7 @@ def main() -> None:
         for alone in (False, True)
     ]
     RESULTS.mkdir(exist_ok=True)
+    take_proven(tasks)
     run_all(NAME, tasks, run, given.device)
     found = [row for row in rows(NAME) if row["task"] in tasks]
     draw(found)

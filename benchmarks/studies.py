@@ -32,13 +32,16 @@ def run_all(name: str, tasks: Iterable[Task], run: Callable[[Task], dict[str, fl
     """Does what is not done yet: on a CPU one run per processor with one thread each, else one after another."""
     done = [row["task"] for row in rows(name)]
     left = [task for task in tasks if task not in done]
+    for count, (task, values) in enumerate(_answers(left, run, device), 1):
+        keep(name, task, values, _environment(device))
+        words = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+        print(f"{count}/{len(left)}  {' '.join(map(str, task.values()))}: {words}", flush=True)
+
+
+def keep(name: str, task: Task, values: dict[str, float], environment: dict[str, Any]) -> None:
+    """Adds one run to those of a study."""
     with (RESULTS / f"{name}.jsonl").open("a") as file:
-        for count, (task, values) in enumerate(_answers(left, run, device), 1):
-            row = {"task": task, "values": values, "environment": _environment(device)}
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            words = ", ".join(f"{key} {value:.4g}" for key, value in values.items())
-            print(f"{count}/{len(left)}  {' '.join(map(str, task.values()))}: {words}", flush=True)
+        file.write(json.dumps({"task": task, "values": values, "environment": environment}) + "\n")
 
 
 def _answers(

@@ -126,6 +126,34 @@ def test_page_of_few_labels():
     assert "| sgan | 1,000 steps | the labelled images |  | 20 to 22 | 20 to 22 |" in lines
 
 
+def test_runs_of_the_proofs_are_taken_once_and_each_by_its_own_seed(results, monkeypatch):
+    monkeypatch.setattr(few_labels, "RESULTS", results)
+    (results / "proofs").mkdir()
+    proof = {
+        "seeds": [1, 2],
+        "values": [{"accuracy": 0.91}, {"accuracy": 0.92}],
+        "control": [{"accuracy": 0.81}, {"accuracy": 0.82}],
+        "environment": ENVIRONMENT,
+    }
+    (results / "proofs" / "sgan_few_labels-cpu.json").write_text(json.dumps(proof))
+    tasks = [
+        {"model": model, "labels_per_class": count, "alone": alone, "seed": seed, "scale": "cpu"}
+        for model in ("sgan", "catgan")
+        for count in (1, 10)
+        for alone in (False, True)
+        for seed in range(3)
+    ]
+    for _ in range(2):
+        few_labels.take_proven(tasks)
+    taken = [(row["task"], row["values"]["accuracy"]) for row in studies.rows(few_labels.NAME)]
+    own = {"model": "sgan", "labels_per_class": 10, "scale": "cpu"}
+    assert taken == [
+        (own | {"alone": alone, "seed": seed}, pytest.approx(0.9 + 0.01 * seed - 0.1 * alone))
+        for seed in (1, 2)
+        for alone in (False, True)
+    ]
+
+
 @pytest.mark.parametrize("study", [few_labels, objectives, wgan_ablation], ids=lambda study: study.NAME)
 def test_committed_pages_are_those_of_the_committed_runs(study):
     path = Path(study.__file__).parents[1] / "docs" / f"{study.NAME}.md"
