@@ -96,11 +96,25 @@ def picture(task: Task) -> Path:
     return RESULTS / NAME / f"{task['data']}-{name}.png"
 
 
-def winners(runs: dict[str, list[float]], more: bool) -> tuple[str, list[str]]:
-    """The objective with the best median, and the others whose range over the seeds overlaps with its own."""
-    best = sorted(runs, key=lambda name: sorted(runs[name])[len(runs[name]) // 2], reverse=more)[0]
-    low, high = min(runs[best]), max(runs[best])
-    return best, [name for name, own in runs.items() if name != best and min(own) <= high and max(own) >= low]
+def winners(runs: dict[str, list[float]], more: bool) -> tuple[list[str], list[str]]:
+    """The objectives with the best median, and the others whose range over the seeds overlaps with the first one's."""
+    medians = {name: sorted(own)[len(own) // 2] for name, own in runs.items()}
+    value = (max if more else min)(medians.values())
+    best = [name for name in runs if medians[name] == value]
+    low, high = min(runs[best[0]]), max(runs[best[0]])
+    return best, [name for name, own in runs.items() if name not in best and min(own) <= high and max(own) >= low]
+
+
+def verdict(best: list[str], rivals: list[str]) -> str:
+    if len(best) > 1:
+        return f"no winner: {'; '.join(best)} share the best median"
+    if rivals:
+        return f"no winner: {best[0]} has the best median, and its range overlaps with those of {'; '.join(rivals)}"
+    return f"{best[0]}, whose range overlaps with no other"
+
+
+def budget(minutes: float) -> str:
+    return f"{minutes:g} minute{'s' * (minutes != 1)}"
 
 
 def page(found: list[dict[str, Any]]) -> str:
@@ -125,7 +139,6 @@ def page(found: list[dict[str, Any]]) -> str:
         own = [row for row in found if row["task"]["data"] == data]
         if not own:
             continue
-        budget = f"{own[0]['task']['minutes']:g} minutes of {machine}"
         kind = own[0]["task"]["network"]
         width = IMAGES[kind]["width"] if data == "mnist" else POINTS["width"]
         networks = f"perceptrons of three layers of {width}" if kind == "mlp" else f"a DCGAN of {width} channels"
@@ -136,19 +149,25 @@ def page(found: list[dict[str, Any]]) -> str:
             )
         else:
             networks += ", batches of 256; 2,500 points"
-        lines += [f"## {data}, {budget} a run", "", f"{networks[0].upper()}{networks[1:]}.", ""]
+        lines += [
+            f"## {data}, {budget(own[0]['task']['minutes'])} of {machine} a run",
+            "",
+            f"{networks[0].upper()}{networks[1:]}.",
+            "",
+        ]
         lines += [f"| objective | updates of G | {' | '.join(WORDS[key] for key in values)} |"]
         lines += ["| --- " * (2 + len(values)) + "|"]
         names = [name for name in OBJECTIVES if any(row["task"]["objective"] == name for row in own)]
         runs = {name: [row["values"] for row in own if row["task"]["objective"] == name] for name in names}
         for name in names:
-            cells = [spread((run[key] for run in runs[name]), 4 if key == "steps" else 3) for key in ("steps", *values)]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
+            cells = [spread(run[key] for run in runs[name]) for key in values]
+            steps = sorted(round(run["steps"]) for run in runs[name])
+            updates = " to ".join(f"{count:,}" for count in dict.fromkeys((steps[0], steps[-1])))
+            lines.append(f"| {name} | {updates} | {' | '.join(cells)} |")
         lines.append("")
         for key, more in values.items():
-            best, rivals = winners({name: [run[key] for run in runs[name]] for name in names}, more)
-            said = f"no winner: the range of {best}, which has the best median, overlaps with {', '.join(rivals)}"
-            lines.append(f"- {WORDS[key]}: {said if rivals else f'{best}, whose range overlaps with no other'}.")
+            found_by = winners({name: [run[key] for run in runs[name]] for name in names}, more)
+            lines.append(f"- {WORDS[key]}: {verdict(*found_by)}.")
         lines += ["", f"![{data}: every seed's values](images/objectives-{data}.png)", ""]
         lines += [f"![{data}: samples of seed {seeds[0]}](images/objectives-{data}-samples.png)", ""]
     return "\n".join(lines)
@@ -160,7 +179,7 @@ def draw(found: list[dict[str, Any]]) -> None:
         own = [row for row in found if row["task"]["data"] == data]
         if own:
             names = [name for name in OBJECTIVES if any(row["task"]["objective"] == name for row in own)]
-            title = f"{data}, {own[0]['task']['minutes']:g} minutes a run"
+            title = f"{data}, {budget(own[0]['task']['minutes'])} a run"
             draw_values(own, names, title, DOCS / "images" / f"objectives-{data}.png")
             draw_samples(data, names, f"{title}, seed 0", DOCS / "images" / f"objectives-{data}-samples.png")
 
@@ -174,6 +193,9 @@ def draw_values(own: list[dict[str, Any]], names: list[str], title: str, path: P
             seen = [row["values"][key] for row in own if row["task"]["objective"] == name]
             axis.plot(seen, [place] * len(seen), "o-", color="tab:blue", alpha=0.7)
         axis.set_title(WORDS[key], fontsize=9)
+        seen = [row["values"][key] for row in own]
+        if min(seen) > 0 and max(seen) > 100 * min(seen):  # a run that diverged would hide all others
+            axis.set_xscale("log")
         axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.grid(alpha=0.3)
     axes[0].invert_yaxis()
@@ -184,7 +206,7 @@ def draw_samples(data: str, names: list[str], title: str, path: Path) -> None:
     """A row of images for each objective, or four scatter plots in a row."""
     from PIL import Image
 
-    columns, height = (1, 0.8) if data == "mnist" else (4, 2.6)
+    columns, height = (1, 0.8) if data == "mnist" else (4, 2.1)
     rooms = -(-len(names) // columns)
     figure = blank((8, height * rooms + 0.4), title)
     axes = figure.subplots(rooms, columns, squeeze=False).flat

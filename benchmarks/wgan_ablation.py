@@ -1,16 +1,16 @@
 """What linear layers, a sigmoid output and batch norm each do to WGAN and to WGAN-GP: one table and one picture.
 
-    python benchmarks/wgan_ablation.py            about 25 minutes on two cores
-    python benchmarks/wgan_ablation.py --device cuda --steps 5000
+    python benchmarks/wgan_ablation.py            about 20 minutes on two cores
+    python benchmarks/wgan_ablation.py --device cuda --steps 20000
 
 Both models have the same networks as their base: a DCGAN of 16 channels with batch norm in G and none in the critic,
-28x28 MNIST, and all else as published (WGAN: RMSProp, clipping, its schedule; WGAN-GP: Adam, its penalty). Each variant
-changes one thing. Leaves benchmarks/results/wgan-ablation.jsonl, docs/wgan-ablation.md and its picture.
+MNIST at 16x16, and all else as published (WGAN: RMSProp, clipping, its schedule; WGAN-GP: Adam, its penalty), but for
+the learning rate of WGAN: its own, 5e-5, has hardly left the noise after 2,000 updates. Each variant changes one thing.
+Leaves benchmarks/results/wgan-ablation.jsonl, docs/wgan-ablation.md and its picture.
 """
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,16 @@ from ganzoo import pictures, registry
 from ganzoo.data import load_data
 from ganzoo.data.batches import Batches
 from ganzoo.networks.backbones import backbone
+from ganzoo.players import Player
 from ganzoo.proofs.training import Reader
 from ganzoo.trainer import Trainer
 from studies import RESULTS, Task, rows, run_all, seeds_of, spread
 
 NAME = "wgan-ablation"
 DOCS = Path(__file__).parents[1] / "docs"
-SIZE, WIDTH, COUNT, SHOWN = (28, 28), 16, 5000, 10
-MODELS = ("wgan", "wgan_gp")
+SIZE, WIDTH, COUNT, SHOWN = (16, 16), 16, 5000, 10
+MODELS: dict[str, dict[str, Any]] = {"wgan": {"lr": 5e-4}, "wgan_gp": {}}
+BASE = {"generator_norm": True, "norm": "none"}
 VARIANTS = {
     "base": "convolutions, a linear output, no normalisation in the critic",
     "linear layers": "three linear layers of 512 in both networks in place of convolutions",
@@ -36,19 +38,25 @@ VARIANTS = {
 }
 
 
+def make(name: str, variant: str, shape: tuple[int, ...]) -> Any:
+    """The model, changed in one thing."""
+    network = {"network": "mlp"} if variant == "linear layers" else {"network": "dcgan", "width": WIDTH}
+    model: Any = registry.create(name, shape, None, **network, **BASE | MODELS[name])
+    if variant == "sigmoid output":
+        model.critic.register_forward_hook(lambda critic, images, score: score.sigmoid())
+    elif variant == "batch norm":  # which WGAN-GP refuses to be made with
+        words: Any = BASE | {"norm": "batch"}
+        model.critic = backbone(name, "dcgan", shape, model.latent_dim, WIDTH, **words).discriminator
+        model.players["D"] = Player(model.critic, optimizer=model.players["D"].optimizer)
+    return model
+
+
 def run(task: Task) -> dict[str, float]:
     """Trains one variant, and measures 5,000 samples by the judge of MNIST."""
     device = torch.device(task["device"])
     train, _ = load_data("mnist", size=SIZE)
     torch.manual_seed(task["seed"])
-    network = {"network": "mlp"} if task["variant"] == "linear layers" else {"network": "dcgan", "width": WIDTH}
-    model: Any = registry.create(task["model"], train.shape, None, **network, generator_norm=True, norm="none")
-    if task["variant"] == "sigmoid output":
-        model.critic.register_forward_hook(lambda critic, images, score: score.sigmoid())
-    elif task["variant"] == "batch norm":
-        words: Any = {"generator_norm": True, "norm": "batch"}
-        model.critic = backbone(task["model"], "dcgan", train.shape, model.latent_dim, WIDTH, **words).discriminator
-        model.players["D"] = replace(model.players["D"], module=model.critic)
+    model = make(task["model"], task["variant"], train.shape)
     batches = Batches(train, model.batch_type, 64, seed=task["seed"], device=device)
     trainer = Trainer(model, batches, task["steps"])
     trainer.prepare()
@@ -75,9 +83,10 @@ def page(found: list[dict[str, Any]]) -> str:
     lines = [
         "# What linear layers, a sigmoid and batch norm do to WGAN and WGAN-GP",
         "",
-        f"Budget: {steps} updates of G, batches of 64, MNIST at 28x28, seeds {', '.join(map(str, seeds))}. Both models "
+        f"Budget: {steps} updates of G, batches of 64, MNIST at 16x16, seeds {', '.join(map(str, seeds))}. Both models "
         f"have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic; each variant "
-        "changes one thing, and all else is as published. Measured: Frechet distance on the features of ganzoo's MNIST "
+        "changes one thing, and all else is as published, but that WGAN learns at 5e-4, ten times its own rate, which "
+        "has hardly left the noise by then. Measured: Frechet distance on the features of ganzoo's MNIST "
         f"judge ({COUNT:,} samples; lower is better), coverage, and the share of the rarest of the ten digits (a tenth "
         "is fair).",
         "",
@@ -121,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", default="0-2")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=2000)
     given = parser.parse_args()
     own = {"steps": given.steps, "device": given.device}
     tasks = [
