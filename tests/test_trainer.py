@@ -134,6 +134,38 @@ def test_ema_is_a_true_mean_at_the_start_and_exact_later():
     assert torch.equal(made.model.a.weight, values[-1])
 
 
+def test_statistics_of_batch_norm_are_averaged_and_other_buffers_copied():
+    """Copied, they are those of other weights and of the last batches: Triple-GAN's classifier was worse for it by up
+    to ten points, and unsteady."""
+    decay, means, variances = 0.9, [], []
+
+    class Normed(Toy):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.a = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1, bias=False))
+            self.a.register_buffer("count", torch.zeros(()))
+            self.players = {"p": Player(self.a, optimizer=Adam(lr=0.1))}
+
+    def script(model, x):
+        yield "p", {"sum": model.a(x + 5 * model.iteration).sum()}
+        model.a.count.add_(1)
+        means.append(model.a[0].running_mean.clone())
+        variances.append(model.a[0].running_var.clone())
+
+    model = Normed(lambda model: {}, script, {"a": decay})
+    made = Trainer(model, Batches(dataset(Images, (2,)), Images, 4), 5)
+    made.prepare()
+    list(made)
+    average = model.averages["a"]
+    weights = torch.tensor([decay ** (4 - i) for i in range(5)])
+    for found, seen in ((average[0].running_mean, means), (average[0].running_var, variances)):
+        expected = sum(w * v for w, v in zip(weights / weights.sum(), seen, strict=True))
+        assert torch.allclose(found, expected, rtol=1e-5)
+        assert not torch.allclose(found, seen[-1], rtol=0.02)
+    assert average.count == model.a.count == 5
+    assert average[0].num_batches_tracked == 5
+
+
 def test_iteration_and_clock_agree():
     seen = []
 

@@ -139,14 +139,22 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """ema <- beta ema + (1 - beta) weights, with beta corrected so that it is a true mean of the weights seen."""
+        """ema <- beta ema + (1 - beta) weights, with beta corrected so that it is a true mean of the weights seen.
+
+        The running statistics of batch norm are averaged too, since the live ones are those of other weights and of
+        the last batches alone; all other buffers are copied.
+        """
         t = self.model.iteration + 1
         for name, decay in self.model.ema.items():
             live, average = getattr(self.model, name), self.model.averages[name]
             beta = decay * (1 - decay ** (t - 1)) / (1 - decay**t)
             torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - beta)
-            for kept, buffer in zip(average.buffers(), live.buffers(), strict=True):
-                kept.copy_(buffer)
+            kept = dict(average.named_buffers())
+            for key, buffer in live.named_buffers():
+                if key.endswith(("running_mean", "running_var")):
+                    kept[key].lerp_(buffer, 1 - beta)
+                else:
+                    kept[key].copy_(buffer)
 
     def drain(self) -> list[dict[str, float]]:
         """The terms of the updates since the last call, one dict an iteration, in one read from the device.
