@@ -83,8 +83,8 @@ def page(found: list[dict[str, Any]]) -> str:
     lines = [
         "# What linear layers, a sigmoid and batch norm do to WGAN and WGAN-GP",
         "",
-        f"Budget: {steps} updates of G, batches of 64, MNIST at 16x16, seeds {', '.join(map(str, seeds))}. Both models "
-        f"have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic; each variant "
+        f"Budget: {steps:,} updates of G, batches of 64, MNIST at 16x16, seeds {', '.join(map(str, seeds))}. Both "
+        f"models have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic; each variant "
         "changes one thing, and all else is as published, but that WGAN learns at 5e-4, ten times its own rate, which "
         "has hardly left the noise by then. Measured: Frechet distance on the features of ganzoo's MNIST "
         f"judge ({COUNT:,} samples; lower is better), coverage, and the share of the rarest of the ten digits (a tenth "
@@ -122,7 +122,7 @@ def draw(found: list[dict[str, Any]]) -> None:
             own = [row["values"] for row in found if task.items() <= row["task"].items()]
             distance = spread(values["frechet_distance"] for values in own)
             axis.set_title(f"{model}, {variant}: Frechet distance {distance}", fontsize=8)
-    figure.suptitle(f"{found[0]['task']['steps']} updates of G; ten samples of seed 0", fontsize=9)
+    figure.suptitle(f"{found[0]['task']['steps']:,} updates of G; ten samples of seed 0", fontsize=9)
     figure.savefig(DOCS / "images" / "wgan-ablation.png", dpi=100)
 
 
