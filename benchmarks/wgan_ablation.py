@@ -84,9 +84,9 @@ def page(found: list[dict[str, Any]]) -> str:
         "# What linear layers, a sigmoid and batch norm do to WGAN and WGAN-GP",
         "",
         f"Budget: {steps:,} updates of G, batches of 64, MNIST at 16x16, seeds {', '.join(map(str, seeds))}. Both "
-        f"models have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic; each variant "
-        "changes one thing, and all else is as published, but that WGAN learns at 5e-4, ten times its own rate, which "
-        "has hardly left the noise by then. Measured: Frechet distance on the features of ganzoo's MNIST "
+        f"models have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic; each "
+        "variant changes one thing, and all else is as published, but that WGAN learns at 5e-4, ten times its own "
+        "rate, which has hardly left the noise by then. Measured: Frechet distance on the features of ganzoo's MNIST "
         f"judge ({COUNT:,} samples; lower is better), coverage, and the share of the rarest of the ten digits (a tenth "
         "is fair).",
         "",
