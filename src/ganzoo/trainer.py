@@ -141,20 +141,15 @@ class Trainer:
     def _average(self) -> None:
         """ema <- beta ema + (1 - beta) weights, with beta corrected so that it is a true mean of the weights seen.
 
-        The running statistics of batch norm are averaged too, since the live ones are those of other weights and of
-        the last batches alone; all other buffers are copied.
+        So are batch norm's running statistics, for the live ones belong to other weights; other buffers are copied.
         """
         t = self.model.iteration + 1
         for name, decay in self.model.ema.items():
             live, average = getattr(self.model, name), self.model.averages[name]
             beta = decay * (1 - decay ** (t - 1)) / (1 - decay**t)
             torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - beta)
-            kept = dict(average.named_buffers())
-            for key, buffer in live.named_buffers():
-                if key.endswith(("running_mean", "running_var")):
-                    kept[key].lerp_(buffer, 1 - beta)
-                else:
-                    kept[key].copy_(buffer)
+            for (key, kept), buffer in zip(average.named_buffers(), live.buffers(), strict=True):
+                kept.copy_(kept.lerp(buffer, 1 - beta) if key.endswith(("running_mean", "running_var")) else buffer)
 
     def drain(self) -> list[dict[str, float]]:
         """The terms of the updates since the last call, one dict an iteration, in one read from the device.
