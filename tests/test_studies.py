@@ -51,12 +51,7 @@ def test_runs_that_are_done_are_not_done_again(results, capsys):
         ({"a": [1, 2, 3], "b": [4, 5, 6]}, True, ["b"], []),
         ({"a": [1, 2, 3], "b": [4, 5, 6]}, False, ["a"], []),
         ({"a": [1, 2, 4], "b": [4, 5, 6]}, True, ["b"], ["a"]),  # one value in common is enough
-        (
-            {"a": [0, 5, 9], "b": [4, 4, 4], "c": [10, 1, 2]},
-            True,
-            ["a"],
-            ["b", "c"],
-        ),  # the median decides, not the best
+        ({"a": [0, 5, 9], "b": [4, 4, 4], "c": [10, 1, 2]}, True, ["a"], ["b", "c"]),  # the median, not the best run
         ({"a": [7, 8, 8], "b": [1, 2, 3], "c": [8, 8, 8]}, True, ["a", "c"], []),  # a tie
     ],
 )

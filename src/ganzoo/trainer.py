@@ -141,7 +141,7 @@ class Trainer:
     def _average(self) -> None:
         """ema <- beta ema + (1 - beta) weights, with beta corrected so that it is a true mean of the weights seen.
 
-        So are batch norm's running statistics, for the live ones belong to other weights; other buffers are copied.
+        Batch norm's running statistics too, for the live ones belong to other weights; other buffers are copied.
         """
         t = self.model.iteration + 1
         for name, decay in self.model.ema.items():

@@ -27,7 +27,7 @@ def prove(
     model
         The model.
     scale
-        quick (offline data, under a minute), cpu (real data, at most 15 minutes on two cores) or gpu.
+        quick (offline data, under a minute), cpu (real data, 15 minutes on two cores at most, triple_gan 25) or gpu.
     claim
         Only this claim of the model.
     seeds

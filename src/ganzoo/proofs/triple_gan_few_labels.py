@@ -15,12 +15,7 @@ CLAIM = Claim(
             data="mnist",
             data_options={"size": (16, 16)},
             steps=5000,
-            options={
-                "width": 256,
-                "classifier_width": 16,
-                "num_assumed": 1,
-                "pseudo_start": 2500,
-            },
+            options={"width": 256, "classifier_width": 16, "num_assumed": 1, "pseudo_start": 2500},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.9, over="most"),),
         ),
