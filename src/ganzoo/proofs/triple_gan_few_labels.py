@@ -11,13 +11,13 @@ CLAIM = Claim(
     measure=MEASURE,
     paper="MNIST with 100 labels, 1,000 epochs: 0.91 +- 0.58 % error, that is 0.991",
     scales={
-        "cpu": Scale(  # which labels a seed draws moves the accuracy by more than the images without: so most seeds
+        "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=5000,
-            options={"width": 256, "classifier_width": 16, "num_assumed": 1, "pseudo_start": 2500},
+            steps=12_000,
+            options={"width": 256, "classifier_width": 16, "pseudo_start": 4000},
             numbers={"labels_per_class": 10},
-            bounds=(Bound(value="accuracy", at_least=0.9, over="most"),),
+            bounds=(Bound(value="accuracy", at_least=0.915),),
         ),
         "gpu": Scale(
             data="mnist",
