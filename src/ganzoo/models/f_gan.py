@@ -14,6 +14,8 @@ Differences from the paper:
 - Algorithm 1 moves V and G by one backward pass; here they move in turn, so G sees the V that has just moved.
 - Networks are perceptrons as in the paper, but of another size, and V has LeakyReLU in the place of ELU.
 - f*(g_f(v)) is one closed form, and exp goes on as a straight line above 20, so that no score overflows.
+- Pearson's f* is flat below t = -2, where no p/q >= 0 lies. The paper's parabola rises again there: V's surest fakes
+  would then lower the bound by running further from the data, and so they did, on `ring`, without end.
 - Batches and z are a choice of our own: 64 images, normal z.
 """
 
@@ -102,7 +104,7 @@ class Divergence(NamedTuple):
 DIVERGENCES = {
     "kl": Divergence(lambda v: v, lambda v: exp(v - 1), 1.0),
     "reverse_kl": Divergence(lambda v: -exp(-v), lambda v: v - 1, -1.0),
-    "pearson": Divergence(lambda v: v, lambda v: v.square() / 4 + v, 0.0),
+    "pearson": Divergence(lambda v: v, lambda v: F.relu(1 + v / 2).square() - 1, 0.0),
     "neyman": Divergence(lambda v: 1 - exp(-v), lambda v: 2 - 2 * exp(-v / 2), 0.0),
     "hellinger": Divergence(lambda v: 1 - exp(-v), lambda v: exp(v) - 1, 0.0),
     "jeffrey": Divergence(lambda v: v, jeffrey, 0.0),
