@@ -27,7 +27,7 @@ def prove(
     model
         The model.
     scale
-        quick (offline data, under a minute), cpu (real data, 15 minutes on two cores at most, triple_gan 25) or gpu.
+        quick (offline data, a minute or two), cpu (real data, 15 minutes on two cores at most, triple_gan 45) or gpu.
     claim
         Only this claim of the model.
     seeds
