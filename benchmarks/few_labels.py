@@ -23,7 +23,7 @@ from studies import RESULTS, Task, keep, rows, run_all, seeds_of, spread
 
 NAME = "few-labels"
 DOCS = Path(__file__).parents[1] / "docs"
-MODELS = ("ct_gan", "improved_gan", "sgan", "catgan")  # a run of triple_gan takes ten minutes of a core
+MODELS = ("ct_gan", "improved_gan", "sgan", "catgan")  # a run of triple_gan takes twenty minutes of a core
 LABELS_PER_CLASS = (1, 10, 100)
 
 
