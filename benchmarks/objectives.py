@@ -117,10 +117,15 @@ def budget(minutes: float) -> str:
     return f"{minutes:g} minute{'s' * (minutes != 1)}"
 
 
+def machine_of(row: dict[str, Any]) -> str:
+    """Where a run was done."""
+    one = row["environment"]
+    return str(one.get("gpu") or f"one core of {one['processor']}")
+
+
 def page(found: list[dict[str, Any]]) -> str:
     """docs/objectives.md."""
-    one = found[0]["environment"]
-    machine = one.get("gpu") or f"one core of {one['processor']}"
+    one, machine = found[0]["environment"], machine_of(found[0])
     seeds = sorted({row["task"]["seed"] for row in found})
     lines = [
         "# All objectives on one backbone",
@@ -132,7 +137,8 @@ def page(found: list[dict[str, Any]]) -> str:
         "",
         f"`python benchmarks/objectives.py` on {machine}, torch {one['versions']['torch'].split('+')[0]}. EBGAN and "
         "BEGAN are left out: their discriminator is an auto-encoder, another network. Cells are the lowest to the "
-        "highest of the seeds. **Where ranges overlap there is no winner, and none is named.**",
+        "highest of the seeds, and a row that was run elsewhere says so. **Where ranges overlap there is no winner, "
+        "and none is named.**",
         "",
     ]
     for data, values in VALUES.items():
@@ -160,10 +166,12 @@ def page(found: list[dict[str, Any]]) -> str:
         names = [name for name in OBJECTIVES if any(row["task"]["objective"] == name for row in own)]
         runs = {name: [row["values"] for row in own if row["task"]["objective"] == name] for name in names}
         for name in names:
+            others = {machine_of(row) for row in own if row["task"]["objective"] == name} - {machine}
+            where = f" (on {', '.join(sorted(others))})" if others else ""
             cells = [spread(run[key] for run in runs[name]) for key in values]
             steps = sorted(round(run["steps"]) for run in runs[name])
             updates = " to ".join(f"{count:,}" for count in dict.fromkeys((steps[0], steps[-1])))
-            lines.append(f"| {name} | {updates} | {' | '.join(cells)} |")
+            lines.append(f"| {name}{where} | {updates} | {' | '.join(cells)} |")
         lines.append("")
         for key, more in values.items():
             found_by = winners({name: [run[key] for run in runs[name]] for name in names}, more)

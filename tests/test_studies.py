@@ -86,7 +86,11 @@ def test_page_of_the_objectives():
     assert "- Frechet distance: LSGAN, whose range overlaps with no other." in text
     assert "- coverage: no winner: GAN; LSGAN share the best median." in text
     assert "ring" not in text
-    text = objectives.page(rows_of({"GAN": [3.0, 4.0, 5.0], "LSGAN": [1.0, 1.5, 3.0]}))
+    moved = rows_of({"GAN": [3.0, 4.0, 5.0], "LSGAN": [1.0, 1.5, 3.0]})
+    moved[-1]["environment"] = ENVIRONMENT | {"processor": "another"}
+    text = objectives.page(moved)
+    assert "| LSGAN (on one core of another) | 100 | 1 to 3 |" in text  # seconds of another machine are other seconds
+    assert "| GAN | 100 |" in text
     assert "no winner: LSGAN has the best median, and its range overlaps with those of GAN." in text
 
 
