@@ -379,7 +379,10 @@ def wave(values: NDArray[Any]) -> tuple[float, int, float]:
 
 
 def growth(values: list[float]) -> float:
-    """The largest of the last ten values over the median of those before; 1 where they are too few."""
+    """The largest of the last ten values over the median of the first ten, or of all before them if that is less.
+
+    A growth that began early has moved the median of all. 1 where the values are too few.
+    """
     if len(values) < 20:
         return 1.0
-    return float(max(values[-10:]) / max(np.median(values[:-10]), 1e-12))
+    return float(max(values[-10:]) / max(min(np.median(values[:-10]), np.median(values[:10])), 1e-12))
