@@ -137,15 +137,15 @@ def page(found: list[dict[str, Any]]) -> str:
         "",
         f"`python benchmarks/objectives.py` on {machine}, torch {one['versions']['torch'].split('+')[0]}. EBGAN and "
         "BEGAN are left out: their discriminator is an auto-encoder, another network. Cells are the lowest to the "
-        "highest of the seeds, and a row that was run elsewhere says so. **Where ranges overlap there is no winner, "
-        "and none is named.**",
+        "highest of the seeds. A row that was run elsewhere says so, and is left out where the rows are compared: its "
+        "seconds are others. **Where ranges overlap there is no winner, and none is named.**",
         "",
     ]
     for data, values in VALUES.items():
         own = [row for row in found if row["task"]["data"] == data]
         if not own:
             continue
-        kind = own[0]["task"]["network"]
+        kind, machine = own[0]["task"]["network"], machine_of(own[0])
         width = IMAGES[kind]["width"] if data == "mnist" else POINTS["width"]
         networks = f"perceptrons of three layers of {width}" if kind == "mlp" else f"a DCGAN of {width} channels"
         if data == "mnist":
@@ -165,16 +165,19 @@ def page(found: list[dict[str, Any]]) -> str:
         lines += ["| --- " * (2 + len(values)) + "|"]
         names = [name for name in OBJECTIVES if any(row["task"]["objective"] == name for row in own)]
         runs = {name: [row["values"] for row in own if row["task"]["objective"] == name] for name in names}
+        others = {
+            name: {machine_of(row) for row in own if row["task"]["objective"] == name} - {machine} for name in names
+        }
         for name in names:
-            others = {machine_of(row) for row in own if row["task"]["objective"] == name} - {machine}
-            where = f" (on {', '.join(sorted(others))})" if others else ""
+            where = f" (on {', '.join(sorted(others[name]))})" if others[name] else ""
             cells = [spread(run[key] for run in runs[name]) for key in values]
             steps = sorted(round(run["steps"]) for run in runs[name])
             updates = " to ".join(f"{count:,}" for count in dict.fromkeys((steps[0], steps[-1])))
             lines.append(f"| {name}{where} | {updates} | {' | '.join(cells)} |")
         lines.append("")
         for key, more in values.items():
-            found_by = winners({name: [run[key] for run in runs[name]] for name in names}, more)
+            compared = {name: [run[key] for run in runs[name]] for name in names if not others[name]}
+            found_by = winners(compared, more)
             lines.append(f"- {WORDS[key]}: {verdict(*found_by)}.")
         lines += ["", f"![{data}: every seed's values](images/objectives-{data}.png)", ""]
         lines += [f"![{data}: samples of seed {seeds[0]}](images/objectives-{data}-samples.png)", ""]
