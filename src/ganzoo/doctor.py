@@ -35,6 +35,7 @@ LEAP = 1.2  # of the mean score of reals against that of fakes, from update to u
 WAVE, DEPTH = 0.6, 0.2  # correlation with itself a period later, and size in parts of the mean
 EXPLODED = 1000.0  # times the largest term of an untrained model, or times 1
 GROWN = 100.0  # times in the last steps before a number that is not finite
+HUGE = 1e12  # a term, whatever those before it were
 
 ADVICE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # sign -> likely causes, what to try
     "saturated": (
@@ -204,9 +205,12 @@ class Doctor:
             for row in (*self._recent, *self._rows, *error.rows)
         ]
         before = [row for row in own if row]
-        grown = growth([max(map(abs, row.values())) for row in before])
+        largest = [max(map(abs, row.values())) for row in before]
+        grown = growth(largest)
         if grown > GROWN:
             sign, seen = "blow-up", f"its terms had grown {grown:.2g} times"
+        elif largest and largest[-1] > HUGE:
+            sign, seen = "blow-up", f"its terms had grown to {largest[-1]:.2g}"
         elif all(finite for _, finite in numbers):
             sign, seen = "nan in the gradient", "all its terms were finite"
         elif real and not all(real) and fake and all(fake):
@@ -379,10 +383,7 @@ def wave(values: NDArray[Any]) -> tuple[float, int, float]:
 
 
 def growth(values: list[float]) -> float:
-    """The largest of the last ten values over the median of the first ten, or of all before them if that is less.
-
-    A growth that began early has moved the median of all. 1 where the values are too few.
-    """
+    """The largest of the last ten values over the median of those before; 1 where they are too few."""
     if len(values) < 20:
         return 1.0
-    return float(max(values[-10:]) / max(min(np.median(values[:-10]), np.median(values[:10])), 1e-12))
+    return float(max(values[-10:]) / max(np.median(values[:-10]), 1e-12))
