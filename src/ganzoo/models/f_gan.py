@@ -14,8 +14,8 @@ Differences from the paper:
 - Algorithm 1 moves V and G by one backward pass; here they move in turn, so G sees the V that has just moved.
 - Networks are perceptrons as in the paper, but of another size, and V has LeakyReLU in the place of ELU.
 - f*(g_f(v)) is one closed form, and exp goes on as a straight line above 20, so that no score overflows.
-- Pearson's f* is flat below t = -2, where no p/q >= 0 lies. The paper's parabola rises again there: V's surest fakes
-  would then lower the bound by running further from the data, and so they did, on `ring`, without end.
+- Pearson's f* is flat below t = -2, where no p/q >= 0 lies. The paper's parabola rises again there, so that V's surest
+  fakes would lower the bound by running further from the data; on `ring` they did, from most seeds, without end.
 - Batches and z are a choice of our own: 64 images, normal z.
 """
 
@@ -125,12 +125,13 @@ class FGAN(Model):
         self.generator, self.discriminator = backbone(
             "f_gan", network, shape, self.latent_dim, config.width, generator_norm=norm, norm=config.norm
         )
+        self.divergence = DIVERGENCES[config.divergence]
         self.batch_size = 256 if points else 64
         adam = Adam(lr=config.lr or (1e-3 if points else 2e-4), betas=(config.beta1, 0.9 if points else 0.999))
         self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
 
     def step(self, batches: Batches) -> Step:
-        V, G, (g, conjugate, threshold) = self.discriminator, self.generate, DIVERGENCES[self.config.divergence]
+        V, G, (g, conjugate, threshold) = self.discriminator, self.generate, self.divergence
         for _ in range(self.config.num_discriminator_steps):
             real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
