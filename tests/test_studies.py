@@ -148,7 +148,14 @@ def test_page_of_the_ablation():
 def test_page_of_few_labels():
     found = [
         {
-            "task": {"model": "sgan", "labels_per_class": count, "alone": alone, "seed": seed, "steps": 1000},
+            "task": {
+                "model": "sgan",
+                "labels_per_class": count,
+                "alone": alone,
+                "seed": seed,
+                "steps": 1000,
+                "scale": "cpu",
+            },
             "values": {"accuracy": 0.9 - 0.1 * alone - 0.01 * seed},
             "environment": ENVIRONMENT,
         }
@@ -158,8 +165,8 @@ def test_page_of_few_labels():
     ]
     lines = few_labels.page(found).splitlines()
     assert "| model | budget | learns from | 10 labels | 100 labels | 1,000 labels |" in lines
-    assert "| sgan | 1,000 steps | all images |  | 10 to 12 | 10 to 12 |" in lines
-    assert "| sgan | 1,000 steps | the labelled images |  | 20 to 22 | 20 to 22 |" in lines
+    assert "| sgan | 1,000 steps at 28x28 | all images |  | 10 to 12 | 10 to 12 |" in lines
+    assert "| sgan | 1,000 steps at 28x28 | the labelled images |  | 20 to 22 | 20 to 22 |" in lines
     assert "With the same labels, all images made for fewer errors in 6 of 6 pairs of runs." in lines
     found[0]["values"] = {"accuracy": 0.5}
     assert "fewer errors in 5 of 6 pairs" in few_labels.page(found[::-1])  # pairs are those of a seed
