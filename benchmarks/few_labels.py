@@ -55,6 +55,7 @@ def take_proven(tasks: list[Task]) -> None:
 def page(found: list[dict[str, Any]]) -> str:
     """docs/few-labels.md."""
     one = found[0]["environment"]
+    where = " or ".join(sorted({row["environment"].get("gpu") or row["environment"]["processor"] for row in found}))
     seeds = sorted({row["task"]["seed"] for row in found})
     lines = [
         "# Few labels",
@@ -64,7 +65,7 @@ def page(found: list[dict[str, Any]]) -> str:
         "learned for as many steps from the labelled images alone. Cells are the lowest to the highest of seeds "
         f"{', '.join(map(str, seeds))}, which choose the labels too.",
         "",
-        f"`python benchmarks/few_labels.py` on {one.get('gpu') or 'one core of ' + one['processor']}, torch "
+        f"`python benchmarks/few_labels.py` on {'' if one.get('gpu') else 'one core of '}{where}, torch "
         f"{one['versions']['torch'].split('+')[0]}. Budgets are small and differ from model to model, and so do the "
         "classifiers, so rows of different models are not to be compared; papers train for hundreds of epochs.",
         "",

@@ -49,6 +49,8 @@ class Config:
     """Continuous codes, uniform on [-1, 1]."""
     information_weight: float = 1.0
     """lambda, the weight of L_I (released)."""
+    width: int = 64
+    """Channels next to the picture (released); they double with every halving, and 16 times as many units are dense."""
     leak: float = 0.01
     """Slope of the LeakyReLU in D and Q (released)."""
     lr_generator: float = 1e-3
@@ -57,7 +59,7 @@ class Config:
     """Learning rate of the Adam that moves D and Q together (released)."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "noise_dim", "num_categories", "lr_generator", "lr_discriminator")
+        require_positive(self, "noise_dim", "num_categories", "width", "lr_generator", "lr_discriminator")
         for name in ("information_weight", "num_continuous", "leak"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
@@ -71,10 +73,12 @@ class InfoGAN(Model):
         channels, height, width = image_shape(shape, "infogan")
         sizes = pyramid(height, width, max(2, halvings(height, width, smallest=7)), ceil=False)
         code_dim = config.noise_dim + config.num_categories + config.num_continuous
-        self.generator = Generator(sizes, channels, code_dim)
-        self.trunk, self.head = Trunk(sizes, channels, config.leak), nn.Linear(1024, 1)
-        hidden = [nn.Linear(1024, 128, bias=False), nn.BatchNorm1d(128), nn.LeakyReLU(config.leak)]
-        self.Q = nn.Sequential(*hidden, nn.Linear(128, config.num_categories + config.num_continuous))
+        self.generator = Generator(sizes, channels, code_dim, config.width)
+        self.trunk = Trunk(sizes, channels, config.width, config.leak)
+        units, hidden = 16 * config.width, 2 * config.width
+        self.head = nn.Linear(units, 1)
+        layers = [nn.Linear(units, hidden, bias=False), nn.BatchNorm1d(hidden), nn.LeakyReLU(config.leak)]
+        self.Q = nn.Sequential(*layers, nn.Linear(hidden, config.num_categories + config.num_continuous))
         init_normal(self)
         adam_d, adam_g = (Adam(lr=lr, betas=(0.5, 0.999)) for lr in (config.lr_discriminator, config.lr_generator))
         self.players["D"] = Player(self.trunk, self.head, self.Q, optimizer=adam_d)

@@ -6,15 +6,16 @@ from ganzoo.networks import full
 
 
 class Generator(nn.Module):
-    """(b, code_dim) -> (b, c, h, w) in [-1, 1]. `sizes` go from the picture down; widths are 64, 128 ..."""
+    """(b, code_dim) -> (b, c, h, w) in [-1, 1]. `sizes` go from the picture down, and channels double from `width`."""
 
-    def __init__(self, sizes: list[tuple[int, int]], channels: int, code_dim: int) -> None:
+    def __init__(self, sizes: list[tuple[int, int]], channels: int, code_dim: int, width: int) -> None:
         super().__init__()
-        widths = [channels] + [min(64 * 2**level, 512) for level in range(len(sizes) - 1)]
+        widths = [channels] + [width * min(2**level, 8) for level in range(len(sizes) - 1)]
         self.start = (widths[-1], *sizes[-1])
         volume = widths[-1] * sizes[-1][0] * sizes[-1][1]
-        self.dense = nn.Sequential(nn.Linear(code_dim, 1024, bias=False), nn.BatchNorm1d(1024), nn.ReLU())
-        self.project = nn.Linear(1024, volume, bias=False)
+        units = 16 * width
+        self.dense = nn.Sequential(nn.Linear(code_dim, units, bias=False), nn.BatchNorm1d(units), nn.ReLU())
+        self.project = nn.Linear(units, volume, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
         for level in range(len(sizes) - 1, 0, -1):
             odd = (sizes[level - 1][0] % 2, sizes[level - 1][1] % 2)
@@ -27,15 +28,16 @@ class Generator(nn.Module):
 
 
 class Trunk(nn.Sequential):
-    """(b, c, h, w) -> features (b, 1024), which the heads of D and Q share."""
+    """(b, c, h, w) -> features (b, 16 `width`), which the heads of D and Q share."""
 
-    def __init__(self, sizes: list[tuple[int, int]], channels: int, leak: float) -> None:
-        widths = [channels] + [min(64 * 2**level, 512) for level in range(len(sizes) - 1)]
+    def __init__(self, sizes: list[tuple[int, int]], channels: int, width: int, leak: float) -> None:
+        widths = [channels] + [width * min(2**level, 8) for level in range(len(sizes) - 1)]
         layers: list[nn.Module] = []
         for level in range(1, len(sizes)):
             layers.append(nn.Conv2d(widths[level - 1], widths[level], 4, 2, 1, bias=level == 1))
             layers += [nn.BatchNorm2d(widths[level])] if level > 1 else []
             layers.append(nn.LeakyReLU(leak))
         volume = widths[-1] * sizes[-1][0] * sizes[-1][1]
-        layers += [nn.Flatten(), nn.Linear(volume, 1024, bias=False), nn.BatchNorm1d(1024), nn.LeakyReLU(leak)]
+        units = 16 * width
+        layers += [nn.Flatten(), nn.Linear(volume, units, bias=False), nn.BatchNorm1d(units), nn.LeakyReLU(leak)]
         super().__init__(*layers)
