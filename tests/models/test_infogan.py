@@ -267,6 +267,17 @@ def test_networks_of_the_released_mnist_launcher():
     assert all((m.stride, m.padding) == ((2, 2), (1, 1)) for m in model.modules() if isinstance(m, kernels[1:]))
 
 
+def test_width_scales_every_layer():
+    model = registry.create("infogan", (1, 28, 28), width=32)
+    kernels = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    assert shapes(model.generator, *kernels) == [(512, 74), (3136, 512), (64, 32, 4, 4), (32, 1, 4, 4)]
+    assert shapes(model.trunk, *kernels) == [(32, 1, 4, 4), (64, 32, 4, 4), (512, 3136)]
+    assert (shapes(model.head, nn.Linear), shapes(model.Q, nn.Linear)) == ([(1, 512)], [(64, 512), (12, 64)])
+    assert model.sample(2, seed=0).shape == (2, 1, 28, 28)
+    with pytest.raises(UserError, match="width"):
+        registry.create("infogan", (1, 28, 28), width=0)
+
+
 def test_numbers():
     made = trainer("infogan")
     rates = {}
