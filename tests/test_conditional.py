@@ -14,6 +14,9 @@ from synthetic import refused
 CPU = torch.device("cpu")
 
 
+THREES = torch.tensor([3, 3]).to(torch.uint32)  # torch compares no numbers of this kind
+
+
 def labels(*classes: int, of: int = 4) -> torch.Tensor:
     return one_hot(torch.tensor(classes), of, torch.float32)
 
@@ -23,14 +26,14 @@ def test_one_hot():
     assert one_hot(torch.tensor([1]), 2, torch.float64).dtype == torch.float64
 
 
-@pytest.mark.parametrize("label", [3, [3, 3], (3, 3), torch.tensor(3), torch.tensor([3, 3], dtype=torch.int32)])
+@pytest.mark.parametrize("label", [3, [3, 3], (3, 3), torch.tensor(3), torch.tensor([3, 3], dtype=torch.int32), THREES])
 def test_labels_asked_for(label):
     found = asked_labels(label, 2, 4, CPU)
     assert found.tolist() == [3, 3]
     assert found.dtype == torch.int64
 
 
-@pytest.mark.parametrize("label", [4, -1, 1.0, True, 1j, "cat", None, [0, 1], [[0, 1, 2]] * 2, float("nan")])
+@pytest.mark.parametrize("label", [4, -1, 1.0, True, 1j, "cat", None, [0, 1], [[0, 1, 2]] * 2, float("nan"), 10**400])
 def test_wrong_labels_are_refused(label):
     refused("label must be a class from 0 to 3, for all 3", lambda: asked_labels(label, 3, 4, CPU))
 

@@ -30,6 +30,7 @@ from ganzoo.networks.acgan import Trunk
 from ganzoo.networks.conditional import LabelledGenerator
 from ganzoo.networks.dcgan import Generator
 from ganzoo.networks.labels import asked_labels, known_classes, one_hot
+from ganzoo.networks.norms import unrecorded
 
 PAPER = Paper(
     title="Conditional Image Synthesis with Auxiliary Classifier GANs",
@@ -84,13 +85,16 @@ class ACGAN(Model):
         real, label = next(batches)  # (b, c, h, w) in [-1, 1], and (b,)
         with torch.no_grad():
             fake = G(len(real), label=label)
-        # apart, not in one batch: each has statistics of its own in D's batch norm
-        (score_real, class_real), (score_fake, class_fake) = D(real), D(fake)
+        # apart, not in one batch: each has statistics of its own in D's batch norm, which keeps those of reals
+        score_real, class_real = D(real)
+        with unrecorded(self.trunk):
+            score_fake, class_fake = D(fake)
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
         terms["class_real"] = F.cross_entropy(class_real, label)
         terms["class_fake"] = F.cross_entropy(class_fake, label)
         yield "D", terms, watch(real=score_real, fake=score_fake)
-        score, named = D(G(len(real), label=label), steady=True)
+        with unrecorded(self.trunk):
+            score, named = D(G(len(real), label=label), steady=True)
         yield "G", {"adversarial": as_real(score), "class": F.cross_entropy(named, label)}
 
     def D(self, image: Tensor, *, steady: bool = False) -> tuple[Tensor, Tensor]:

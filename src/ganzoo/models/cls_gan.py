@@ -12,7 +12,8 @@ label of the real beside it, which G is given and D judges):
 Differences from the paper:
 - The released code is for 28x28 characters of 3,740 classes, with 1024 numbers in z and 256 for a label; the defaults
   are smaller, for tens of classes. Height and width may be any; G ends in tanh, not in a sigmoid.
-- The linear layers of the label begin as N(0, 1), so that D hears it from the start among few classes.
+- The linear layers of the label begin as N(0, 1 / label_dim), so that a label is a vector of length about 1, which D
+  hears from the start among few classes, and which does not drown z.
 """
 
 from dataclasses import dataclass

@@ -44,9 +44,9 @@ class Config:
     noise_dim: int = 62
     """Numbers in z, uniform on [-1, 1] (released MNIST launcher)."""
     num_categories: int = 10
-    """Values of the categorical code, drawn with equal chance."""
+    """Values of the categorical code, drawn with equal chance (released)."""
     num_continuous: int = 2
-    """Continuous codes, uniform on [-1, 1]."""
+    """Continuous codes, uniform on [-1, 1] (released)."""
     information_weight: float = 1.0
     """lambda, the weight of L_I (released)."""
     width: int = 64
@@ -126,18 +126,20 @@ class InfoGAN(Model):
         return self.generator(self.latent(n) if latent is None else latent)
 
     def conditions(self, n: int, code: Any = None, **given: Any) -> dict[str, Tensor]:
-        """`code` is a category, or (category, continuous codes ...), for all samples, or (n, ...) one row for each."""
-        if code is None or "latent" in given:
-            return super().conditions(n, **given, **({} if code is None else {"code": code}))
+        """`code`: a category, or (category, numbers in [-1, 1] ...), for all samples, or (n, ...) a row for each."""
+        if code is None:
+            return super().conditions(n, **given)
+        if "latent" in given:
+            raise UserError("the latent holds a code: give infogan code= or latent=, not both.")
         K, continuous = self.config.num_categories, self.config.num_continuous
         try:
             rows = torch.atleast_2d(torch.as_tensor(code, dtype=self.dtype, device=self.device))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError, RuntimeError):
             rows = torch.empty(0)
-        if rows.dim() != 2 or len(rows) not in (1, n) or not 1 <= rows.shape[1] <= 1 + continuous or rows.isnan().any():
-            raise UserError(
-                f"code must be a category and at most {continuous} numbers, for all {n} samples or for each."
-            )
+        fits = rows.dim() == 2 and len(rows) in (1, n) and 1 <= rows.shape[1] <= 1 + continuous
+        if not fits or not rows.isfinite().all():
+            wanted = f"code must be a category and at most {continuous} finite numbers"
+            raise UserError(f"{wanted}, for all {n} samples, or a list of {n} such lists.")
         if not bool(((rows[:, 0] >= 0) & (rows[:, 0] < K) & (rows[:, 0] % 1 == 0)).all()):
             wrong = ", ".join(f"{value:g}" for value in rows[:, 0].unique().tolist())
             raise UserError(f"the category of a code must be a whole number from 0 to {K - 1}, not {wrong}.")

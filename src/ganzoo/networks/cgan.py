@@ -77,7 +77,7 @@ def networks(
         return (
             Generator(latent_dim, num_classes, image, width, dropout),
             Discriminator(size, num_classes, width, dropout),
-            MaxoutDiscriminator(size) if two else None,
+            MaxoutDiscriminator(size, units(240, width), dropout) if two else None,
             True,
         )
     convolutional = not points and kind != "mlp"

@@ -26,10 +26,11 @@ def asked_labels(label: Any, n: int, num_classes: int, device: torch.device) -> 
     """int64 (n,): the `label` that `sample` was given, a class for all samples or (n,) one for each; `UserError` for
     what is no class."""
     try:
-        classes = torch.as_tensor(label, device=device).expand(n)
-    except (TypeError, ValueError, RuntimeError):
-        classes = torch.empty(n)
-    whole = not classes.is_floating_point() and not classes.is_complex() and classes.dtype != torch.bool
-    if not whole or not bool(((classes >= 0) & (classes < num_classes)).all()):
+        given = torch.as_tensor(label, device=device).expand(n)
+        whole = not given.is_floating_point() and not given.is_complex() and given.dtype != torch.bool
+        classes = given.long() if whole else torch.full((n,), -1)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        classes = torch.full((n,), -1)
+    if not bool(((classes >= 0) & (classes < num_classes)).all()):
         raise UserError(f"label must be a class from 0 to {num_classes - 1}, for all {n} samples or for each.")
-    return classes.long()
+    return classes

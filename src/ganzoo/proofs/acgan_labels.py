@@ -8,7 +8,7 @@ from ganzoo.proofs.training import data_of
 CLAIM = Claim(
     model="acgan",
     text="A judge reads in a sample the class that G was asked for, though D is never told it.",
-    source="Odena et al. 2016, sections 3 and 4.2",
+    source="Odena et al. 2016, sections 3 and 4.1",
     control=CONTROL,
     measure=f"{MEASURE}; accuracy, of D's own classes on the 10,000 test images",
     scales={
