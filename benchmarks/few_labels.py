@@ -38,12 +38,15 @@ def run(task: Task) -> dict[str, float]:
 
 
 def take_proven(tasks: list[Task]) -> None:
-    """Keeps the runs that the proofs in results/proofs have done as their own."""
+    """Keeps the runs that the proofs in results/proofs have done as their own, where they had the present budget."""
     done = [row["task"] for row in rows(NAME)]
     for model, scale in dict.fromkeys((task["model"], task["scale"]) for task in tasks):
         path = RESULTS / "proofs" / f"{model}_few_labels-{scale}.json"
         proof = json.loads(path.read_text()) if path.exists() else {"seeds": []}
-        per_class = load_proof(f"{model}_few_labels").CLAIM.scales[scale].numbers["labels_per_class"]
+        present = load_proof(f"{model}_few_labels").CLAIM.scales[scale]
+        if not proof.get("protocol", "").startswith(f"{present.protocol()}. "):
+            continue
+        per_class = present.numbers["labels_per_class"]
         for place, seed in enumerate(proof["seeds"]):
             for key, alone in (("values", False), ("control", True)):
                 own = {"model": model, "scale": scale, "seed": seed, "labels_per_class": per_class, "alone": alone}
@@ -157,7 +160,9 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     take_proven(tasks)
     run_all(NAME, tasks, run, given.device)
-    found = [row for row in rows(NAME) if row["task"] in tasks]
+    wanted = {"scale": given.scale, "device": given.device}
+    kept = [row for row in rows(NAME) if wanted.items() <= row["task"].items()]  # those of earlier commands too
+    found = [row for row in kept if row["task"]["steps"] == steps_of(row["task"]["model"], given.scale)]
     draw(found)
     (DOCS / "few-labels.md").write_text(page(found))
 

@@ -445,7 +445,8 @@ def test_codes(trained: Callable[[str], Path], here: Path, capsys: pytest.Captur
     refused(capsys, "from 0 to 9", "sample", folder, "--code", "12")
     refused(capsys, "from 0 to 9", "sample", folder, "--code", "-1")
     refused(capsys, "from 0 to 9", "sample", folder, "--code", "3.5")
-    refused(capsys, "at most 2 numbers", "sample", folder, "--code", "3,1,1,1")
+    refused(capsys, "at most 2 finite numbers", "sample", folder, "--code", "3,1,1,1")
+    refused(capsys, "at most 2 finite numbers", "sample", folder, "--code", "3,inf")
     refused(capsys, "3,0.5,-1, not 'three'", "sample", folder, "--code", "three")
     refused(capsys, "no label", "sample", folder, "--label", "3")
 

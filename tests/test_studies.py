@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import studies
 import wgan_ablation
 from ganzoo import registry
 from ganzoo.data.batches import Batches, Dataset
+from ganzoo.proofs.claims import load_proof
 from ganzoo.trainer import Trainer
 
 ENVIRONMENT = {"processor": "a processor", "versions": {"torch": "2.9.0+cpu"}}
@@ -181,7 +183,7 @@ def test_runs_of_the_proofs_are_taken_once_and_each_by_its_own_seed(results, mon
         "control": [{"accuracy": 0.81}, {"accuracy": 0.82}],
         "environment": ENVIRONMENT,
     }
-    (results / "proofs" / "sgan_few_labels-cpu.json").write_text(json.dumps(proof))
+    path = results / "proofs" / "sgan_few_labels-cpu.json"
     tasks = [
         {"model": model, "labels_per_class": count, "alone": alone, "seed": seed, "scale": "cpu"}
         for model in ("sgan", "catgan")
@@ -189,8 +191,12 @@ def test_runs_of_the_proofs_are_taken_once_and_each_by_its_own_seed(results, mon
         for alone in (False, True)
         for seed in range(3)
     ]
-    for _ in range(2):
+    present = load_proof("sgan_few_labels").CLAIM.scales["cpu"]
+    other = replace(present, steps=present.steps + 1)  # the control: a proof of another budget
+    for scale, count in ((other, 0), (present, 4), (present, 4)):
+        path.write_text(json.dumps(proof | {"protocol": f"{scale.protocol()}. accuracy"}))
         few_labels.take_proven(tasks)
+        assert len(studies.rows(few_labels.NAME)) == count
     taken = [(row["task"], row["values"]["accuracy"]) for row in studies.rows(few_labels.NAME)]
     own = {"model": "sgan", "labels_per_class": 10, "scale": "cpu"}
     assert taken == [
