@@ -79,8 +79,7 @@ class LossSensitiveGAN(Model):
         super().__init__(config, shape, num_classes)
         points, labels = len(shape) == 1, config.conditional
         if labels and (num_classes or 0) < 2:
-            has = "one class" if num_classes else "no labels"
-            raise UserError(f"this data set has {has} to learn from: leave --conditional away.")
+            raise UserError("this data set has no labels of two classes to learn from: leave --conditional away.")
         self.K = (num_classes or 0) if labels else 0
         scale = 1.0 if points else 2.4576 / math.prod(shape)
         self.margin_scale = scale if config.margin_scale is None else config.margin_scale
