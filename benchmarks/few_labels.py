@@ -56,7 +56,7 @@ def take_proven(tasks: list[Task]) -> None:
 
 
 def page(found: list[dict[str, Any]]) -> str:
-    """docs/few-labels.md."""
+    """docs/few-labels.md. A row with `from_log` was not written by this script, and the page says so."""
     one = found[0]["environment"]
     where = " or ".join(sorted({row["environment"].get("gpu") or row["environment"]["processor"] for row in found}))
     seeds = sorted({row["task"]["seed"] for row in found})
@@ -90,6 +90,10 @@ def page(found: list[dict[str, Any]]) -> str:
     ]
     better = sum(with_all < alone for with_all, alone in pairs)
     lines += ["", f"With the same labels, all images made for fewer errors in {better} of {len(pairs)} pairs of runs."]
+    entered = [row["task"] for row in found if row.get("from_log")]
+    if entered:
+        models = ", ".join(sorted({task["model"] for task in entered}))
+        lines += ["", f"{len(entered)} runs of {models} were entered by hand from their log, whose file was lost."]
     return "\n".join([*lines, "", "![Error over the number of labels](images/few-labels.png)", ""])
 
 
