@@ -272,6 +272,32 @@ def test_probabilities_of_what_is_given() -> None:
     assert len(model.probabilities(torch.rand(70, 3, 8, 12))) == 70  # more than one part
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("acgan", {"dropout": 0.0}),
+        ("catgan", {"semi_supervised": True}),
+        ("loss_sensitive_gan", {"conditional": True}),
+        ("sgan", {}),
+        ("triple_gan", {"pseudo_start": 0}),
+    ],
+)
+def test_running_statistics_of_a_classifier_are_those_of_reals(name: str, options: dict[str, Any]) -> None:
+    """It classifies with them. The control: what G draws has no part in them, what the data are has."""
+    statistics = []
+    for level, images in ((0.0, 0), (1.0, 0), (0.0, 90)):
+        made = trainer(name, total=5, **options)
+        made.batches.images = made.batches.images // 2 + images
+        made.model.generate = lambda n, level=level, **given: torch.full((n, 1, 16, 16), level)
+        for _ in made.model.step(made.batches):
+            pass
+        layers = [(key, value) for key, value in made.model.named_buffers() if key.endswith("running_mean")]
+        statistics.append(torch.cat([value for key, value in layers if not key.startswith("generator")]))
+    plain, others, data = statistics
+    assert torch.equal(plain, others)
+    assert not torch.allclose(plain, data, atol=1e-3)
+
+
 def test_a_picture_is_fitted_as_a_folder_is() -> None:
     """Scaled to cover and cropped at the middle: what lies outside is not seen."""
     model = classifier((1, 8, 8))

@@ -12,7 +12,7 @@ from ganzoo.data import SOURCES
 from ganzoo.data.batches import Dataset
 from ganzoo.errors import UserError
 from ganzoo.proofs import prove as harness
-from ganzoo.proofs.claims import SCALES, Bound, list_proofs, load_proof
+from ganzoo.proofs.claims import SCALES, Bound, gain_of, list_proofs, load_proof
 from ganzoo.proofs.parzen import parzen
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "proofs"
@@ -45,6 +45,31 @@ def test_a_control_need_miss_only_one_of_the_thresholds():
     good, bad = [{"error": 0.0, "modes": 8}], [{"error": 0.0, "modes": 3}]
     assert harness.judged(bounds, good, bad) == {"model": True, "control": False, "passed": True}
     assert harness.judged(bounds, good, good) == {"model": True, "control": True, "passed": False}
+
+
+@pytest.mark.parametrize(
+    ("model", "control", "passed"),
+    [
+        ((0.90, 0.92), (0.80, 0.84), True),  # by 0.09 on average, and the seeds are 0.04 apart
+        ((0.90, 0.92), (0.76, 0.88), False),  # the same, and the seeds 0.12
+        ((0.90, 1.00), (0.84, 0.88), False),  # the same, and the model's 0.1
+        ((0.90, 0.92), (0.80, None), False),
+    ],
+)
+def test_a_gain_must_be_more_than_the_spread_of_the_seeds(model, control, passed):
+    bounds = [Bound(value="accuracy", at_least=0.89)]
+    own, other = ([{"accuracy": value} for value in values] for values in (model, control))
+    assert harness.judged(bounds, own, other)["passed"]
+    assert harness.judged(bounds, own, other, "accuracy")["passed"] == passed
+
+
+def test_a_gain_in_numbers():
+    gain = gain_of("accuracy", [{"accuracy": 0.9}, {"accuracy": 0.95}], [{"accuracy": 0.8}, {"accuracy": 0.82}])
+    assert gain["pairs"] == pytest.approx([0.1, 0.13])
+    assert (gain["mean"], gain["spread"], gain["holds"]) == (pytest.approx(0.115), pytest.approx(0.05), True)
+    assert not gain_of("accuracy", [{"accuracy": 0.9}, {"accuracy": 0.8}], [{"accuracy": 0.3}, {"accuracy": 0.81}])[
+        "holds"
+    ]
 
 
 def test_most_of_three_is_their_median():
@@ -90,8 +115,9 @@ def test_committed_results_are_those_of_the_claims_as_they_stand(path):
     scale = claim.scales[result["scale"]]
     assert result["threshold"] == harness.thresholds(scale.bounds)
     assert result["protocol"].startswith(scale.protocol())
-    verdict = harness.judged(scale.bounds, result["values"], result["control"])
+    verdict = harness.judged(scale.bounds, result["values"], result["control"], scale.gain)
     assert result["passed"] == verdict["passed"]
+    assert result.get("gain") == verdict.get("gain")
     assert len(result["values"]) == len(result["control"]) == len(result["seeds"]) >= 3
     assert path.with_suffix(".png").exists()
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganzoo.proofs.claims import Bound
+from ganzoo.proofs.claims import Bound, gain_in_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "proofs"
@@ -27,7 +27,9 @@ def number(value: float | None) -> str:
 
 def spread(runs: list[dict[str, Any]], name: str) -> str:
     """The values of the seeds, as lowest to highest."""
-    values = [run[name] for run in runs]
+    values = [run[name] for run in runs if name in run]
+    if not values:
+        return ""
     finite = sorted(value for value in values if value is not None)
     if not finite:
         return "not finite"
@@ -70,10 +72,11 @@ def page(found: list[dict[str, Any]]) -> str:
         "# Proofs",
         "",
         "Each claim is held to thresholds that were chosen on seeds 100 to 102 and committed before it was judged",
-        "on the seeds below it: 0 to 2, or later ones where a judgement was missed and the setting changed. The",
-        "control differs in the one thing that is claimed to matter, and must miss the same thresholds from every",
-        "seed. Numbers of model and control are the lowest to the highest of the seeds. A paper's own number has",
-        "the paper's protocol, not ours.",
+        "on the seeds below it: 0 to 2, or later ones where these had been judged and the setting or the model",
+        "changed. The control differs in the one thing that is claimed to matter, and must miss the same thresholds",
+        "from every seed. Where a gain is named, the model must also beat the control on average by more than the",
+        "spread, highest less lowest, of the seeds of either. Numbers of model and control are the lowest to the",
+        "highest of the seeds. A paper's own number has the paper's protocol, not ours.",
         "",
     ]
     for result in found:
@@ -98,12 +101,14 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
         f"- Seeds {', '.join(map(str, result['seeds']))}; {result['seconds'] / 60:.0f} minutes of one core in all, "
         f"{result['environment']['gpu'] or result['environment']['processor']}, "
         f"torch {result['environment']['versions']['torch'].split('+')[0]}: `{result['command']}`",
+        *([f"- Gain in {gain['value']}: {gain_in_words(gain)}."] if (gain := result.get("gain")) else []),
         *([f"- The paper: {result['paper']}."] if result["paper"] else []),
         "",
         "| | held to | model | control | " + " | ".join(kind.replace("_", " ") for kind in kinds) + " |",
         "| --- " * (4 + len(kinds)) + "|",
     ]
-    names = sorted(result["values"][0], key=lambda name: (name not in held, list(result["values"][0]).index(name)))
+    values = list(result["values"][0] | result["control"][0])
+    names = sorted(values, key=lambda name: (name not in held, values.index(name)))
     for name in names:
         baselines = [result["baselines"][kind] for kind in kinds]
         own = [number(values[name]) if name in values else "" for values in baselines]

@@ -2,7 +2,6 @@
 the two forms at its ends, the released settings, the conditional form, the known mistakes."""
 
 import math
-from copy import deepcopy
 
 import pytest
 import torch
@@ -243,23 +242,6 @@ def test_a_real_raises_its_losses_for_the_other_labels():
     assert gradient.tolist() == [[0.25, -0.75, 0.25, 0.25], [0.25, 0.25, -0.75, 0.25]]
     (mistaken,) = torch.autograd.grad(logits.gather(1, label[:, None]).sum(), logits)
     assert (mistaken != 0).sum() == 2
-
-
-def test_batch_norm_keeps_the_statistics_of_reals():
-    """They tell classes later. Each kind is still normed by its own; the control records the fakes too."""
-    made = conditional(batch_size=6)
-    model, start = made.model, deepcopy(made.model.discriminator.state_dict())
-    for _ in model.step(made.batches):
-        pass
-    after = {name: value.clone() for name, value in model.discriminator.state_dict().items()}
-    made.batches.drawn = 0
-    real = next(made.batches).image
-    model.discriminator.load_state_dict(start)
-    model.discriminator(real)
-    assert any("running_mean" in name for name in after)
-    assert all(torch.equal(value, after[name]) for name, value in model.discriminator.state_dict().items())
-    model.discriminator(model.generate(6))
-    assert not all(torch.equal(value, after[name]) for name, value in model.discriminator.state_dict().items())
 
 
 def test_the_conditional_step_never_waits_for_the_device():

@@ -212,21 +212,6 @@ def test_which_network_each_loss_moves():
     assert watched["real"].shape == watched["fake"].shape == (6,)
 
 
-def test_running_statistics_of_d_are_those_of_reals():
-    """It classifies with them. The control: what G draws has no part in them, what the data are has."""
-    statistics = []
-    for level, images in ((0.0, 0), (1.0, 0), (0.0, 90)):
-        made = trainer("sgan", batch_size=6)
-        made.batches.images = made.batches.images // 2 + images
-        made.model.generate = lambda n, level=level: torch.full((n, 1, 16, 16), level)
-        for _ in made.model.step(made.batches):
-            pass
-        statistics.append([m.running_mean for m in made.model.discriminator.modules() if isinstance(m, nn.BatchNorm2d)])
-    plain, others, data = (torch.cat(means) for means in statistics)
-    assert torch.equal(plain, others)
-    assert not torch.allclose(plain, data, atol=1e-3)
-
-
 # ---- classes, networks, settings -----------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from ganzoo import registry
 from ganzoo.data.batches import PartlyLabelledImages
 from ganzoo.networks.ct_gan import WeightNormed
 from ganzoo.networks.noise import GaussianNoise
-from ganzoo.networks.triple_gan import Discriminator, Generator
+from ganzoo.networks.triple_gan import Discriminator
 from ganzoo.trainer import Trainer
 from synthetic import refused, trainer
 
@@ -36,7 +36,7 @@ class Namer(nn.Module):
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
-        self.logits, self.shown = nn.Parameter(logits), []
+        self.logits, self.shown, self.last = nn.Parameter(logits), [], nn.Linear(1, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         self.shown.append(image)
@@ -300,7 +300,7 @@ def test_c_learns_alone_and_late_from_images_of_g():
             same = {key for key, value in before.items() if torch.equal(value, after[key])}
             assert {key for key in before if key.startswith(("discriminator", "generator"))} <= same
             assert not {key for key in same if key.startswith("classifier")}
-    own = {"labelled", "entropy", "balance"}
+    own = {"labelled", "entropy", "balance", "decay"}
     assert moved[:2] == [{"C": own}] * 2
     assert [set(players) for players in moved[2:]] == [{"D", "C", "G"}] * 4
     assert [players["C"] - own for players in moved[2:]] == [{"adversarial"}] * 2 + [{"adversarial", "pseudo"}] * 2
@@ -326,13 +326,18 @@ def test_learning_rates():
         assert rate(3000 + 6000, 1) == pytest.approx(0.995**10 * 1e-3)
 
 
-def test_weight_decay_is_of_the_last_layer_of_c_alone():
-    trained = made()
-    decays = [(len(group["params"]), group["weight_decay"]) for group in trained.players["C"].optimizer.param_groups]
-    assert decays[1] == (2, 1e-4)
-    assert decays[0][1] == 0
-    for name in ("D", "G"):
-        assert [group["weight_decay"] for group in trained.players[name].optimizer.param_groups] == [0]
+def test_weights_of_the_last_layer_of_c_are_held_small():
+    """Those alone: 0.0001 of their squares, in both phases."""
+    trained = made(num_pretraining_steps=1)
+    last = trained.model.classifier.last
+    for iteration in (0, 1):
+        trained.model.iteration = iteration
+        decay = terms(trained)["C"]["decay"]
+        assert decay.item() == pytest.approx(1e-4 * last.weight.square().sum().item(), rel=1e-6)
+        reached = torch.autograd.grad(decay, [*trained.model.classifier.parameters()], allow_unused=True)
+        assert sum(gradient is not None for gradient in reached) == 1
+    for player in trained.players.values():
+        assert [group["weight_decay"] for group in player.optimizer.param_groups] == [0]
 
 
 # ---- networks and settings ---------------------------------------------------------------------------------------
@@ -380,30 +385,20 @@ def test_noise_spares_the_label():
     assert all(isinstance(noise, GaussianNoise) for noise in D.noises)
 
 
-def test_initialisation_from_data():
-    """On the first images every layer of D has outputs of mean 0 and variance 1, before its ReLU."""
+def test_released_first_weights():
+    """In D every unit's weights have length 1 for good; C's begin smaller in its last layer; G's scale is learnt."""
     torch.manual_seed(0)
-    D = Discriminator((1, 8, 8), 20, 3).train()
-    image, label = torch.rand(3000, 1, 8, 8) * 2 - 1, torch.randint(3, (3000,))
-    D.begin(image, label)
-    outputs = []
-    for layer in D.layers:
-        layer.register_forward_hook(lambda layer, given, out: outputs.append(out))
-    D(image, label)
-    assert len(outputs) == 6
-    for out in outputs:
-        assert out.mean(0).abs().max() < 0.15
-        assert out.std(0).tolist() == pytest.approx([1.0] * out.shape[1], abs=0.15)
-    prepared, plain = made(), made(prepare=False)
-    assert prepared.batches.drawn == 500
-    assert not torch.equal(prepared.model.discriminator.layers[0].scale, plain.model.discriminator.layers[0].scale)
-
-
-def test_only_the_last_scale_of_d_is_trained():
-    D, G = Discriminator((1, 8, 8), 8, 3), Generator((1, 8, 8), 5, 8, 3)
-    assert [isinstance(layer.scale, nn.Parameter) for layer in D.layers] == [False] * 5 + [True]
-    assert isinstance(G.last, WeightNormed)
-    assert isinstance(G.last.scale, nn.Parameter)
+    model = registry.create("triple_gan", (1, 28, 28), 10)
+    for layer in model.discriminator.layers:
+        assert [name for name, _ in layer.named_parameters()] == ["direction", "bias"]
+        assert layer.direction.std().item() == pytest.approx(0.1, rel=0.2)
+        assert (layer.bias.abs().max().item(), layer.scale.unique().item()) == (0, 1)
+    convolutions = [layer for layer in model.classifier.modules() if isinstance(layer, nn.Conv2d)]
+    assert [layer.weight.std().item() for layer in convolutions] == pytest.approx([0.05] * 5, rel=0.1)
+    last = model.classifier.last
+    assert (last.weight.std().item(), last.bias.abs().max().item()) == (pytest.approx(0.01, rel=0.1), 0)
+    assert isinstance(model.generator.last, WeightNormed)
+    assert isinstance(model.generator.last.scale, nn.Parameter)
 
 
 def test_labels_of_samples():

@@ -39,7 +39,7 @@ def prove(
     list_
         Only name the claims, of the model or of all.
     """
-    from ganzoo.proofs.claims import list_proofs, load_proof
+    from ganzoo.proofs.claims import gain_in_words, list_proofs, load_proof
     from ganzoo.registry import checked
 
     if list_:
@@ -60,6 +60,10 @@ def prove(
         result = run(name, scale, seeds=numbers, out=out, device=device, say=lambda line: print(line, flush=True))
         for bound in known.scales[scale].bounds:
             print(f"  must be: {bound}")
+        if gain := result.get("gain"):
+            print(
+                f"  must be: the gain in {gain['value']} on average more than the seeds' spread: {gain_in_words(gain)}"
+            )
         words = {True: "holds", False: "fails"}
         said = f"model {words[result['model_holds']]}, control {words[result['control_holds']]}"
         print(f"  {'PASSED' if result['passed'] else 'NOT PASSED'}: {said}; {out}/{name}-{scale}.json and .png")

@@ -30,7 +30,7 @@ from ganzoo.networks.backbones import Network, backbone
 from ganzoo.networks.heads import PerClass
 from ganzoo.networks.labels import known_classes
 from ganzoo.networks.noise import GaussianNoise, noise_for_dropout
-from ganzoo.networks.norms import Norm
+from ganzoo.networks.norms import Norm, unrecorded
 
 PAPER = Paper(
     title="Unsupervised and Semi-supervised Learning with Categorical Generative Adversarial Networks",
@@ -52,7 +52,7 @@ class Config:
     marginal_weight: float = 1.0
     """Weight of the entropies of mean predictions in both losses; the paper's is 1."""
     noise: float | None = None
-    """Standard deviation of the noise before every layer of D. None: 0.3, or 0 for points."""
+    """Standard deviation of the noise before every layer of D. None: 0.3, or 0 for points (both ours)."""
     network: Network = "auto"
     """Kind of networks. auto: dcgan for images, mlp for points."""
     latent_dim: int | None = None
@@ -104,14 +104,17 @@ class CatGAN(Model):
         real = batch.unlabelled if config.semi_supervised else batch.image  # (b, c, h, w) in [-1, 1], or (b, 2)
         with torch.no_grad():
             fake = G(len(real))
-        log_real, log_fake = D(real).log_softmax(1), D(fake).log_softmax(1)  # (b, K); apart: D may have batch norm
+        log_real = D(real).log_softmax(1)  # (b, K)
+        with unrecorded(D):  # apart from the reals: D may have batch norm
+            log_fake = D(fake).log_softmax(1)
         entropy_real, entropy_fake = entropy(log_real), entropy(log_fake)
         terms = {"marginal": -config.marginal_weight * marginal_entropy(log_real)}
         terms |= {"real": entropy_real.mean(), "fake": -entropy_fake.mean()}
         if config.semi_supervised:
             terms["labelled"] = config.labelled_weight * F.cross_entropy(D(batch.image), batch.label)
         yield "D", terms, watch(real=-entropy_real, fake=-entropy_fake)  # as scores, which are high on reals
-        log_fake = D(G(len(real))).log_softmax(1)
+        with unrecorded(D):
+            log_fake = D(G(len(real))).log_softmax(1)
         marginal = -config.marginal_weight * marginal_entropy(log_fake)
         yield "G", {"marginal": marginal, "fake": entropy(log_fake).mean()}
 

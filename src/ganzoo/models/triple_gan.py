@@ -7,6 +7,7 @@ Losses, to minimise (p = sigmoid(D), p_c = softmax(C), y^ its argmax; x is real,
     D    E_x,y[-log p(x, y)] + alpha E_x[-log(1 - p(x, y^))] + (1 - alpha) E_y,z[-log(1 - p(x_g, y))]
     C    E_x,y[-log p_c(y|x)] + alpha A + alpha_P E_y,z[-log p_c(y|x_g)]
              + 0.3 E_x[H(p_c(y|x))] + 0.001 (cross-entropy of E_x[p_c(y|x)] with the uniform distribution)
+             + 0.0001 |W|^2, W the weights of its last layer
          A = E_x[-p_c(y^|x) log p(x, y^)], or exactly E_x[-sum_y p_c(y|x) log p(x, y)]; gradient through p_c alone
     G    (1 - alpha) E_y,z[-log p(x_g, y)]
 C learns alone at first, and from G's images late. D would learn a few labelled pairs by heart, so it takes unlabelled
@@ -14,8 +15,11 @@ images with C's labels for real as well.
 
 Differences from the paper:
 - The MNIST experiment as released, for any height and width; that on CIFAR-10, with its consistency term, is not built.
-  C's kernels and first weights, and that D's noise spares the label, are ours.
-- The two phases are cut for 10,000 steps: as released, C is alone for 30 epochs, and alpha_P begins at 300 of 1,000.
+  D's noise spares the label, C's kernels are all padded, and its batch norm keeps statistics of reals alone.
+- The two phases are cut for 10,000 steps. As released, C is alone for 30 epochs, on 500 unlabelled images at a time and
+  with a first momentum of 0.9, or not at all for more than 100 labels, and alpha_P begins at 300 epochs of 1,000.
+- Released: labels for G come in equal numbers, here by chance; alpha_P weighs twice as many images; of the labelled
+  pairs D takes one in a hundred for real, here one in all.
 """
 
 import math
@@ -32,8 +36,8 @@ from ganzoo.losses import as_fake, as_real
 from ganzoo.model import Adam, Model, Paper, Player, Step, watch
 from ganzoo.networks import image_shape
 from ganzoo.networks.labels import asked_labels, known_classes
+from ganzoo.networks.norms import unrecorded
 from ganzoo.networks.triple_gan import Classifier, Discriminator, Generator
-from ganzoo.players import Group
 
 PAPER = Paper(
     title="Triple Generative Adversarial Nets",
@@ -97,13 +101,9 @@ class TripleGAN(Model):
             return 3e-4 if iteration < alone else config.lr * 0.995 ** (max(0, iteration - late) // 600)
 
         adam = Adam(lr=rate, betas=(config.beta1, 0.999))
-        last = Group(self.classifier.last, weight_decay=1e-4)  # released
         self.players["D"] = Player(self.discriminator, optimizer=adam)
-        self.players["C"] = Player(self.classifier.layers, last, optimizer=adam)
+        self.players["C"] = Player(self.classifier, optimizer=adam)
         self.players["G"] = Player(self.generator, optimizer=adam)
-
-    def prepare(self, batches: Batches) -> None:
-        self.discriminator.begin(*batches.draw(500)[:2])
 
     def step(self, batches: Batches) -> Step:
         C, D, G, config, alpha = self.classifier, self.discriminator, self.generate, self.config, self.config.alpha
@@ -125,7 +125,8 @@ class TripleGAN(Model):
             label_g = self.labels(n)
             with torch.no_grad():
                 fake = G(n, label=label_g)
-            terms["pseudo"] = config.pseudo_weight * F.cross_entropy(C(fake), label_g)
+            with unrecorded(C):
+                terms["pseudo"] = config.pseudo_weight * F.cross_entropy(C(fake), label_g)
         yield "C", terms
         label_g = self.labels(2 * n)
         yield "G", {"adversarial": (1 - alpha) * as_real(D(G(2 * n, label=label_g), label_g))}
@@ -142,6 +143,7 @@ class TripleGAN(Model):
         uneven = math.log(len(log_p)) - log_p.logsumexp(0).mean()  # -log E_x[p_c], on the average of the classes
         entropy = -(log_p.exp() * log_p).sum(1).mean()
         terms = {"entropy": self.config.entropy_weight * entropy, "balance": balance * uneven}
+        terms["decay"] = 1e-4 * self.classifier.last.weight.square().sum()  # released
         return terms | {"labelled": F.cross_entropy(self.classifier(image), label)}
 
     def doubt(self, image: Tensor, log_p: Tensor) -> Tensor:
@@ -156,8 +158,7 @@ class TripleGAN(Model):
     def class_logits(self, image: Tensor) -> Tensor:
         return self.classifier(image)
 
-    def labels(self, n: int) -> Tensor:
-        """Labels (n,), all with equal chance."""
+    def labels(self, n: int) -> Tensor:  # (n,)
         return torch.randint(self.K, (n,), device=self.device)
 
     def latent(self, n: int) -> Tensor:

@@ -35,8 +35,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """(b, c, h, w) in [-1, 1] and labels (b,) -> score (b,): a weight-normed perceptron that reads the label at every
-    layer, with noise on what it reads beside it."""
+    """(b, c, h, w) in [-1, 1] and labels (b,) -> score (b,): a perceptron that reads the label at every layer, with
+    noise on what it reads beside it. Each unit's weights are a direction: their length is always 1."""
 
     def __init__(self, shape: tuple[int, int, int], width: int, num_classes: int) -> None:
         super().__init__()
@@ -44,26 +44,20 @@ class Discriminator(nn.Module):
         sizes = [math.prod(shape), 2 * width, width, *[width // 2] * 3, 1]
         self.noises = nn.ModuleList(GaussianNoise(std) for std in (0.3, *[0.5] * 5))  # 0.3 on pixels in [0, 1]
         self.layers = nn.ModuleList(
-            WeightNormed(n + num_classes, units, 0.0, 0.1, trained_scale=units == 1) for n, units in pairwise(sizes)
+            WeightNormed(n + num_classes, units, 0.0, 0.1, trained_scale=False) for n, units in pairwise(sizes)
         )
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        return self.run(x, label, begins=False)
-
-    def begin(self, x: Tensor, label: Tensor) -> None:
-        """The initialisation that depends on data: see `WeightNormed.begin`. The hidden layers keep that scale."""
-        self.run(x, label, begins=True)
-
-    def run(self, x: Tensor, label: Tensor, *, begins: bool) -> Tensor:
         x, y = (x.flatten(1) + 1) / 2, one_hot(label, self.num_classes, x.dtype)
         for index, (noise, layer) in enumerate(zip(self.noises, self.layers, strict=True)):
-            x = torch.cat([noise(F.relu(x) if index else x), y], 1)
-            x = layer.begin(x) if begins else layer(x)  # type: ignore[operator]
+            x = layer(torch.cat([noise(F.relu(x) if index else x), y], 1))
         return full(x.squeeze(1))
 
 
 class Classifier(nn.Module):
-    """(b, c, h, w) -> logits (b, num_classes): five convolutions, batch norm, dropout, the mean over all places."""
+    """(b, c, h, w) -> logits (b, num_classes): five convolutions, batch norm, dropout, the mean over all places.
+
+    Weights begin as N(0, 0.05), those of the last layer as N(0, 0.01)."""
 
     def __init__(self, channels: int, width: int, num_classes: int) -> None:
         super().__init__()
@@ -71,10 +65,13 @@ class Classifier(nn.Module):
         layers: list[nn.Module] = []
         for index, ((fan_in, fan_out), kernel) in enumerate(zip(pairwise(widths), kernels, strict=True)):
             layers.append(nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2, bias=False))
+            nn.init.normal_(layers[-1].weight, 0.0, 0.05)  # type: ignore[arg-type]
             layers += [nn.BatchNorm2d(fan_out), nn.ReLU()]
             layers += [nn.MaxPool2d(2), nn.Dropout(0.5)] if index in (0, 2) else []
         self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.last = nn.Linear(4 * width, num_classes)
+        nn.init.normal_(self.last.weight, 0.0, 0.01)
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return full(self.last(self.layers(x)))

@@ -17,6 +17,7 @@ CLAIM = Claim(
             options={"semi_supervised": True, "width": 16},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.84),),
+            gain="accuracy",
         ),
         "gpu": Scale(
             data="mnist",
@@ -25,6 +26,7 @@ CLAIM = Claim(
             options={"semi_supervised": True},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.96),),
+            gain="accuracy",
         ),
     },
 )

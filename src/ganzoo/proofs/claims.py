@@ -53,6 +53,25 @@ class Bound:
         return f"{self.value} {words}{' (most seeds)' if self.over == 'most' else ''}"
 
 
+def gain_of(value: str, model: Sequence[Mapping[str, Any]], control: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """By how much the model's runs are above the control's: of each seed, on average, and the wider spread, highest
+    less lowest, of the two. The gain holds if its mean is more than that spread, and every seed has one."""
+    of_model, of_control = ([run[value] for run in runs] for runs in (model, control))
+    if None in (*of_model, *of_control):
+        return {"value": value, "holds": False}
+    pairs = [one - other for one, other in zip(of_model, of_control, strict=True)]
+    mean, spread = sum(pairs) / len(pairs), max(max(runs) - min(runs) for runs in (of_model, of_control))
+    return {"value": value, "pairs": pairs, "mean": mean, "spread": spread, "holds": mean > spread and min(pairs) > 0}
+
+
+def gain_in_words(gain: Mapping[str, Any]) -> str:
+    """Of a `gain_of`: "+0.09, +0.13, 0.11 on average; spread 0.05"."""
+    if "pairs" not in gain:
+        return "not finite"
+    pairs = ", ".join(f"{pair:+.3g}" for pair in gain["pairs"])
+    return f"{pairs}, {gain['mean']:.3g} on average; spread {gain['spread']:.3g}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """How large a proof is, and what it is held to there."""
@@ -61,6 +80,8 @@ class Scale:
     """A data set by name, or a folder in GANZOO_DATA."""
     steps: int
     bounds: tuple[Bound, ...]
+    gain: str | None = None
+    """A value in which the model must also beat the control by more than the seeds' spread: see `gain_of`."""
     batch_size: int | None = None
     """None: the model's."""
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -18,6 +18,7 @@ CLAIM = Claim(
             options={"width": 250},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.83),),
+            gain="accuracy",
         ),
         "gpu": Scale(
             data="mnist",
@@ -25,6 +26,7 @@ CLAIM = Claim(
             steps=180000,
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.987),),
+            gain="accuracy",
         ),
     },
 )

@@ -17,6 +17,7 @@ CLAIM = Claim(
             options={"width": 32},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.82),),
+            gain="accuracy",
         ),
         "gpu": Scale(
             data="mnist",
@@ -24,6 +25,7 @@ CLAIM = Claim(
             steps=20000,
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.9),),
+            gain="accuracy",
         ),
     },
 )
