@@ -448,13 +448,13 @@ def test_codes(trained: Callable[[str], Path], here: Path, capsys: pytest.Captur
     refused(capsys, "at most 2 finite numbers", "sample", folder, "--code", "3,1,1,1")
     refused(capsys, "at most 2 finite numbers", "sample", folder, "--code", "3,inf")
     refused(capsys, "3,0.5,-1, not 'three'", "sample", folder, "--code", "three")
-    refused(capsys, "no label", "sample", folder, "--label", "3")
+    refused(capsys, "told no label", "sample", folder, "--label", "3")
 
 
 def test_bad_samples(trained: Callable[[str], Path], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(trained("gan"))
-    refused(capsys, "no label", "sample", folder, "--label", "3")
-    refused(capsys, "no code", "sample", folder, "--code", "3")
+    refused(capsys, "told no label", "sample", folder, "--label", "3")
+    refused(capsys, "told no code", "sample", folder, "--code", "3")
     refused(capsys, "at least 1, not 0", "sample", folder, "--n", "0")
     refused(capsys, "a whole number, not '3.5'", "sample", folder, "--n", "3.5")
     refused(capsys, "2**63", "sample", folder, "--seed", "-1")

@@ -239,7 +239,7 @@ def test_errors_of_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "semi-supervised" in sentence(capsys, *semi("--labels-per-class", "5", data="swiss_roll"))
     for i in range(20):
         Image.effect_noise((9, 9), 80).save(f"{i}.png")
-    assert "names none" in sentence(capsys, *semi("--size", "8", data="."))
+    assert "has no labels" in sentence(capsys, *semi("--size", "8", data="."))
     assert not Path("runs").exists()
 
 
@@ -339,6 +339,8 @@ def test_points_are_classified() -> None:
     [
         ("(1, 8, 8) or (b, 1, 8, 8)", torch.zeros(2, 1, 9, 9)),
         ("(1, 8, 8)", torch.zeros(8, 8)),
+        ("values in [-1, 1], not torch.uint8", torch.zeros(1, 8, 8, dtype=torch.uint8)),
+        ("not finite", torch.full((1, 8, 8), float("nan"))),
         ("a picture or a uint8 array", "a.png"),
         ("uint8 (h, w, c)", np.zeros((8, 8))),
         ("1, 3 or 4 channels", np.zeros((8, 8, 2), np.uint8)),
@@ -364,9 +366,14 @@ def test_the_verb(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(semi("--steps", "2", "--out", "run")) == 0
     for place, name in enumerate(("one.png", "the second.png")):
         Image.effect_noise((20 + place, 11), 80).convert("RGB").save(name)
+    Path("folder/deep").mkdir(parents=True)
+    Path("folder/notes.txt").write_text("no picture")
+    Image.effect_noise((20, 11), 80).save("folder/deep/a.png")
     capsys.readouterr()
     assert cli.main(["classify", "run", "one.png", "the second.png"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert cli.main(["classify", "run", "one.png", "folder"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["one.png", "folder/deep/a.png"]
     model = ganzoo.load("run")
     assert [line.split()[-2] in "012" for line in lines] == [True, True]
     assert lines[0].startswith("one.png ")
@@ -397,9 +404,13 @@ def test_the_verb_with_runs_that_cannot(here: Path, capsys: pytest.CaptureFixtur
     assert "does not classify" in sentence(capsys, "classify", "plain", "one.png")
     assert cli.main(semi("--steps", "1", "--out", "points", data="ring")) == 0
     assert "knows points" in sentence(capsys, "classify", "points", "one.png")
+    assert cli.main(semi("--steps", "1", "--out", "run")) == 0
+    Path("empty").mkdir()
+    assert "there are no pictures in empty" in sentence(capsys, "classify", "run", "empty")
+    assert "two.png is not there" in sentence(capsys, "classify", "run", "two.png")
 
 
 def test_the_registry_builds_both_forms() -> None:
     assert registry.create("ct_gan", (1, 16, 16), 10, **SEMI).batch_type is PartlyLabelledImages
     assert registry.create("ct_gan", (1, 16, 16), 10, width=4).batch_type is Images
-    refused("needs classes", lambda: registry.create("ct_gan", (1, 16, 16), None, **SEMI))
+    refused("has no labels", lambda: registry.create("ct_gan", (1, 16, 16), None, **SEMI))

@@ -93,7 +93,7 @@ def no_conditions(model: "Model", n: int, latent: Tensor | None = None, **given:
     """The default of `Model.conditions`: a noise model takes `latent`, and nothing else."""
     if given:
         name = type(model).__name__
-        raise UserError(f"{name} has no {' and no '.join(f'{key}=' for key in sorted(given))}: sample it without.")
+        raise UserError(f"{name} is told no {' and no '.join(sorted(given))}: sample it without.")
     if latent is None:
         return {}
     wanted = (n, model.latent(1).shape[1])
@@ -283,6 +283,10 @@ def probabilities(self: "Model", image: Any) -> Tensor:
             f"a tensor to classify must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a uint8 "
             "array (h, w, c) is fitted to that."
         )
+    if not image.is_floating_point():
+        raise UserError(f"a tensor to classify must have values in [-1, 1], not {image.dtype}.")
+    if not image.isfinite().all():
+        raise UserError("the tensor to classify has values that are not finite.")
     batch = (image if batched else image[None]).to(self.device, self.dtype)
     with undisturbed(self, 0, "eval"):
         logits = torch.cat([self.class_logits(part) for part in torch.split(batch, CHUNK)])

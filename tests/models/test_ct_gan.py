@@ -333,7 +333,7 @@ def test_any_network_in_two_parts_is_the_same_function(network, shape, norm):
 @pytest.mark.parametrize("network", ["auto", "mlp", "dcgan", "resnet"])
 def test_every_network_trains(network, semi):
     for shape in ((1, 8, 8), (3, 9, 14)):
-        made = trainer("ct_gan", shape, network=network, semi_supervised=semi, width=8, num_critic_steps=1, total=2)
+        made = trainer("ct_gan", shape, network=network, semi_supervised=semi, width=8, total=2)
         for _ in made:
             pass
         assert len(made.drain()) == 2
@@ -342,6 +342,25 @@ def test_every_network_trains(network, semi):
 
 def test_batch_norm_in_d_is_refused():
     refused("ct_gan penalises ... --norm layer or none", lambda: registry.create("ct_gan", (1, 16, 16), norm="batch"))
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("leave --penalty-weight and --num-critic-steps away", {"penalty_weight": 5.0}),
+        ("leave --penalty-weight and --num-critic-steps away", {"num_critic_steps": 2}),
+        ("choose --network mlp, dcgan or resnet", {"norm": "layer"}),
+        ("choose --network mlp, dcgan or resnet", {"dropout": 0.1}),
+        ("width must be at least 2", {"width": 1}),
+    ],
+)
+def test_options_that_the_semi_supervised_form_has_not(words, options):
+    refused(words, lambda: registry.create("ct_gan", (1, 16, 16), 4, semi_supervised=True, **options))
+
+
+def test_the_semi_supervised_form_needs_classes():
+    refused("has no labels", lambda: registry.create("ct_gan", (1, 16, 16), None, semi_supervised=True))
+    refused("has one class", lambda: registry.create("ct_gan", (1, 16, 16), 1, semi_supervised=True))
 
 
 @pytest.mark.parametrize(

@@ -485,7 +485,9 @@ def test_options_that_do_not_go(words, options):
 
 
 def test_data_that_do_not_fit():
-    refused("names none: use --no-semi-supervised", lambda: registry.create("improved_gan", (1, 16, 16)))
+    refused("no labels: use --no-semi-supervised", lambda: registry.create("improved_gan", (1, 16, 16)))
+    refused("one class: use --no-semi-supervised", lambda: registry.create("improved_gan", (1, 16, 16), 1))
+    refused("width must be at least 2", lambda: registry.create("improved_gan", (1, 16, 16), 4, width=1))
     assert registry.create("improved_gan", (1, 16, 16), semi_supervised=False).sample(1).shape == (1, 1, 16, 16)
     refused("no dcgan for 2-D points", lambda: registry.create("improved_gan", (2,), 8, network="dcgan"))
 

@@ -414,7 +414,7 @@ def test_labels_of_samples():
     )
     for wrong in (4, -1, 1.5, "cat", [0, 1]):
         refused("label must be a class from 0 to 3, for all 8", lambda wrong=wrong: model.sample(8, label=wrong))
-    refused("no code", lambda: model.sample(8, code=1))
+    refused("told no code", lambda: model.sample(8, code=1))
 
 
 def test_the_average_of_c_classifies():

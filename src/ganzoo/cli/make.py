@@ -137,7 +137,7 @@ def translate(
     run
         The run's folder, or the folder of one checkpoint.
     pictures
-        Picture files, one or more.
+        Picture files, or folders of them, one or more.
     direction
         Such as a2b or b2a. Default: the model's first.
     out
@@ -146,10 +146,10 @@ def translate(
         auto, cpu, cuda or mps.
     """
     from ganzoo import api
-    from ganzoo.data.folders import open_image
+    from ganzoo.data.folders import open_image, picture_files
 
     model = api.load(run, device=device)
-    sources = {Path(path): open_image(Path(path), model.shape[0]) for path in pictures}
+    sources = {path: open_image(path, model.shape[0]) for path in picture_files(pictures)}
     stems = [path.stem for path in sources]
     for stem in stems:
         if stems.count(stem) > 1:
@@ -180,21 +180,25 @@ def classify(
     run
         The run's folder, or the folder of one checkpoint, of a model that classifies.
     pictures
-        Picture files, one or more. They are scaled to cover the size the model was trained at, and cropped to it.
+        Picture files, or folders of them, one or more. They are scaled to cover the size the model was trained at, and
+        cropped to it.
     raw
         Use the weights themselves where the model keeps averages.
     device
         auto, cpu, cuda or mps.
     """
     from ganzoo import api
-    from ganzoo.data.folders import open_image
+    from ganzoo.data.folders import open_image, picture_files
+    from ganzoo.data.trees import shown
 
     model, names = api.load(run, raw=raw, device=device), api.config_of(run)["data"]["class_names"]
     if len(model.shape) != 3:
         raise UserError("the model knows points and no pictures: give the run of a model of images.")
-    odds = [model.probabilities(open_image(Path(path), model.shape[0])) for path in pictures]
-    wide, wide_name = max(map(len, pictures)), max(map(len, names))
-    for path, row in zip(pictures, odds, strict=True):
+    files = picture_files(pictures)
+    odds = [model.probabilities(open_image(path, model.shape[0])) for path in files]
+    shown_as = [shown(str(path)) for path in files]
+    wide, wide_name = max(map(len, shown_as)), max(map(len, names))
+    for path, row in zip(shown_as, odds, strict=True):
         print(f"{path:{wide}}  {names[int(row.argmax())]:{wide_name}}  {float(row.max()):.3f}")
     return 0
 

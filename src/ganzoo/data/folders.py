@@ -14,7 +14,7 @@ from torch import Tensor
 from ganzoo.data.batches import Dataset, Photos
 from ganzoo.data.decode import FORMATS, Header, as_seen, header, reason
 from ganzoo.data.decoded import Decoded, decode_all
-from ganzoo.data.layouts import LAYOUTS, Layout, Part, find_layout
+from ganzoo.data.layouts import EXTENSIONS, LAYOUTS, Layout, Part, find_layout
 from ganzoo.data.stored import FEWEST, check_count, held_out
 from ganzoo.data.trees import FolderTree, Tree, open_tree, shown
 from ganzoo.errors import UserError, nearest
@@ -205,6 +205,23 @@ def headers(tree: Tree, names: Sequence[str]) -> Iterator[Header | None]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(names), 256):
             yield from pool.map(read, names[first : first + 256])
+
+
+def picture_files(paths: Sequence[str]) -> list[Path]:
+    """Files as they are named, and all pictures of a folder in the order of their names. `UserError` for what is not
+    there, and for a folder without pictures."""
+    found = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UserError(f"{path} is not there: give picture files, or a folder of them.")
+        if path.is_dir():
+            names = [name for name in open_tree(path).names if name.lower().endswith(EXTENSIONS)]
+            if not names:
+                raise UserError(f"there are no pictures in {path}: files ending in {', '.join(EXTENSIONS)}.")
+            found += [path / name for name in names]
+        else:
+            found.append(path)
+    return found
 
 
 def open_image(file: Path, channels: int) -> Image.Image:

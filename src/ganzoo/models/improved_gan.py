@@ -31,6 +31,7 @@ from ganzoo.model import Adam, Model, Paper, Player, Step, watch
 from ganzoo.networks.backbones import Network
 from ganzoo.networks.history import History
 from ganzoo.networks.improved_gan import begin, networks
+from ganzoo.networks.labels import known_classes
 from ganzoo.networks.norms import Norm
 from ganzoo.networks.virtual import VirtuallyNormed
 
@@ -92,10 +93,8 @@ class ImprovedGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         points, semi = len(shape) == 1, config.semi_supervised
-        if semi and not num_classes:
-            raise UserError("improved_gan needs classes, and this data set names none: use --no-semi-supervised.")
         self.batch_size, self.latent_dim = 256 if points else 100, config.latent_dim or (2 if points else 100)
-        K = num_classes if semi and num_classes else 1
+        K = known_classes(num_classes, "improved_gan", ": use --no-semi-supervised") if semi else 1
         self.generator, self.discriminator, batch_norm = networks(config, self.shape, self.latent_dim, K)
         if config.virtual_batch_norm:
             self.generator = VirtuallyNormed(self.generator, self.latent(self.batch_size))

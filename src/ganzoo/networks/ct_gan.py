@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ganzoo.errors import UserError
 from ganzoo.networks import full, image_shape
 from ganzoo.networks.backbones import backbone
+from ganzoo.networks.labels import known_classes
 from ganzoo.networks.norms import Norm, normalise_spectrally
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class NoisyPerceptron(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], width: int, num_classes: int) -> None:
         super().__init__()
+        if width < 2:
+            raise UserError(f"width must be at least 2, not {width}: D's last layers have half as many units.")
         sizes = [math.prod(shape), 2 * width, width, *[width // 2] * 3]
         noises = [0.3, *[0.5] * 4]  # on pixels in [0, 1], and before the other layers
         pairs = zip(pairwise(sizes), noises, strict=True)
@@ -138,9 +141,20 @@ def networks(
 ) -> tuple[nn.Module, Critic | NoisyPerceptron, bool]:
     """G and D of a config, and whether G has batch norm."""
     points, colour, width = len(shape) == 1, shape[0] > 1, config.width
-    if config.semi_supervised and not num_classes:
-        raise UserError("the semi-supervised ct_gan needs classes, and this data set names none: use one with labels.")
-    if config.semi_supervised and not points and config.network == "auto":
+    own = config.semi_supervised and not points and config.network == "auto"
+    if config.semi_supervised:
+        num_classes = known_classes(num_classes, "the semi-supervised ct_gan")
+        if config.penalty_weight is not None or config.num_critic_steps != 5:
+            raise UserError(
+                "the semi-supervised ct_gan has no gradient penalty and one step of D for one of G: leave "
+                "--penalty-weight and --num-critic-steps away."
+            )
+    if own and (config.norm != "none" or config.dropout != 0.5):
+        raise UserError(
+            "the perceptrons of the semi-supervised ct_gan have weight norm and Gaussian noise: for another "
+            "--norm or --dropout choose --network mlp, dcgan or resnet."
+        )
+    if own:
         assert num_classes
         image, width, batch_norm = image_shape(shape, "ct_gan"), width or 500, config.generator_norm is not False
         return (

@@ -8,11 +8,12 @@ from torch import Tensor
 from ganzoo.errors import UserError
 
 
-def known_classes(num_classes: int | None, model: str) -> int:
-    """How many classes the data have; `UserError` where they name fewer than two. `model` is named in errors."""
+def known_classes(num_classes: int | None, model: str, otherwise: str = "") -> int:
+    """How many classes the data have; `UserError` where they name fewer than two. `model` is named in errors, and what
+    can be done `otherwise`."""
     if (num_classes or 0) < 2:
         has = "has one class" if num_classes else "has no labels"
-        raise UserError(f"{model} learns from the labels of at least two classes, and this data set {has}.")
+        raise UserError(f"{model} learns from the labels of at least two classes, and this data set {has}{otherwise}.")
     assert num_classes
     return num_classes
 

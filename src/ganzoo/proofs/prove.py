@@ -165,9 +165,12 @@ def _shown(value: float | None) -> str:
 
 
 def _digest(name: str, scale: str, device: str) -> str:
-    """Of what a run depends on: the claim's file, the model's and the settings."""
-    claim = load_proof(name).CLAIM
-    files = [FOLDER / f"{name}.py", MODELS / f"{claim.model}.py", FOLDER / "training.py"]
+    """Of what a run depends on: the claim's file and the model's, what they share with others, and the settings."""
+    claim, claims = load_proof(name).CLAIM, list_proofs()
+    files = [FOLDER / f"{name}.py", MODELS / f"{claim.model}.py"]
+    files += [path for path in sorted(FOLDER.glob("*.py")) if path.stem not in (*claims, "prove", "picture")]
+    files += sorted((MODELS.parent / "networks").glob("*.py"))
+    files += [MODELS.parent / name for name in ("losses.py", "mixing.py", "model.py", "players.py", "trainer.py")]
     settings = repr(claim.scales[scale])
     return hashlib.sha256("".join([*(file.read_text() for file in files), settings, device]).encode()).hexdigest()[:16]
 
