@@ -17,7 +17,7 @@ Differences from the paper:
   run; images are in [-1, 1] outside, and D maps them back to [0, 1].
 - Of the paper's experiments only MNIST's is here, for any height and width; z is uniform on [0, 1].
 - Other networks, where G and D read an embedding of the label and z is on [-1, 1], 2-D points, the two other designs,
-  the product and Adam are not the paper's.
+  the product and Adam are not the paper's. Projection has these losses; Miyato and Koyama's are hinges.
 """
 
 from dataclasses import dataclass

@@ -15,15 +15,23 @@ CLAIM = Claim(
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=1000,
-            options={"generator_width": 16, "lr": 6e-4},
-            bounds=(Bound(value="fidelity", at_least=0.4),),
+            steps=3000,
+            options={"generator_width": 32, "dropout": 0.0, "lr": 6e-4},
+            bounds=(
+                Bound(value="fidelity", at_least=0.9),
+                Bound(value="accuracy", at_least=0.96),
+                Bound(value="diversity", at_least=0.6),
+            ),
         ),
         "gpu": Scale(
             data="mnist",
             data_options={"size": (28, 28)},
             steps=20_000,
-            bounds=(Bound(value="fidelity", at_least=0.97),),
+            bounds=(
+                Bound(value="fidelity", at_least=0.97),
+                Bound(value="accuracy", at_least=0.98),
+                Bound(value="diversity", at_least=0.6),
+            ),
         ),
     },
 )
