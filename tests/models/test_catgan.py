@@ -258,6 +258,7 @@ def test_numbers():
         (group,) = moved.optimizer.param_groups
         assert (group["lr"], group["betas"]) == (2e-4, (0.5, 0.999))
     assert (made.model.batch_size, made.model.sample_mode) == (100, "train")
+    assert {layer.std for layer in made.model.discriminator.modules() if isinstance(layer, GaussianNoise)} == {0.1}
     points = trainer("catgan", (2,)).model
     assert (points.batch_size, points.sample_mode) == (256, "eval")
     assert points.class_logits(torch.zeros(3, 2)).shape == (3, 8)

@@ -52,7 +52,7 @@ class Config:
     marginal_weight: float = 1.0
     """Weight of the entropies of mean predictions in both losses; the paper's is 1."""
     noise: float | None = None
-    """Standard deviation of the noise before every layer of D. None: 0.3, or 0 for points (both ours)."""
+    """Standard deviation of the noise before every layer of D. None: 0.1, or 0 for points (both ours)."""
     network: Network = "auto"
     """Kind of networks. auto: dcgan for images, mlp for points."""
     latent_dim: int | None = None
@@ -84,7 +84,7 @@ class CatGAN(Model):
         if config.semi_supervised:
             K, self.batch_type, self.classifies = known_classes(num_classes, "catgan"), PartlyLabelledImages, True
         self.latent_dim = config.latent_dim or (2 if points else 100)
-        noise = (0.0 if points else 0.3) if config.noise is None else config.noise
+        noise = (0.0 if points else 0.1) if config.noise is None else config.noise
         norm: Norm = config.norm or ("none" if points else "batch")
         g_norm = not points if config.generator_norm is None else config.generator_norm
         self.generator, body = backbone(

@@ -25,7 +25,7 @@ CLAIM = Claim(
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=2000,
+            steps=1500,
             options={"width": 16, "lr": 6e-4},
             bounds=(Bound(value="accuracy", at_least=0.65),),
         ),

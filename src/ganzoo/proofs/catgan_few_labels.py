@@ -13,7 +13,7 @@ CLAIM = Claim(
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=4000,
+            steps=2000,
             options={"semi_supervised": True, "width": 16, "lr": 6e-4},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.84),),
