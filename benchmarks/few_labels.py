@@ -33,8 +33,12 @@ def run(task: Task) -> dict[str, float]:
     scale = proof.CLAIM.scales[task["scale"]]
     scale = replace(scale, steps=task["steps"], numbers={**scale.numbers, "labels_per_class": task["labels_per_class"]})
     trial = Trial(scale=scale, seed=task["seed"], control=task["alone"], device=torch.device(task["device"]))
-    found = proof.measure(trial).values
-    return {"accuracy": found.get("labels_alone", found["accuracy"])}
+    return of_labels(proof.measure(trial).values)
+
+
+def of_labels(values: dict[str, float]) -> dict[str, float]:
+    """The accuracy; of a control that is the better of two classifiers, that of the one on the labels alone."""
+    return {"accuracy": values.get("labels_alone", values["accuracy"])}
 
 
 def take_proven(tasks: list[Task]) -> None:
@@ -52,9 +56,7 @@ def take_proven(tasks: list[Task]) -> None:
                 own = {"model": model, "scale": scale, "seed": seed, "labels_per_class": per_class, "alone": alone}
                 for task in tasks:
                     if own.items() <= task.items() and task not in done:
-                        found = proof[key][place]
-                        values = {"accuracy": found.get("labels_alone", found["accuracy"])}
-                        keep(NAME, task, values, proof["environment"])
+                        keep(NAME, task, of_labels(proof[key][place]), proof["environment"])
 
 
 def page(found: list[dict[str, Any]]) -> str:
@@ -96,6 +98,9 @@ def page(found: list[dict[str, Any]]) -> str:
     if entered:
         models = ", ".join(sorted({task["model"] for task in entered}))
         lines += ["", f"{len(entered)} runs of {models} were entered by hand from their log, whose file was lost."]
+    earlier = sorted({row["task"]["model"] for row in found if row.get("of_earlier_model")})
+    if earlier:
+        lines += ["", f"Runs of {', '.join(earlier)} were made before its first weights changed (see the changelog)."]
     return "\n".join([*lines, "", "![Error over the number of labels](images/few-labels.png)", ""])
 
 

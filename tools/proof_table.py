@@ -71,7 +71,8 @@ def page(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Proofs",
         "",
-        "Each claim is held to thresholds that were chosen on seeds 100 to 102 and committed before it was judged",
+        "Each claim is held to thresholds that were chosen on seeds 100 to 102, or some of them, and committed before",
+        "it was judged",
         "on the seeds below it: 0 to 2, or later ones where these had been judged and the setting or the model",
         "changed. The control differs in the one thing that is claimed to matter, and must miss the same thresholds",
         "from every seed. Where a gain is named, the model must also beat the control on average by more than the",
@@ -103,6 +104,7 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
         f"torch {result['environment']['versions']['torch'].split('+')[0]}: `{result['command']}`",
         *([f"- Gain in {gain['value']}: {gain_in_words(gain)}."] if (gain := result.get("gain")) else []),
         *([f"- The paper: {result['paper']}."] if result["paper"] else []),
+        *([f"- **{result['note']}**"] if "note" in result else []),
         "",
         "| | held to | model | control | " + " | ".join(kind.replace("_", " ") for kind in kinds) + " |",
         "| --- " * (4 + len(kinds)) + "|",
