@@ -12,7 +12,7 @@ from ganzoo.data import SOURCES
 from ganzoo.data.batches import Dataset
 from ganzoo.errors import UserError
 from ganzoo.proofs import prove as harness
-from ganzoo.proofs.claims import SCALES, Bound, gain_of, list_proofs, load_proof
+from ganzoo.proofs.claims import SCALES, Bound, Scale, gain_of, level_in_words, level_of, list_proofs, load_proof
 from ganzoo.proofs.parzen import parzen
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "proofs"
@@ -20,6 +20,10 @@ FOUNDATION = ("began", "cyclegan", "dcgan", "gan", "infogan", "pixelrnn", "wgan_
 KEYS = {"model", "claim", "scale", "seeds", "values", "control", "baselines", "threshold", "passed", "protocol",
         "command", "environment"}  # fmt: skip
 LOW = Bound(value="error", at_most=0.1)
+
+
+def scale_of(*bounds, **words):
+    return Scale(data="toy", steps=1, bounds=bounds, **words)
 
 
 def runs(*errors):
@@ -37,14 +41,14 @@ def runs(*errors):
     ],
 )
 def test_judged(model, control, passed):
-    assert harness.judged([LOW], runs(*model), runs(*control))["passed"] == passed
+    assert harness.judged(scale_of(LOW), runs(*model), runs(*control))["passed"] == passed
 
 
 def test_a_control_need_miss_only_one_of_the_thresholds():
     bounds = [LOW, Bound(value="modes", at_least=7)]
     good, bad = [{"error": 0.0, "modes": 8}], [{"error": 0.0, "modes": 3}]
-    assert harness.judged(bounds, good, bad) == {"model": True, "control": False, "passed": True}
-    assert harness.judged(bounds, good, good) == {"model": True, "control": True, "passed": False}
+    assert harness.judged(scale_of(*bounds), good, bad) == {"model": True, "control": False, "passed": True}
+    assert harness.judged(scale_of(*bounds), good, good) == {"model": True, "control": True, "passed": False}
 
 
 @pytest.mark.parametrize(
@@ -57,10 +61,10 @@ def test_a_control_need_miss_only_one_of_the_thresholds():
     ],
 )
 def test_a_gain_must_be_more_than_the_spread_of_the_seeds(model, control, passed):
-    bounds = [Bound(value="accuracy", at_least=0.89)]
+    bound = Bound(value="accuracy", at_least=0.89)
     own, other = ([{"accuracy": value} for value in values] for values in (model, control))
-    assert harness.judged(bounds, own, other)["passed"]
-    assert harness.judged(bounds, own, other, "accuracy")["passed"] == passed
+    assert harness.judged(scale_of(bound), own, other)["passed"]
+    assert harness.judged(scale_of(bound, gain="accuracy"), own, other)["passed"] == passed
 
 
 def test_a_gain_in_numbers():
@@ -70,6 +74,24 @@ def test_a_gain_in_numbers():
     assert not gain_of("accuracy", [{"accuracy": 0.9}, {"accuracy": 0.8}], [{"accuracy": 0.3}, {"accuracy": 0.81}])[
         "holds"
     ]
+
+
+@pytest.mark.parametrize(
+    ("rival", "passed"), [((0.91, 0.93), True), ((0.92, 0.94), False), ((0.89, 0.95), True), ((0.80, None), False)]
+)
+def test_a_rival_may_be_ahead_by_the_margin(rival, passed):
+    bound = Bound(value="accuracy", at_least=0.89)
+    own = [{"accuracy": value} for value in (0.90, 0.92)]
+    other = [{"accuracy": 0.5, "regularised": value} for value in rival]
+    level = ("accuracy", "regularised", 0.015)
+    assert harness.judged(scale_of(bound, level=level), own, other)["passed"] == passed
+
+
+def test_a_level_in_numbers():
+    found = level_of("a", "b", 0.01, [{"a": 0.9}, {"a": 0.95}], [{"b": 0.92}, {"b": 0.94}])
+    assert found["pairs"] == pytest.approx([-0.02, 0.01])
+    assert (found["mean"], found["holds"]) == (pytest.approx(-0.005), True)
+    assert level_in_words(found) == "-0.02, +0.01, -0.005 on average; margin 0.01"
 
 
 def test_most_of_three_is_their_median():
@@ -115,9 +137,9 @@ def test_committed_results_are_those_of_the_claims_as_they_stand(path):
     scale = claim.scales[result["scale"]]
     assert result["threshold"] == harness.thresholds(scale.bounds)
     assert result["protocol"].startswith(scale.protocol())
-    verdict = harness.judged(scale.bounds, result["values"], result["control"], scale.gain)
+    verdict = harness.judged(scale, result["values"], result["control"])
     assert result["passed"] == verdict["passed"]
-    assert result.get("gain") == verdict.get("gain")
+    assert [result.get(key) for key in ("gain", "level")] == [verdict.get(key) for key in ("gain", "level")]
     assert len(result["values"]) == len(result["control"]) == len(result["seeds"]) >= 3
     assert path.with_suffix(".png").exists()
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganzoo.proofs.claims import Bound, gain_in_words
+from ganzoo.proofs.claims import Bound, gain_in_words, level_in_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "proofs"
@@ -76,7 +76,8 @@ def page(found: list[dict[str, Any]]) -> str:
         "on the seeds below it: 0 to 2, or later ones where these had been judged and the setting or the model",
         "changed. The control differs in the one thing that is claimed to matter, and must miss the same thresholds",
         "from every seed. Where a gain is named, the model must also beat the control on average by more than the",
-        "spread, highest less lowest, of the seeds of either. Numbers of model and control are the lowest to the",
+        "spread, highest less lowest, of the seeds of either; where a margin is, it must not on average be below",
+        "another value of the control by more than that. Numbers of model and control are the lowest to the",
         "highest of the seeds. A paper's own number has the paper's protocol, not ours.",
         "",
     ]
@@ -103,6 +104,11 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
         f"{result['environment']['gpu'] or result['environment']['processor']}, "
         f"torch {result['environment']['versions']['torch'].split('+')[0]}: `{result['command']}`",
         *([f"- Gain in {gain['value']}: {gain_in_words(gain)}."] if (gain := result.get("gain")) else []),
+        *(
+            [f"- {level['value'].capitalize()} against {level['rival']} of the control: {level_in_words(level)}."]
+            if (level := result.get("level"))
+            else []
+        ),
         *([f"- The paper: {result['paper']}."] if result["paper"] else []),
         *([f"- **{result['note']}**"] if "note" in result else []),
         "",

@@ -40,7 +40,7 @@ def prove(
     list_
         Only name the claims, of the model or of all.
     """
-    from ganzoo.proofs.claims import gain_in_words, list_proofs, load_proof
+    from ganzoo.proofs.claims import gain_in_words, level_in_words, list_proofs, load_proof
     from ganzoo.registry import checked
 
     if list_:
@@ -64,6 +64,11 @@ def prove(
         if gain := result.get("gain"):
             print(
                 f"  must be: the gain in {gain['value']} on average more than the seeds' spread: {gain_in_words(gain)}"
+            )
+        if level := result.get("level"):
+            print(
+                f"  must be: {level['value']} on average level with {level['rival'].replace('_', ' ')} of the control: "
+                + level_in_words(level)
             )
         words = {True: "holds", False: "fails"}
         said = f"model {words[result['model_holds']]}, control {words[result['control_holds']]}"

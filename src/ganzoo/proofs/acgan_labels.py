@@ -19,7 +19,6 @@ CLAIM = Claim(
             options={"generator_width": 32, "dropout": 0.0, "lr": 6e-4},
             bounds=(
                 Bound(value="fidelity", at_least=0.9),
-                Bound(value="accuracy", at_least=0.96),
                 Bound(value="diversity", at_least=0.6),
             ),
         ),

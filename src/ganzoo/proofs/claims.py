@@ -64,12 +64,34 @@ def gain_of(value: str, model: Sequence[Mapping[str, Any]], control: Sequence[Ma
     return {"value": value, "pairs": pairs, "mean": mean, "spread": spread, "holds": mean > spread and min(pairs) > 0}
 
 
+def level_of(
+    value: str, rival: str, margin: float, model: Sequence[Mapping[str, Any]], control: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """By how much the model's `value` is above the control's `rival`: of each seed and on average. The model is level
+    with it if the average is not below minus the margin."""
+    of_model, of_rival = [run[value] for run in model], [run[rival] for run in control]
+    found = {"value": value, "rival": rival, "margin": margin}
+    if None in (*of_model, *of_rival):
+        return found | {"holds": False}
+    pairs = [one - other for one, other in zip(of_model, of_rival, strict=True)]
+    mean = sum(pairs) / len(pairs)
+    return found | {"pairs": pairs, "mean": mean, "holds": mean >= -margin}
+
+
 def gain_in_words(gain: Mapping[str, Any]) -> str:
     """Of a `gain_of`: "+0.09, +0.13, 0.11 on average; spread 0.05"."""
     if "pairs" not in gain:
         return "not finite"
-    pairs = ", ".join(f"{pair:+.3g}" for pair in gain["pairs"])
-    return f"{pairs}, {gain['mean']:.3g} on average; spread {gain['spread']:.3g}"
+    return f"{_pairs(gain)}; spread {gain['spread']:.3g}"
+
+
+def level_in_words(level: Mapping[str, Any]) -> str:
+    """Of a `level_of`: "+0.002, -0.004, -0.001 on average; margin 0.01"."""
+    return f"{_pairs(level)}; margin {level['margin']:g}" if "pairs" in level else "not finite"
+
+
+def _pairs(found: Mapping[str, Any]) -> str:
+    return f"{', '.join(f'{pair:+.3g}' for pair in found['pairs'])}, {found['mean']:.3g} on average"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +104,9 @@ class Scale:
     bounds: tuple[Bound, ...]
     gain: str | None = None
     """A value in which the model must also beat the control by more than the seeds' spread: see `gain_of`."""
+    level: tuple[str, str, float] | None = None
+    """A value of the model, one of the control, and a margin by which, on average, the first may be below the second:
+    see `level_of`."""
     batch_size: int | None = None
     """None: the model's."""
     options: Mapping[str, Any] = field(default_factory=dict)

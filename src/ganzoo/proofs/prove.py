@@ -19,7 +19,7 @@ from ganzoo.data.workers import answered
 from ganzoo.errors import UserError
 from ganzoo.logs import read_metrics
 from ganzoo.options import environment, resolve_device
-from ganzoo.proofs.claims import FOLDER, SCALES, Bound, gain_of, list_proofs, load_proof
+from ganzoo.proofs.claims import FOLDER, SCALES, Bound, Scale, gain_of, level_of, list_proofs, load_proof
 from ganzoo.proofs.training import data_of
 from ganzoo.registry import MODELS, checked
 
@@ -51,9 +51,8 @@ def prove(
     (out / ".runs").mkdir(parents=True, exist_ok=True)
     done = _runs(name, scale, list(seeds), device, out, say)
     model, control = ([done[role, seed] for seed in seeds] for role in ("model", "control"))
-    bounds, gain = claim.scales[scale].bounds, claim.scales[scale].gain
-    verdict = judged(bounds, model, control, gain)
-    result = {
+    verdict = judged(claim.scales[scale], model, control)
+    result: dict[str, Any] = {
         "model": claim.model,
         "claim": claim.text,
         "name": name,
@@ -63,11 +62,11 @@ def prove(
         "control": control,
         "control_is": claim.control,
         "baselines": done["baselines", seeds[0]],
-        "threshold": thresholds(bounds),
+        "threshold": thresholds(claim.scales[scale].bounds),
         "passed": verdict["passed"],
         "model_holds": verdict["model"],
         "control_holds": verdict["control"],
-        **({"gain": verdict["gain"]} if gain else {}),
+        **{key: verdict[key] for key in ("gain", "level") if key in verdict},
         "source": claim.source,
         "paper": claim.paper,
         "protocol": f"{claim.scales[scale].protocol()}. {claim.measure}",
@@ -92,20 +91,19 @@ def thresholds(bounds: Sequence[Bound]) -> list[dict[str, Any]]:
     return [{key: value for key, value in asdict(bound).items() if value is not None} for bound in bounds]
 
 
-def judged(
-    bounds: Sequence[Bound], model: Sequence[Values], control: Sequence[Values], gain: str | None = None
-) -> dict[str, Any]:
-    """Whether the model holds all bounds, whether the control does, the gain that is asked for, and so whether the
-    proof is passed."""
+def judged(scale: Scale, model: Sequence[Values], control: Sequence[Values]) -> dict[str, Any]:
+    """Whether the model holds all bounds, whether the control does, the gain and the level that are asked for, and so
+    whether the proof is passed."""
     held: dict[str, Any] = {
-        "model": all(bound.held_by([run[bound.value] for run in model]) for bound in bounds),
-        "control": all(bound.held_by([run[bound.value] for run in control], control=True) for bound in bounds),
+        "model": all(bound.held_by([run[bound.value] for run in model]) for bound in scale.bounds),
+        "control": all(bound.held_by([run[bound.value] for run in control], control=True) for bound in scale.bounds),
     }
-    passed = held["model"] and not held["control"]
-    if gain:
-        held["gain"] = gain_of(gain, model, control)
-        passed = passed and held["gain"]["holds"]
-    return held | {"passed": passed}
+    if scale.gain:
+        held["gain"] = gain_of(scale.gain, model, control)
+    if scale.level:
+        held["level"] = level_of(*scale.level, model, control)
+    beside = all(held[key]["holds"] for key in ("gain", "level") if key in held)
+    return held | {"passed": held["model"] and not held["control"] and beside}
 
 
 def chosen(model: str, claim: str | None, scale: str) -> list[str]:

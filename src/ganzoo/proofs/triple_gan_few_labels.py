@@ -5,16 +5,23 @@ from typing import Any
 from ganzoo.data.batches import Batches
 from ganzoo.model import Step
 from ganzoo.proofs.claims import Bound, Claim, Measured, Scale, Trial
-from ganzoo.proofs.few_labels import ACCURACY, accuracy, few_labels, learned, nearest_labelled, on_labels_alone
+from ganzoo.proofs.few_labels import (
+    ACCURACY,
+    CONTROL,
+    accuracy,
+    few_labels,
+    learned,
+    nearest_labelled,
+    on_labels_alone,
+)
 from ganzoo.proofs.fidelity import read, styles
 
 CLAIM = Claim(
     model="triple_gan",
     text="With ten labels of each class, the images without a label make C a better classifier.",
     source="Li et al. 2017, section 5.1 and table 1",
-    control="the same classifier, for as many steps, without D and G: the better of two runs, one on the labelled "
-    "images alone, one with the entropy and the balance of the unlabelled ones besides",
-    measure=f"{ACCURACY}; labels_alone and regularised: that of the two controls; fidelity: share of "
+    control=f"{CONTROL}; beside it, without D and G too, with the entropy and the balance of unlabelled images",
+    measure=f"{ACCURACY}; regularised: that of the second control, with which C must be level; fidelity: share of "
     "2,000 samples of G that a judge reads as the class that was asked for. As a baseline the nearest of the labelled "
     "images, by pixels",
     paper="MNIST with 100 labels, 1,000 epochs: 0.91 +- 0.58 % error, that is 0.991",
@@ -22,11 +29,12 @@ CLAIM = Claim(
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=12_000,
+            steps=8000,
             options={"width": 256, "classifier_width": 16, "pseudo_start": 4000},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.915),),
             gain="accuracy",
+            level=("accuracy", "regularised", 0.01),
         ),
         "gpu": Scale(
             data="mnist",
@@ -35,6 +43,7 @@ CLAIM = Claim(
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.97),),
             gain="accuracy",
+            level=("accuracy", "regularised", 0.01),
         ),
     },
 )
@@ -46,11 +55,10 @@ def measure(trial: Trial) -> Measured:
         model = learned(trial, "triple_gan", "classifier", train)
         found = read(model, train, trial)
         return Measured({"accuracy": accuracy(model, test), "fidelity": found["fidelity"]}, styles(model, train))
-    ways = {"labels_alone": lambda made: on_labels_alone(made, "C"), "regularised": regularised}
-    values = {
-        name: accuracy(learned(trial, "triple_gan", "classifier", train, way), test) for name, way in ways.items()
-    }
-    return Measured({"accuracy": max(values.values()), **values})
+    ways = {"accuracy": lambda made: on_labels_alone(made, "C"), "regularised": regularised}
+    return Measured(
+        {name: accuracy(learned(trial, "triple_gan", "classifier", train, way), test) for name, way in ways.items()}
+    )
 
 
 def regularised(model: Any) -> None:
