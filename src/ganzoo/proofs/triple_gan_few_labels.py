@@ -1,5 +1,7 @@
 """Triple-GAN: ten labels of each class and images without labels make a better classifier."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ganzoo.data.batches import Batches
@@ -55,7 +57,9 @@ def measure(trial: Trial) -> Measured:
         model = learned(trial, "triple_gan", "classifier", train)
         found = read(model, train, trial)
         return Measured({"accuracy": accuracy(model, test), "fidelity": found["fidelity"]}, styles(model, train))
-    ways = {"accuracy": lambda made: on_labels_alone(made, "C"), "regularised": regularised}
+    ways: dict[str, Callable[[Any], None]] = {"accuracy": partial(on_labels_alone, player="C")}
+    if trial.scale.level:
+        ways["regularised"] = regularised
     return Measured(
         {name: accuracy(learned(trial, "triple_gan", "classifier", train, way), test) for name, way in ways.items()}
     )
