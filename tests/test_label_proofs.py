@@ -234,3 +234,20 @@ def test_categories_are_named_by_few_labels():
     assert sheet.shape == (64, 1, 8, 8)
     assert (sheet[8:] == -1).all()
     assert sheet[:8].amax((1, 2, 3)).min() > 0
+
+
+def test_certain_of_fakes_turns_one_sign_round():
+    data, turns = bright_quarters(), []
+    for alter in (lambda model: None, catgan_clusters.certain_of_fakes):
+        torch.manual_seed(0)
+        model = registry.create("catgan", data.shape, 4, width=4, num_categories=4)
+        alter(model)
+        torch.manual_seed(1)
+        turns.append([(player, terms) for player, terms, *_ in model.step(Batches(data, model.batch_type, 8))])
+    for (player, right), (other, wrong) in zip(*turns, strict=True):
+        assert player == other
+        assert right.keys() == wrong.keys()
+        for key in right:
+            sign = -1 if (player, key) == ("D", "fake") else 1
+            assert wrong[key].item() == pytest.approx(sign * right[key].item())
+            assert right[key].item() != 0
