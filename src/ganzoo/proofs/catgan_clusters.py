@@ -25,6 +25,7 @@ CLAIM = Claim(
     "fake_entropy: the same of 2,000 samples; marginal: entropy of the mean prediction over its largest value, log K. "
     "As a baseline a run in which D is to be certain of fakes too, the sign of their entropy in its loss the other "
     "way round",
+    paper="prints errors for MNIST without labels, not quoted here since we could not check them",
     scales={
         "cpu": Scale(
             data="mnist",
