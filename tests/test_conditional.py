@@ -129,23 +129,51 @@ def test_spectral_norm_reaches_every_layer(kind):
         assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=0.02)
 
 
-def test_every_layer_reads_the_label_everywhere():
+def test_every_layer_but_the_first_reads_the_label_everywhere():
     torch.manual_seed(0)
-    D, seen = LayeredDiscriminator((1, 17, 12), 4, 3, 8), []
+    D, seen = LayeredDiscriminator((1, 17, 12), 4, 3, 8, 16), []
     D.eval()
-    for block in [*D.blocks, D.score]:
+    for block in [*D.blocks, D.hidden, D.score]:
         block.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    y = labels(1, 2)
-    assert D(torch.randn(2, 1, 17, 12), y).shape == (2,)
-    assert len(seen) == len(D.blocks) + 1 >= 3
-    for x in seen:
+    x, y = torch.randn(2, 1, 17, 12), labels(1, 2)
+    assert D(x, y).shape == (2,)
+    assert torch.equal(seen[0], x)
+    assert len(seen) == len(D.blocks) + 2 >= 4
+    for x in seen[1:]:
         told = x[:, -3:].flatten(2) if x.dim() == 4 else x[:, -3:, None]
         assert torch.equal(told, D.embedding(y)[:, :, None].expand_as(told))
 
 
+def test_image_and_label_meet_in_a_hidden_layer():
+    """Whether a label suits an image: an exclusive or, which takes a layer that reads both before the last. The control
+    is the last layer alone, on the features that this discriminator reads."""
+    torch.manual_seed(0)
+    image, label = torch.tensor([1.0, 1.0, -1.0, -1.0]), torch.tensor([0, 1, 0, 1])
+    x, suits = image.view(4, 1, 1, 1).expand(4, 1, 8, 8), (label == (image < 0)).float()
+    errors = []
+    for whole in (True, False):
+        D = LayeredDiscriminator((1, 8, 8), 2, 4, 4, 16)
+        y = torch.nn.functional.one_hot(label, 2).float()
+        features = x.flatten(1)[:, :4]
+        alone = nn.Linear(4 + 2, 1)
+        module = D if whole else alone
+        rule = torch.optim.Adam(module.parameters(), lr=1e-2)
+        for _ in range(200):
+            said = D(x, y) if whole else alone(torch.cat([features, y], 1)).squeeze(1)
+            loss = (said - suits).square().mean()
+            rule.zero_grad()
+            loss.backward()
+            rule.step()
+        errors.append(loss.item())
+    assert errors[0] < 0.01
+    assert errors[1] > 0.2
+
+
 def test_thousands_of_classes_cost_one_row_each():
     """What the linear layer is for: 3,740 classes as maps in every layer would be thousands of channels."""
-    sizes = [sum(p.numel() for p in LayeredDiscriminator((1, 28, 28), K, 256, 32).parameters()) for K in (10, 3740)]
+    sizes = [
+        sum(p.numel() for p in LayeredDiscriminator((1, 28, 28), K, 256, 32, 1024).parameters()) for K in (10, 3740)
+    ]
     assert sizes[1] - sizes[0] == 3730 * 256
 
 

@@ -171,14 +171,17 @@ def test_numbers_of_the_release():
 
 
 def test_layers():
-    """The label enters z and every layer of D by a linear layer; batch norm with torch's eps; no sigmoid."""
+    """The label enters z and all layers of D but the first by a linear layer; D has a hidden layer of 1024; batch norm
+    with torch's eps; no sigmoid."""
     model = registry.create("cls_gan", (1, 28, 28), 10)
     assert model.generator.body.project.in_features == 100 + 50
     down = [(m.in_channels, m.out_channels) for m in model.discriminator.modules() if isinstance(m, nn.Conv2d)]
-    assert down == [(1 + 50, 32), (32 + 50, 64), (64 + 50, 128)]
+    assert down == [(1, 32), (32 + 50, 64), (64 + 50, 128)]
+    dense = [(m.in_features, m.out_features) for m in model.discriminator.modules() if isinstance(m, nn.Linear)]
+    assert sorted(dense) == [(10, 50), (1024 + 50, 1), (128 * 4 * 4 + 50, 1024)]
     assert [type(m.embedding) for m in (model.generator, model.discriminator)] == [nn.Linear] * 2
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    assert len(norms) == 3 + 2
+    assert len(norms) == 3 + 3
     assert all(m.eps == 1e-5 for m in norms)
     assert not [m for m in model.modules() if isinstance(m, nn.Sigmoid | nn.Dropout)]
 

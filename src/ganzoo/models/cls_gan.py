@@ -10,8 +10,9 @@ label of the real beside it, which G is given and D judges):
     G    0.5 E_z,y[(D(G(z, y), y) - c)^2]
 
 Differences from the paper:
-- The released code is for 28x28 characters of 3,740 classes, with 1024 numbers in z and 256 for a label; the defaults
-  are smaller, for tens of classes. Height and width may be any; G ends in tanh, not in a sigmoid.
+- The released code is for 28x28 characters of 3,740 classes, with 1024 numbers in z and 256 for a label, and networks of
+  two convolutions that are wider; the defaults are smaller, for tens of classes. Height and width may be any; G ends in
+  tanh, not in a sigmoid.
 - The linear layers of the label begin as N(0, 1 / label_dim), so that a label is a vector of length about 1, which D
   hears from the start among few classes, and which does not drown z.
 """
@@ -52,7 +53,8 @@ class Config:
     label_dim: int = 50
     """Numbers that a label becomes, in G and in D; 256 released, for 3,740 classes."""
     width: int = 32
-    """Channels next to the picture; they double with every halving."""
+    """Channels next to the picture; they double with every halving. D's hidden layer has 32 times as many units, by
+    default the released 1024."""
     lr: float = 2e-4
     """Learning rate of Adam (released)."""
     beta1: float = 0.5
@@ -74,7 +76,9 @@ class ConditionalLSGAN(Model):
         generator = Generator(image, config.latent_dim + config.label_dim, config.width)
         init_normal(generator)
         self.generator = LabelledGenerator(generator, embedding(self.K, config.label_dim))
-        self.discriminator = LayeredDiscriminator(image, self.K, config.label_dim, config.width)
+        self.discriminator = LayeredDiscriminator(
+            image, self.K, config.label_dim, config.width, units=32 * config.width
+        )
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
         self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
 

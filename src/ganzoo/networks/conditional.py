@@ -71,10 +71,11 @@ class Projection(nn.Module):
 
 
 class LayeredDiscriminator(nn.Module):
-    """(b, c, h, w) and labels -> score (b,): DCGAN's, where every layer also reads the label, embedded by a linear
-    layer, as maps that are the same everywhere."""
+    """(b, c, h, w) and labels -> score (b,): strided convolutions and a hidden layer of `units`, where all layers but
+    the first also read the label, embedded by a linear layer; a convolution reads it as maps that are the same
+    everywhere."""
 
-    def __init__(self, shape: tuple[int, int, int], num_classes: int, label_dim: int, width: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], num_classes: int, label_dim: int, width: int, units: int) -> None:
         super().__init__()
         channels, height, wide = shape
         levels = halvings(height, wide)
@@ -82,20 +83,24 @@ class LayeredDiscriminator(nn.Module):
         widths = [channels] + [width * min(2**level, 8) for level in range(levels)]
         blocks = []
         for level in range(levels):
-            fan_in, fan_out = widths[level] + label_dim, widths[level + 1]
+            fan_in, fan_out = widths[level] + (label_dim if level else 0), widths[level + 1]
             norm = [nn.BatchNorm2d(fan_out)] if level else []
             blocks.append(nn.Sequential(nn.Conv2d(fan_in, fan_out, 5, 2, 2, bias=not level), *norm, nn.LeakyReLU(0.2)))
         self.blocks = nn.ModuleList(blocks)
-        self.score = nn.Linear(math.prod((widths[-1], *last)) + label_dim, 1)
+        joined = nn.Linear(math.prod((widths[-1], *last)) + label_dim, units, bias=False)
+        self.hidden = nn.Sequential(joined, nn.BatchNorm1d(units), nn.LeakyReLU(0.2))
+        self.score = nn.Linear(units + label_dim, 1)
         init_normal(self)
         self.embedding = embedding(num_classes, label_dim)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         embedded = self.embedding(label)
-        for block in self.blocks:
-            maps = embedded[:, :, None, None].expand(-1, -1, *x.shape[2:])
-            x = block(torch.cat([x, maps], 1))
-        return full(self.score(torch.cat([x.flatten(1), embedded], 1)).squeeze(1))
+        for level, block in enumerate(self.blocks):
+            if level:
+                x = torch.cat([x, embedded[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
+            x = block(x)
+        x = self.hidden(torch.cat([x.flatten(1), embedded], 1))
+        return full(self.score(torch.cat([x, embedded], 1)).squeeze(1))
 
 
 def without_last(discriminator: nn.Module) -> tuple[nn.Module, nn.Linear]:
