@@ -22,21 +22,20 @@ CLAIM = Claim(
     model="triple_gan",
     text="With ten labels of each class, the images without a label make C a better classifier.",
     source="Li et al. 2017, section 5.1 and table 1",
-    control=f"{CONTROL}; beside it, without D and G too, with the entropy and the balance of unlabelled images",
-    measure=f"{ACCURACY}; regularised: that of the second control, with which C must be level; fidelity: share of "
-    "2,000 samples of G that a judge reads as the class that was asked for. As a baseline the nearest of the labelled "
-    "images, by pixels",
+    control=CONTROL,
+    measure=f"{ACCURACY}; fidelity: share of 2,000 samples of G that a judge reads as the class that was asked for; "
+    "regularised, at the largest scale: accuracy of the control with the entropy and the balance of unlabelled images "
+    "besides, with which C must be level. As a baseline the nearest of the labelled images, by pixels",
     paper="MNIST with 100 labels, 1,000 epochs: 0.91 +- 0.58 % error, that is 0.991",
     scales={
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=8000,
+            steps=12_000,
             options={"width": 256, "classifier_width": 16, "pseudo_start": 4000},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.915),),
             gain="accuracy",
-            level=("accuracy", "regularised", 0.01),
         ),
         "gpu": Scale(
             data="mnist",
