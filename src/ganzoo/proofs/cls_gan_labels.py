@@ -13,9 +13,9 @@ CLAIM = Claim(
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=1500,
-            options={"width": 16, "lr": 6e-4},
-            bounds=(Bound(value="fidelity", at_least=0.25),),
+            steps=8000,
+            options={"width": 16, "lr": 3e-4},
+            bounds=(Bound(value="fidelity", at_least=0.9), Bound(value="diversity", at_least=0.6)),
         ),
         "gpu": Scale(
             data="mnist",
