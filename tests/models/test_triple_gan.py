@@ -336,7 +336,7 @@ def test_released_settings():
 
 
 def test_released_networks():
-    model = registry.create("triple_gan", (1, 28, 28), 10)
+    model = registry.create("triple_gan", (1, 28, 28), 10, noise=1.0)
     sizes = [tuple(layer.direction.shape) for layer in model.discriminator.layers]
     assert sizes == [(1000, 794), (500, 1010), (250, 510), (250, 260), (250, 260), (1, 260)]
     assert [noise.std for noise in model.discriminator.noises] == [0.3, 0.5, 0.5, 0.5, 0.5, 0.5]
@@ -364,6 +364,15 @@ def test_noise_spares_the_label():
     D.eval()
     assert torch.equal(D(torch.zeros(2, 1, 8, 8), label), D(torch.zeros(2, 1, 8, 8), label))
     assert all(isinstance(noise, GaussianNoise) for noise in D.noises)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_noise_in_d(noise):
+    """Nowhere by default, where the same pairs always have the same scores; else in parts of what was released."""
+    D = made(**({"noise": noise} if noise else {})).model.discriminator.train()
+    assert [layer.std for layer in D.noises] == pytest.approx([0.3 * noise, *[0.5 * noise] * 5])
+    image, label = torch.rand(3, 1, 8, 8), torch.tensor([0, 1, 2])
+    assert torch.equal(D(image, label), D(image, label)) == (noise == 0)
 
 
 def test_released_first_weights():
@@ -410,5 +419,12 @@ def test_the_average_of_c_classifies():
 def test_errors():
     refused("triple_gan ... no labels", lambda: registry.create("triple_gan", (1, 16, 16), None))
     refused("triple_gan makes images", lambda: registry.create("triple_gan", (2,), 8))
-    for name, value in [("alpha", 1.5), ("beta1", 1.0), ("width", 1), ("num_assumed", -1), ("lr", 0.0)]:
+    for name, value in [
+        ("alpha", 1.5),
+        ("beta1", 1.0),
+        ("width", 1),
+        ("num_assumed", -1),
+        ("noise", -1.0),
+        ("lr", 0.0),
+    ]:
         refused(name, lambda name=name, value=value: registry.create("triple_gan", (1, 8, 8), 4, **{name: value}))

@@ -16,8 +16,8 @@ images with C's labels for real as well.
 Differences from the paper:
 - The MNIST experiment as released, for any height and width; that on CIFAR-10, with its consistency term, is not built.
   D's noise spares the label, C's kernels are all padded, and its batch norm keeps statistics of reals alone.
-- The two phases are cut for 10,000 steps. As released, C is alone for 30 epochs, on 500 unlabelled images at a time and
-  with a first momentum of 0.9, or not at all for more than 100 labels, and alpha_P begins at 300 epochs of 1,000.
+- Cut for 10,000 steps: D has no noise, behind which it is blind for long. Released: C is alone for 30 epochs, on 500
+  unlabelled images at a time, beta1 0.9, for 100 labels at most, and alpha_P begins at 300 epochs of 1,000.
 - Released: labels for G come in equal numbers, here by chance; alpha_P weighs twice as many images; of the labelled
   pairs D takes one in a hundred for real, here one in all.
 """
@@ -55,8 +55,7 @@ class Config:
     adversarial: Literal["argmax", "exact"] = "argmax"
     """A, what C learns from D: about its likeliest label (released), or about all labels."""
     num_assumed: int = 4
-    """Unlabelled pairs that D takes for real, for each image of a batch, beside one labelled pair (released: 400 for
-    100). 0: the labelled pairs of a batch and no others."""
+    """Unlabelled pairs that D takes for real, per image of a batch (released: 4). 0: the labelled and no others."""
     pseudo_weight: float = 0.1
     """alpha_P, the weight of G's images in C's loss (released)."""
     pseudo_start: int = 3000
@@ -69,6 +68,8 @@ class Config:
     """Numbers in z, uniform on [0, 1] (released)."""
     width: int = 500
     """Units in G's two hidden layers (released); in D's five it is twice that, once, and three times half."""
+    noise: float = 0.0
+    """Times the noise in D: 0.3 on pixels in [0, 1] and 0.5 between layers (released: 1)."""
     classifier_width: int = 32
     """Channels of C's first convolution (released); they double twice."""
     lr: float = 1e-3
@@ -78,8 +79,8 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "classifier_width", "lr")
-        if not (0 <= self.alpha <= 1 and 0 <= self.beta1 < 1 and self.width >= 2):
-            raise UserError("alpha must be from 0 to 1, beta1 from 0 to below 1, width at least 2.")
+        if not (0 <= self.alpha <= 1 and 0 <= self.beta1 < 1 and self.width >= 2 and self.noise >= 0):
+            raise UserError("alpha must be from 0 to 1, beta1 from 0 to below 1, width at least 2, noise at least 0.")
         for name in ("num_assumed", "pseudo_weight", "pseudo_start", "num_pretraining_steps", "entropy_weight"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
@@ -92,7 +93,7 @@ class TripleGAN(Model):
         super().__init__(config, shape, num_classes)
         image, self.K = image_shape(shape, "triple_gan"), known_classes(num_classes, "triple_gan")
         self.classifier = Classifier(image[0], config.classifier_width, self.K)
-        self.discriminator = Discriminator(image, config.width, self.K)
+        self.discriminator = Discriminator(image, config.width, self.K, config.noise)
         self.generator = Generator(image, config.latent_dim, config.width, self.K)
         self.ema = {"classifier": 0.99}  # released
         alone, late = config.num_pretraining_steps, config.pseudo_start
@@ -123,10 +124,8 @@ class TripleGAN(Model):
         terms = self.own_terms(image, label, log_p, 1e-3) | {"adversarial": alpha * self.doubt(unlabelled, log_p)}
         if self.iteration >= config.pseudo_start:
             label_g = self.labels(n)
-            with torch.no_grad():
-                fake = G(n, label=label_g)
             with unrecorded(C):
-                terms["pseudo"] = config.pseudo_weight * F.cross_entropy(C(fake), label_g)
+                terms["pseudo"] = config.pseudo_weight * F.cross_entropy(C(G(n, label=label_g).detach()), label_g)
         yield "C", terms
         label_g = self.labels(2 * n)
         yield "G", {"adversarial": (1 - alpha) * as_real(D(G(2 * n, label=label_g), label_g))}

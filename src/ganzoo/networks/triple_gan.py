@@ -36,13 +36,14 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """(b, c, h, w) in [-1, 1] and labels (b,) -> score (b,): a perceptron that reads the label at every layer, with
-    noise on what it reads beside it. Each unit's weights are a direction: their length is always 1."""
+    noise on what it reads beside it, `noise` times 0.3 on pixels in [0, 1] and 0.5 on what units say. Each unit's
+    weights are a direction: their length is always 1."""
 
-    def __init__(self, shape: tuple[int, int, int], width: int, num_classes: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], width: int, num_classes: int, noise: float = 1.0) -> None:
         super().__init__()
         self.num_classes = num_classes
         sizes = [math.prod(shape), 2 * width, width, *[width // 2] * 3, 1]
-        self.noises = nn.ModuleList(GaussianNoise(std) for std in (0.3, *[0.5] * 5))  # 0.3 on pixels in [0, 1]
+        self.noises = nn.ModuleList(GaussianNoise(noise * std) for std in (0.3, *[0.5] * 5))
         self.layers = nn.ModuleList(
             WeightNormed(n + num_classes, units, 0.0, 0.1, trained_scale=False) for n, units in pairwise(sizes)
         )

@@ -1,6 +1,5 @@
-"""Triple-GAN: ten labels of each class and images without labels make a better classifier."""
+"""Triple-GAN: ten labels of each class and images without labels make a better classifier, and a generator by class."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,29 +19,32 @@ from ganzoo.proofs.fidelity import read, styles
 
 CLAIM = Claim(
     model="triple_gan",
-    text="With ten labels of each class, the images without a label make C a better classifier.",
-    source="Li et al. 2017, section 5.1 and table 1",
-    control=CONTROL,
+    text="With ten labels of each class, the images without a label make C a better classifier, and G draws the class "
+    "that it is told.",
+    source="Li et al. 2017, sections 5.1 and 5.2, table 1",
+    control=f"{CONTROL}; its G never learns",
     measure=f"{ACCURACY}; fidelity: share of 2,000 samples of G that a judge reads as the class that was asked for; "
-    "regularised, at the largest scale: accuracy of the control with the entropy and the balance of unlabelled images "
-    "besides, with which C must be level. As a baseline the nearest of the labelled images, by pixels",
+    "regularised: accuracy of the control with the entropy and the balance of unlabelled images besides, with which C "
+    "must be level. As baselines the nearest of the labelled images, by pixels, and Triple-GAN with the released noise "
+    "in D",
     paper="MNIST with 100 labels, 1,000 epochs: 0.91 +- 0.58 % error, that is 0.991",
     scales={
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=12_000,
-            options={"width": 256, "classifier_width": 16, "pseudo_start": 4000},
+            steps=4000,
+            options={"width": 256, "classifier_width": 16, "pseudo_start": 2000},
             numbers={"labels_per_class": 10},
-            bounds=(Bound(value="accuracy", at_least=0.915),),
+            bounds=(Bound(value="accuracy", at_least=0.915), Bound(value="fidelity", at_least=0.8)),
             gain="accuracy",
+            level=("accuracy", "regularised", 0.01),
         ),
         "gpu": Scale(
             data="mnist",
             data_options={"size": (28, 28)},
             steps=36000,
             numbers={"labels_per_class": 10},
-            bounds=(Bound(value="accuracy", at_least=0.97),),
+            bounds=(Bound(value="accuracy", at_least=0.97), Bound(value="fidelity", at_least=0.95)),
             gain="accuracy",
             level=("accuracy", "regularised", 0.01),
         ),
@@ -52,16 +54,12 @@ CLAIM = Claim(
 
 def measure(trial: Trial) -> Measured:
     train, test = few_labels(trial)
-    if not trial.control:
-        model = learned(trial, "triple_gan", "classifier", train)
-        found = read(model, train, trial)
-        return Measured({"accuracy": accuracy(model, test), "fidelity": found["fidelity"]}, styles(model, train))
-    ways: dict[str, Callable[[Any], None]] = {"accuracy": partial(on_labels_alone, player="C")}
-    if trial.scale.level:
-        ways["regularised"] = regularised
-    return Measured(
-        {name: accuracy(learned(trial, "triple_gan", "classifier", train, way), test) for name, way in ways.items()}
-    )
+    alter = partial(on_labels_alone, player="C") if trial.control else None
+    model = learned(trial, "triple_gan", "classifier", train, alter)
+    values = {"accuracy": accuracy(model, test), "fidelity": read(model, train, trial)["fidelity"]}
+    if trial.control and trial.scale.level:
+        values["regularised"] = accuracy(learned(trial, "triple_gan", "classifier", train, regularised), test)
+    return Measured(values, None if trial.control else styles(model, train))
 
 
 def regularised(model: Any) -> None:
@@ -76,4 +74,7 @@ def regularised(model: Any) -> None:
 
 
 def baselines(trial: Trial) -> dict[str, dict[str, float]]:
-    return {"nearest_labelled": {"accuracy": nearest_labelled(*few_labels(trial))}}
+    train, test = few_labels(trial)
+    noisy = learned(trial, "triple_gan", "classifier", train, options={"noise": 1.0})
+    found = {"accuracy": accuracy(noisy, test), "fidelity": read(noisy, train, trial)["fidelity"]}
+    return {"nearest_labelled": {"accuracy": nearest_labelled(train, test)}, "released_noise": found}
