@@ -54,7 +54,9 @@ SETTINGS = {
     "relativistic_gan": Setting(2500, {**SMALL, "norm": "batch"}),
     "sgan": Setting(2000, SMALL),
     "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
-    "triple_gan": Setting(1500, {"width": 128, "classifier_width": 8, "num_pretraining_steps": 300}),
+    "triple_gan": Setting(
+        1500, {"size": "16", "width": 256, "classifier_width": 8, "noise": 0.0, "num_pretraining_steps": 300}
+    ),
     "wgan": Setting(500, {**SMALL, "lr": 5e-4, "num_long_critic_steps": 20}),
     "wgan_div": Setting(400, {"network": "dcgan", "width": 16, "lr": 5e-4, "batch_size": 32}),
     "wgan_gp": Setting(500, {"width": 16, "lr": 5e-4}),

@@ -27,8 +27,8 @@ def prove(
     model
         The model.
     scale
-        quick (offline data, a minute or two), cpu (real data, about 15 minutes on two cores, triple_gan more than an
-        hour) or gpu.
+        quick (offline data, a minute or two), cpu (real data, about 15 minutes on two cores, triple_gan half an hour)
+        or gpu.
     claim
         Only this claim of the model.
     seeds

@@ -16,8 +16,8 @@ images with C's labels for real as well.
 Differences from the paper:
 - The MNIST experiment as released, for any height and width; that on CIFAR-10, with its consistency term, is not built.
   D's noise spares the label, C's kernels are all padded, and its batch norm keeps statistics of reals alone.
-- Cut for 10,000 steps: D has no noise, behind which it is blind for long. Released: C is alone for 30 epochs, on 500
-  unlabelled images at a time, beta1 0.9, for 100 labels at most, and alpha_P begins at 300 epochs of 1,000.
+- The two phases are cut for 10,000 steps. As released, C is alone for 30 epochs, on 500 unlabelled images at a time and
+  with a first momentum of 0.9, or not at all for more than 100 labels, and alpha_P begins at 300 epochs of 1,000.
 - Released: labels for G come in equal numbers, here by chance; alpha_P weighs twice as many images; of the labelled
   pairs D takes one in a hundred for real, here one in all.
 """
@@ -68,8 +68,9 @@ class Config:
     """Numbers in z, uniform on [0, 1] (released)."""
     width: int = 500
     """Units in G's two hidden layers (released); in D's five it is twice that, once, and three times half."""
-    noise: float = 0.0
-    """Times the noise in D: 0.3 on pixels in [0, 1] and 0.5 between layers (released: 1)."""
+    noise: float = 1.0
+    """Times the released noise in D, 0.3 on pixels in [0, 1] and 0.5 between layers, behind which it sees no fakes for
+    long where images are small and layers narrow. 0 for 16x16 and width 256."""
     classifier_width: int = 32
     """Channels of C's first convolution (released); they double twice."""
     lr: float = 1e-3
