@@ -32,7 +32,7 @@ CLAIM = Claim(
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=4000,
+            steps=5000,
             options={"width": 256, "classifier_width": 16, "noise": 0.0, "pseudo_start": 2000},
             numbers={"labels_per_class": 10},
             bounds=(Bound(value="accuracy", at_least=0.915), Bound(value="fidelity", at_least=0.8)),
