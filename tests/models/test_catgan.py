@@ -235,8 +235,14 @@ def test_what_it_is_made_of():
 
 @pytest.mark.parametrize("shape", [(2,), (1, 16, 16)])
 def test_rules_of_a_step_hold_for_the_semi_supervised_form(shape):
-    """No host synchronisation, full precision under autocast, only the named player moves, all of it moves."""
+    """No host synchronisation, full precision under autocast, D's terms do not reach G, and everything moves."""
     made = semi(shape, total=10)
+    (_, terms, _), _ = made.model.step(made.batches)
+    weights = list(made.model.generator.parameters())
+    for term in terms.values():
+        assert not any(
+            given is not None for given in torch.autograd.grad(term, weights, allow_unused=True, retain_graph=True)
+        )
     with NoSync():
         for _ in made.model.step(made.batches):
             pass

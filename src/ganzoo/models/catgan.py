@@ -13,7 +13,8 @@ Semi-supervised (K is the number of classes) D's loss has also
 Differences from the paper:
 - The networks are DCGAN's with batch norm in both, for any height and width, or another shared kind; for points
   perceptrons without norm. Gaussian noise before every layer of D is the paper's idea, its size is ours.
-- lambda, Adam's numbers, the prior of z and everything for 2-D points are ours.
+- lambda, Adam's numbers, the prior of z, the batch of 100 and everything for 2-D points are ours. E_x[p(y|x)] is of a
+  batch, which should be several times K.
 """
 
 import math
@@ -93,7 +94,7 @@ class CatGAN(Model):
         )  # fmt: skip
         noise_for_dropout(body, noise)
         self.discriminator = nn.Sequential(GaussianNoise(noise), PerClass(body, K, norm))
-        self.sample_mode = "train" if g_norm else "eval"
+        self.sample_mode = "train" if g_norm else "eval"  # as DCGAN's authors sample
         self.batch_size = 256 if points else 100
         adam = Adam(lr=config.lr or (1e-3 if points else 2e-4), betas=(config.beta1, 0.9 if points else 0.999))
         self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}

@@ -13,6 +13,7 @@ Differences from the paper:
 - The released code is for 28x28 characters of 3,740 classes, with 1024 numbers in z, 256 for a label and two wide
   convolutions; the defaults are smaller, for tens of classes. Height and width may be any; G ends in tanh, not in a
   sigmoid.
+- In D the label joins every layer but the first, as released.
 - The linear layers of the label begin as N(0, 1 / label_dim), so that a label is a vector of length about 1, which D
   hears from the start among few classes, and which does not drown z.
 """

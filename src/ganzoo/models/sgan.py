@@ -88,7 +88,7 @@ class SGAN(Model):
         )
         self.discriminator = PerClass(discriminator, num_logits, norm)
         self.batch_size = 256 if points else 64
-        self.sample_mode = "train" if g_norm else "eval"
+        self.sample_mode = "train" if g_norm else "eval"  # as DCGAN's authors sample
         adam = Adam(lr=config.lr or (1e-3 if points else 2e-4), betas=(config.beta1, 0.999))
         self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
 

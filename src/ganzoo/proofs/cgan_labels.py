@@ -21,7 +21,7 @@ CLAIM = Claim(
             data="mnist",
             data_options={"size": (28, 28)},
             steps=20_000,
-            options={"network": "dcgan"},
+            options={"network": "dcgan", "dropout": 0.1},
             bounds=(Bound(value="fidelity", at_least=0.97), Bound(value="diversity", at_least=0.6)),
         ),
     },
