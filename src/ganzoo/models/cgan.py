@@ -15,7 +15,8 @@ is another label, r(s) = -log sigmoid(s)); without real pairs that do not match,
 Differences from the paper:
 - There is no released code to hold the perceptrons' sizes, dropout and SGD against. Momentum rises linearly over the
   run; images are in [-1, 1] outside, and D maps them back to [0, 1].
-- Of the paper's experiments only MNIST's is here, for any height and width; z is uniform on [0, 1].
+- Of the paper's experiments only MNIST's is here, for any height and width. z is uniform on [-sqrt(3), sqrt(3)] and
+  first weights are small, both as in the released code of GAN; from the paper's [0, 1] G drew one image of a class.
 - Other networks, where G and D read an embedding of the label and z is on [-1, 1], 2-D points, the two other designs,
   the product and Adam are not the paper's. Projection has these losses; Miyato and Koyama's are hinges.
 """
@@ -79,7 +80,8 @@ class CGAN(Model):
         self.K, points = known_classes(num_classes, "cgan"), len(shape) == 1
         self.latent_dim = config.latent_dim or (2 if points else 100)
         self.generator, self.discriminator, self.quality, own = networks(config, self.shape, self.latent_dim, self.K)
-        self.positive = own or config.joining == "product"
+        low, high = (0.0, 1.0) if config.joining == "product" else (-(3**0.5), 3**0.5) if own else (-1.0, 1.0)
+        self.low, self.span = low, high - low
         if own:
             rate = config.lr or 0.1
             rule: OptimizerConfig = SGD(
@@ -120,9 +122,9 @@ class CGAN(Model):
         return (label + torch.randint_like(label, 1, self.K)) % self.K
 
     def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), uniform on [-1, 1]; on [0, 1] in the perceptrons, and for a product, which keeps signs."""
-        z = torch.rand(n, self.latent_dim, device=self.device, dtype=self.dtype)
-        return z if self.positive else 2 * z - 1
+        """z (n, latent_dim), uniform: on [-1, 1], in the perceptrons with variance 1, for a product, which keeps signs,
+        on [0, 1]."""
+        return self.low + self.span * torch.rand(n, self.latent_dim, device=self.device, dtype=self.dtype)
 
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         z = self.latent(n) if latent is None else latent

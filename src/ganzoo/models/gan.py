@@ -29,6 +29,7 @@ from ganzoo.data.batches import Batches
 from ganzoo.errors import UserError, require_positive
 from ganzoo.losses import as_fake, as_real
 from ganzoo.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
+from ganzoo.networks import init_uniform
 from ganzoo.networks.backbones import Network, backbone
 from ganzoo.networks.maxout import MaxoutDiscriminator
 from ganzoo.networks.mlp import MLP
@@ -96,10 +97,7 @@ class GAN(Model):
             )
         if self.paper:
             for network, bound in ((self.generator, 0.05), (self.discriminator, 0.005)):
-                for layer in network.modules():
-                    if isinstance(layer, nn.Linear):
-                        nn.init.uniform_(layer.weight, -bound, bound)
-                        nn.init.zeros_(layer.bias)
+                init_uniform(network, bound)
             lr = config.lr or 0.1
             optimizers: list[OptimizerConfig] = [SGD(lr=decayed(lr, part), momentum=momentum) for part in (0.5, 1)]
         else:

@@ -49,3 +49,12 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
             continue
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def init_uniform(module: nn.Module, bound: float) -> nn.Module:
+    """Dense weights uniform on [-bound, bound], biases 0: the initialisation of the released GAN. Gives the module."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.uniform_(layer.weight, -bound, bound)
+            nn.init.zeros_(layer.bias)
+    return module

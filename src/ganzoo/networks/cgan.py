@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganzoo.errors import UserError
-from ganzoo.networks import full, image_shape
+from ganzoo.networks import full, image_shape, init_uniform
 from ganzoo.networks.backbones import Pair, backbone
 from ganzoo.networks.conditional import Joint, LabelledGenerator, Projection, embedding
 from ganzoo.networks.maxout import Maxout, MaxoutDiscriminator
@@ -75,9 +75,9 @@ def networks(
         image, width = image_shape(shape, "cgan"), config.width or 1200
         size, dropout = math.prod(image), 0.5 if config.dropout is None else config.dropout
         return (
-            Generator(latent_dim, num_classes, image, width, dropout),
-            Discriminator(size, num_classes, width, dropout),
-            MaxoutDiscriminator(size, units(240, width), dropout) if two else None,
+            init_uniform(Generator(latent_dim, num_classes, image, width, dropout), 0.05),
+            init_uniform(Discriminator(size, num_classes, width, dropout), 0.005),
+            init_uniform(MaxoutDiscriminator(size, units(240, width), dropout), 0.005) if two else None,
             True,
         )
     convolutional = not points and kind != "mlp"
