@@ -1,6 +1,7 @@
 """CGAN with two networks: the one for the match learns which label an image has, which takes real pairs that do not
 match."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,12 +23,13 @@ CLAIM = Claim(
     control="it never sees a real image with another label, and pairs of G weigh twice as much",
     measure="area: the chance that the score of a held-out image with its label is above that of another with a label "
     "that is not its own, the area under the ROC curve, of 5,000 held-out images, by the statistics of batches of 500 "
-    "with both labels; fidelity: share of 2,000 samples that a judge reads as the class that was asked for",
+    "with both labels and with an average of D's weights over a hundred steps or so; fidelity: share of 2,000 samples "
+    "that a judge reads as the class that was asked for",
     scales={
         "cpu": Scale(
             data="mnist",
             data_options={"size": (16, 16)},
-            steps=4000,
+            steps=3000,
             options={"design": "two_networks", "network": "dcgan", "width": 16, "lr": 6e-4},
             bounds=(Bound(value="area", at_least=0.98),),
         ),
@@ -44,10 +46,18 @@ CLAIM = Claim(
 
 def measure(trial: Trial) -> Measured:
     train, _ = data_of(trial.scale)
-    model = trained(trial, "cgan", train, alter=without_mismatched if trial.control else None)
+    model = trained(trial, "cgan", train, alter=partial(changed, control=trial.control))
     found = read(model, train, trial)
     values = {"area": area(model, trial), "fidelity": found["fidelity"], "diversity": found["diversity"]}
     return Measured(values, styles(model, train))
+
+
+def changed(model: Any, *, control: bool) -> None:
+    """With a running average of the network for the match, which at the last step alone is unsteady: of seed 101 its
+    area was .974, .966 and .983 after 1,000, 2,000 and 3,000 iterations, that of the average .982, .988 and .991."""
+    model.ema = {"discriminator": 0.99}
+    if control:
+        without_mismatched(model)
 
 
 def without_mismatched(model: Any) -> None:
@@ -77,11 +87,12 @@ def area(model: Any, trial: Trial) -> float:
     images, label = test.images[:COUNT].split(500), test.labels[:COUNT].to(trial.device)
     torch.manual_seed(trial.seed)
     was, scores = model.training, []
-    model.train()
-    for part, own in zip(images, label.split(500), strict=True):
-        image, told = decode(part).to(trial.device).repeat(2, 1, 1, 1), torch.cat([own, model.another(own)])
-        scores.append(model.D(image, told).view(2, -1))
-    model.train(was)
+    with model.averaged():
+        model.train()
+        for part, own in zip(images, label.split(500), strict=True):
+            image, told = decode(part).to(trial.device).repeat(2, 1, 1, 1), torch.cat([own, model.another(own)])
+            scores.append(model.D(image, told).view(2, -1))
+        model.train(was)
     return above(*torch.cat(scores, 1))
 
 
