@@ -1,6 +1,6 @@
 """How well each semi-supervised model classifies with 10, 100 and 1,000 labels, beside its classifier without the rest.
 
-    python benchmarks/few_labels.py            about two and a half hours on two cores, one and a half for triple_gan
+    python benchmarks/few_labels.py            some two hours on two cores, more than half of them for triple_gan
     python benchmarks/few_labels.py --models sgan catgan --seeds 0
     python benchmarks/few_labels.py --device cuda --scale gpu
 

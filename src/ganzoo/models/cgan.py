@@ -80,7 +80,11 @@ class CGAN(Model):
         self.K, points = known_classes(num_classes, "cgan"), len(shape) == 1
         self.latent_dim = config.latent_dim or (2 if points else 100)
         self.generator, self.discriminator, self.quality, own = networks(config, self.shape, self.latent_dim, self.K)
-        low, high = (0.0, 1.0) if config.joining == "product" else (-(3**0.5), 3**0.5) if own else (-1.0, 1.0)
+        low, high = -1.0, 1.0
+        if own:
+            low, high = -(3**0.5), 3**0.5  # variance 1
+        elif config.joining == "product":
+            low, high = 0.0, 1.0
         self.low, self.span = low, high - low
         if own:
             rate = config.lr or 0.1

@@ -19,7 +19,7 @@ Differences from the paper:
 - The two phases are cut for 10,000 steps. As released, C is alone for 30 epochs, on 500 unlabelled images at a time and
   with a first momentum of 0.9, or not at all for more than 100 labels, and alpha_P begins at 300 epochs of 1,000.
 - Released: labels for G come in equal numbers, here by chance; alpha_P weighs twice as many images; of the labelled
-  pairs D takes one in a hundred for real, here one in all; of n < 100 labels C takes all, with 10,000 / n images.
+  pairs D takes one in a hundred for real, here one in all; for n < 100 C's batches are n and 10,000 / n, here 100 each.
 """
 
 import math
