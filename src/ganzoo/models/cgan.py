@@ -8,7 +8,7 @@ Losses, to minimise (p = sigmoid(D); a fake has the label of the real beside it,
     G    E_z,y[-log p(G(z, y), y)]
 Three designs of D. "joint", the paper's: one score, where a hidden layer joins sample and label. "projection" (Miyato,
 Koyama, 1802.05637): one score, psi(x) + <e(y), phi(x)>. "two_networks": Q(x) scores quality and D(x, y) the match (y'
-is another label, r(s) = -log sigmoid(s)); without real pairs that do not match, D would learn what Q does:
+is another label, r(s) = -log sigmoid(s)); without real pairs that do not match, D does not tell a real image's label:
     D, Q   E[r(Q(x))] + E[r(-Q(G(z, y)))] + E[r(D(x, y))] + 0.5 E[r(-D(x, y'))] + 0.5 E[r(-D(G(z, y), y))]
     G      E[r(Q(G(z, y)))] + E[r(D(G(z, y), y))]
 
