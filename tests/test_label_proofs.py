@@ -8,7 +8,14 @@ import torch
 
 from ganzoo import registry
 from ganzoo.data.batches import Batches, Dataset
-from ganzoo.proofs import catgan_clusters, cgan_match, few_labels, fidelity, infogan_codes, triple_gan_few_labels
+from ganzoo.proofs import (
+    catgan_clusters,
+    cgan_match,
+    few_labels,
+    fidelity,
+    infogan_codes,
+    triple_gan_few_labels,
+)
 from ganzoo.proofs.claims import list_proofs, load_proof
 from ganzoo.proofs.training import without_player
 from ganzoo.trainer import Trainer
@@ -159,23 +166,30 @@ def test_rank_correlation():
 
 
 def test_slant_by_code():
-    """Of a model whose code turns the line it draws, or does not; its noise shifts the line."""
+    """Of a model whose first code turns the line it draws, to the other side in one of its two categories; the second
+    code turns it as the noise says, in either, and the third not at all."""
 
     class Turned:
         device = torch.device("cpu")
-        config = SimpleNamespace(num_continuous=2)
-        latent = staticmethod(lambda n: torch.rand(n, 3))
+        config = SimpleNamespace(noise_dim=1, num_categories=2, num_continuous=3)
+        latent = staticmethod(lambda n: torch.cat([torch.rand(n, 1), torch.zeros(n, 5)], 1))
 
         @staticmethod
         def generate(n, code):
+            side = torch.stack([code[:, 1] - code[:, 2], (code[:, 0] < 0.5) * 2.0 - 1, code[:, 0] * 0], 1)
+            turn = 0.5 * (side * code[:, 3:]).sum(1)
             row = torch.arange(16.0)[None, :, None] - 7.5
-            line = 7.5 + 2 * (code[:, 0] - 0.5)[:, None, None] + 0.5 * code[:, 1][:, None, None] * row
+            line = 7.5 + 2 * (code[:, 0] - 0.5)[:, None, None] + turn[:, None, None] * row
             return 2 * torch.exp(-(torch.arange(16.0) - line).square())[:, None] - 1
 
+    torch.manual_seed(0)
     rank, lean = infogan_codes.slant_by_code(Turned(), 0)
     assert rank > 0.99
     assert 1.3 < lean < 2  # from -1 to 1 columns for a row, less what the edges cut off
-    assert infogan_codes.slant_by_code(Turned(), 1) == pytest.approx((0, 0), abs=1e-6)
+    rank, lean = infogan_codes.slant_by_code(Turned(), 1)
+    assert rank < 0.25
+    assert lean < 0.4
+    assert infogan_codes.slant_by_code(Turned(), 2) == pytest.approx((0, 0), abs=1e-6)
 
 
 def test_area_of_right_over_wrong():

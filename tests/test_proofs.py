@@ -135,6 +135,7 @@ def test_committed_results_are_those_of_the_claims_as_they_stand(path):
     assert set(result) >= KEYS
     claim = load_proof(result["name"]).CLAIM
     scale = claim.scales[result["scale"]]
+    assert (result["claim"], result["control_is"]) == (claim.text, claim.control)
     assert result["threshold"] == harness.thresholds(scale.bounds)
     assert result["protocol"].startswith(scale.protocol())
     verdict = harness.judged(scale, result["values"], result["control"])
