@@ -15,7 +15,7 @@ from ganzoo.proofs.training import Reader, data_of, drawn, trained
 CLAIM = Claim(
     model="infogan",
     text="Without labels, Q reads the category from G's image, which it cannot unless G is trained for it; of digits, "
-    "at the larger scales, categories come to be the kinds, and a continuous code leans them.",
+    "at the larger scales, categories come to be the kinds.",
     source="Chen et al. 2016, section 7.2 and figure 2",
     control="lambda = 0, and a Q that is trained afterwards, for as many steps and on batches as large, on the "
     "finished G",
