@@ -17,7 +17,7 @@ from PIL import Image
 
 from ganzoo import cli, registry, run
 from ganzoo.data import suited
-from ganzoo.errors import UserError
+from ganzoo.errors import UserError, nearest
 from ganzoo.logs import Bar
 from ganzoo.options import Options
 
@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 FROZEN = Path(__file__).with_name("options.json")
 TINY = {
     "gan": ["gan", "--data", "ring", "--batch-size", "16"],
+    "cgan": ["cgan", "--data", "glyphs", "--characters", "78A", "--size", "8", "--width", "24", "--batch-size", "8"],
     "dcgan": ["dcgan", "--data", "glyphs", "--characters", "01", "--size", "8", "--width", "2", "--batch-size", "8"],
     "infogan": ["infogan", "--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"],
     "cyclegan": ["cyclegan", "--data", "scenes_unpaired", "--size", "8", "--width", "2", "--num-blocks", "0"],
@@ -449,6 +450,31 @@ def test_codes(trained: Callable[[str], Path], here: Path, capsys: pytest.Captur
     refused(capsys, "at most 2 finite numbers", "sample", folder, "--code", "3,inf")
     refused(capsys, "3,0.5,-1, not 'three'", "sample", folder, "--code", "three")
     refused(capsys, "told no label", "sample", folder, "--label", "3")
+
+
+def test_names_to_choose_from_are_at_most_fifty() -> None:
+    assert nearest("dog", "abc") == "choose one of a, b, c."
+    assert nearest("cats", ["dogs", "cat"]) == "did you mean cat?"
+    said = nearest("cat", (f"{number:04}" for number in range(3740)))
+    assert said.startswith("choose one of 0000, 0001")
+    assert said.endswith("0049, ...")
+
+
+def test_labels(trained: Callable[[str], Path], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A class is asked for by its name, and by its number where no class is called so."""
+    folder = str(trained("cgan"))
+    grids = {}
+    for label, number in {"7": 0, "8": 1, "A": 2, "0": 0, "1": 1, "2": 2}.items():
+        assert cli.main(["sample", folder, "--label", label, "--n", "4", "--out", label]) == 0
+        grids[label] = Path(label, f"grid-seed0-label{number}.png").read_bytes()
+    assert [grids[name] for name in "78A"] == [grids[name] for name in "012"]
+    assert len(set(grids.values())) == 3
+    refused(capsys, "no class 'AA': did you mean A? A number from 0 to 2 will", "sample", folder, "--label", "AA")
+    refused(capsys, "no class '1.0': choose one of 7, 8, A.", "sample", folder, "--label", "1.0")
+    refused(capsys, "from 0 to 2", "sample", folder, "--label", "3")
+    refused(capsys, "from 0 to 2", "sample", folder, "--label", "-1")
+    refused(capsys, "leave --label", "sample", folder, "--label", "7", "--classes")
+    refused(capsys, "told no label", "sample", str(trained("gan")), "--label", "A")
 
 
 def test_bad_samples(trained: Callable[[str], Path], here: Path, capsys: pytest.CaptureFixture[str]) -> None:

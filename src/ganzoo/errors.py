@@ -13,10 +13,12 @@ class RunError(RuntimeError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The end of an error sentence: the likeliest names, or all of them when none comes near."""
+    """The end of an error sentence: the likeliest names, or all of them, up to 50, when none comes near."""
     choices = sorted(choices)
     close = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(choices)}."
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"choose one of {', '.join(choices[:50])}{', ...' if len(choices) > 50 else '.'}"
 
 
 def require_positive(config: object, *names: str) -> None:

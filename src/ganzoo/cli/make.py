@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from ganzoo.cli.parameters import whole
-from ganzoo.errors import UserError
+from ganzoo.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ def sample(
     *,
     n: Whole = 64,
     seed: Whole = 0,
-    label: Annotated[int | None, Parameter(converter=whole)] = None,
+    label: str | None = None,
     code: str | None = None,
     out: str | None = None,
     files: bool = False,
@@ -52,7 +52,8 @@ def sample(
     seed
         The same seed gives the same samples.
     label
-        A class, for models that take one.
+        A class, for models that take one: its name, such as that of its folder, or its number from 0 where none is
+        called so.
     code
         A code, for models that have one: a category, or category,number,number.
     out
@@ -83,7 +84,7 @@ def sample(
     if mp4:
         pictures.video()  # says early where it is missing
     model = api.load(run, raw=raw, device=device)
-    conditions = _conditions(label, code)
+    conditions = _conditions(model, run, label, code)
     parts = sampling.samples(model, n, seed=seed, **conditions)
     flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": groups, "--classes": classes, "--traverse": traverse}
     for flag in (flag for flag, asked in flags.items() if asked):
@@ -94,9 +95,8 @@ def sample(
     rows = pictures.class_grid(model, seed=seed) if classes else None
     along = pictures.traversals(model, seed=seed) if traverse else []
     sums = pictures.arithmetic(model, groups, n=n, seed=seed, **conditions) if groups else None
-    stem = "-".join(
-        [f"seed{seed}", *(f"{key}{value}" for key, value in (("label", label), ("code", code)) if value is not None)]
-    )
+    told = {"label": conditions.get("label"), "code": code}
+    stem = "-".join([f"seed{seed}", *(f"{key}{value}" for key, value in told.items() if value is not None)])
     points = len(model.shape) == 1
     if files:
         _room_for(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that they take
@@ -216,8 +216,8 @@ def output_folder(run: str, out: str | None, name: str) -> Path:
     return folder
 
 
-def _conditions(label: int | None, code: str | None) -> dict[str, Any]:
-    given: dict[str, Any] = {} if label is None else {"label": label}
+def _conditions(model: "Model", run: str, label: str | None, code: str | None) -> dict[str, Any]:
+    given: dict[str, Any] = {} if label is None else {"label": _class(model, run, label)}
     if code is not None:
         try:
             given["code"] = [float(part) for part in code.split(",")]
@@ -226,6 +226,22 @@ def _conditions(label: int | None, code: str | None) -> dict[str, Any]:
                 f"a code is numbers with commas between them, such as 3 or 3,0.5,-1, not {code!r}."
             ) from None
     return given
+
+
+def _class(model: "Model", run: str, label: str) -> int:
+    """The number of a class that is called so, or, if none is, has that number. `UserError` for what is no class."""
+    from ganzoo import api
+
+    names = api.config_of(run)["data"]["class_names"]
+    if label in names:
+        return int(names.index(label))
+    try:
+        return int(label)
+    except ValueError:
+        model.conditions(1, label=0)  # says it where the model is told none
+        raise UserError(
+            f"the run has no class {label!r}: {nearest(label, names)} A number from 0 to {len(names) - 1} will do too."
+        ) from None
 
 
 def _groups(text: str) -> list[tuple[int, list[int]]]:
