@@ -15,8 +15,9 @@ is another label, r(s) = -log sigmoid(s)); without real pairs that do not match,
 Differences from the paper:
 - There is no released code to hold the perceptrons' sizes, dropout and SGD against. Momentum rises linearly over the
   run; images are in [-1, 1] outside, and D maps them back to [0, 1].
-- Of the paper's experiments only MNIST's is here, for any height and width. z is uniform on [-sqrt(3), sqrt(3)] and
-  first weights are small, both as in the released code of GAN; from the paper's [0, 1] G drew one image of a class.
+- Of the paper's experiments only MNIST's is here, for any height and width. z is uniform on [-sqrt(3), sqrt(3)], first
+  weights are small and G starts at the mean of 1,000 images, as in the released code of GAN. From the paper's [0, 1] G
+  drew one image of a class; from grey, which D tells at once, its scores often grew without end.
 - Other networks, where G and D read an embedding of the label and z is on [-1, 1], 2-D points, the two other designs,
   the product and Adam are not the paper's. Projection has these losses; Miyato and Koyama's are hinges.
 """
@@ -31,8 +32,9 @@ from ganzoo.data.batches import Batches, LabelledImages
 from ganzoo.errors import UserError, require_positive
 from ganzoo.losses import as_fake, as_real
 from ganzoo.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
+from ganzoo.networks import mean_logit
 from ganzoo.networks.backbones import Network
-from ganzoo.networks.cgan import networks
+from ganzoo.networks.cgan import Generator, networks
 from ganzoo.networks.labels import asked_labels, known_classes, one_hot
 from ganzoo.networks.norms import Norm
 
@@ -80,12 +82,9 @@ class CGAN(Model):
         self.K, points = known_classes(num_classes, "cgan"), len(shape) == 1
         self.latent_dim = config.latent_dim or (2 if points else 100)
         self.generator, self.discriminator, self.quality, own = networks(config, self.shape, self.latent_dim, self.K)
-        low, high = -1.0, 1.0
-        if own:
-            low, high = -(3**0.5), 3**0.5  # variance 1
-        elif config.joining == "product":
-            low, high = 0.0, 1.0
-        self.low, self.span = low, high - low
+        high = 3**0.5 if own else 1.0  # of variance 1 in the perceptrons
+        self.low = 0.0 if config.joining == "product" else -high
+        self.span = high - self.low
         if own:
             rate = config.lr or 0.1
             rule: OptimizerConfig = SGD(
@@ -96,6 +95,11 @@ class CGAN(Model):
         self.batch_size = 256 if points else 100
         judges = [self.discriminator] if self.quality is None else [self.discriminator, self.quality]
         self.players = {"D": Player(*judges, optimizer=rule), "G": Player(self.generator, optimizer=rule)}
+
+    def prepare(self, batches: Batches) -> None:
+        if isinstance(self.generator, Generator):  # starts at the mean of the data
+            with torch.no_grad():
+                self.generator.last.bias.copy_(mean_logit(batches.draw(1000).image))
 
     def step(self, batches: Batches) -> Step:
         D, Q, G = self.D, self.quality, self.generate
@@ -126,8 +130,7 @@ class CGAN(Model):
         return (label + torch.randint_like(label, 1, self.K)) % self.K
 
     def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), uniform: on [-1, 1], in the perceptrons with variance 1, for a product, which keeps signs,
-        on [0, 1]."""
+        """z (n, latent_dim), uniform: on [-1, 1], in the perceptrons of variance 1, for a product on [0, 1]."""
         return self.low + self.span * torch.rand(n, self.latent_dim, device=self.device, dtype=self.dtype)
 
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:

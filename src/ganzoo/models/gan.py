@@ -29,7 +29,7 @@ from ganzoo.data.batches import Batches
 from ganzoo.errors import UserError, require_positive
 from ganzoo.losses import as_fake, as_real
 from ganzoo.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
-from ganzoo.networks import init_uniform
+from ganzoo.networks import init_uniform, mean_logit
 from ganzoo.networks.backbones import Network, backbone
 from ganzoo.networks.maxout import MaxoutDiscriminator
 from ganzoo.networks.mlp import MLP
@@ -109,9 +109,8 @@ class GAN(Model):
 
     def prepare(self, batches: Batches) -> None:  # G starts at the mean of the data
         if self.paper and len(self.shape) == 3:
-            mean = batches.draw(1000).image.mean(0).flatten().add(1).div(2).clamp(1e-3, 1 - 1e-3)
             with torch.no_grad():
-                list(self.generator.parameters())[-1].copy_(mean.logit())  # the last bias
+                list(self.generator.parameters())[-1].copy_(mean_logit(batches.draw(1000).image))  # the last bias
 
     def step(self, batches: Batches) -> Step:
         D, G = self.discriminator, self.generate

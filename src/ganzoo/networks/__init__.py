@@ -51,6 +51,12 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
             nn.init.zeros_(layer.bias)
 
 
+def mean_logit(images: Tensor) -> Tensor:
+    """(n, *shape) in [-1, 1] -> (prod(shape),): of what a sigmoid makes their mean on [0, 1]. The bias with which the
+    last layer of G begins in the released GAN."""
+    return images.mean(0).flatten().add(1).div(2).clamp(1e-3, 1 - 1e-3).logit()
+
+
 def init_uniform(module: nn.Module, bound: float) -> nn.Module:
     """Dense weights uniform on [-bound, bound], biases 0: the initialisation of the released GAN. Gives the module."""
     for layer in module.modules():
