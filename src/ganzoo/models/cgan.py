@@ -17,7 +17,7 @@ Differences from the paper:
   run; images are in [-1, 1] outside, and D maps them back to [0, 1].
 - Of the paper's experiments only MNIST's is here, for any height and width. z is uniform on [-sqrt(3), sqrt(3)], first
   weights are small and G starts at the mean of 1,000 images, as in the released code of GAN. From the paper's [0, 1] G
-  drew one image of a class; from grey, which D tells at once, its scores often grew without end.
+  drew one image of a class; from grey, which D tells at once, D's scores often grew without end.
 - Other networks, where G and D read an embedding of the label and z is on [-1, 1], 2-D points, the two other designs,
   the product and Adam are not the paper's. Projection has these losses; Miyato and Koyama's are hinges.
 """
