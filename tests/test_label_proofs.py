@@ -8,7 +8,15 @@ import torch
 
 from ganzoo import registry
 from ganzoo.data.batches import Batches, Dataset
-from ganzoo.proofs import catgan_clusters, cgan_match, few_labels, fidelity, infogan_codes, triple_gan_few_labels
+from ganzoo.proofs import (
+    catgan_clusters,
+    cgan_match,
+    cgan_perceptrons,
+    few_labels,
+    fidelity,
+    infogan_codes,
+    triple_gan_few_labels,
+)
 from ganzoo.proofs.claims import list_proofs, load_proof
 from ganzoo.proofs.training import without_player
 from ganzoo.trainer import Trainer
@@ -183,6 +191,20 @@ def test_slant_by_code():
     assert rank < 0.25
     assert lean < 0.4
     assert infogan_codes.slant_by_code(Turned(), 2) == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_the_noise_of_the_paper():
+    """The perceptrons' z has mean 0 and variance 1, and as the baseline alters it, it is uniform on [0, 1]."""
+    model = registry.create("cgan", (1, 8, 8), 4, width=48)
+    z = model.latent(4000)
+    assert z.mean().item() == pytest.approx(0, abs=0.01)
+    assert z.var().item() == pytest.approx(1, abs=0.01)
+    cgan_perceptrons.noise_from_0_to_1(model)
+    z = model.latent(4000)
+    assert z.amin().item() >= 0
+    assert z.amax().item() <= 1
+    assert z.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert z.var().item() == pytest.approx(1 / 12, abs=0.001)
 
 
 def test_area_of_right_over_wrong():
