@@ -467,9 +467,9 @@ def test_labels(trained: Callable[[str], Path], here: Path, capsys: pytest.Captu
     """
     folder = str(trained("cgan"))
     grids = {}
-    for label, number in {"7": 0, "8": 1, "A": 2, "0": 0, "1": 1, "2": 2}.items():
+    for label, stem in {"7": "0-7", "8": "1-8", "A": "2-A", "0": "0-7", "1": "1-8", "2": "2-A"}.items():
         assert cli.main(["sample", folder, "--label", label, "--n", "4", "--out", label]) == 0
-        grids[label] = Path(label, f"grid-seed0-label{number}.png").read_bytes()
+        grids[label] = Path(label, f"grid-seed0-label{stem}.png").read_bytes()
     assert [grids[name] for name in "78A"] == [grids[name] for name in "012"]
     assert len(set(grids.values())) == 3
     refused(capsys, "no class 'AA': did you mean A? A number from 0 to 2 will", "sample", folder, "--label", "AA")
@@ -477,6 +477,8 @@ def test_labels(trained: Callable[[str], Path], here: Path, capsys: pytest.Captu
     refused(capsys, "from 0 to 2", "sample", folder, "--label", "3")
     refused(capsys, "from 0 to 2", "sample", folder, "--label", "-1")
     refused(capsys, "leave --label", "sample", folder, "--label", "7", "--classes")
+    refused(capsys, "give a label", "sample", folder, "--arithmetic", "1 - 2")
+    assert cli.main(["sample", folder, "--label", "7", "--arithmetic", "1 - 2", "--out", "sum"]) == 0
     refused(capsys, "told no label", "sample", str(trained("gan")), "--label", "A")
 
 

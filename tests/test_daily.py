@@ -25,6 +25,7 @@ from ganzoo import checkpoint, cli, pictures, runs, sampling
 from ganzoo.cli.make import _groups
 from ganzoo.errors import UserError
 from ganzoo.model import Model
+from ganzoo.networks.labels import asked_labels
 from synthetic import trainer
 
 POINTS = {"data": "ring", "width": 8, "batch_size": 8, "threads": 1, "quiet": True}
@@ -350,12 +351,9 @@ class Drifting(Model):
             self.moved += 0.01
         return (self.weight * 0.05 * code.view(n, 1, 4, 4) + 0.5 * (label.view(n, 1, 1, 1) - 1) + self.moved).tanh()
 
-    def conditions(self, n: int, label: int | None = None, **given: Any) -> dict[str, Tensor]:
-        if label is None:
-            return super().conditions(n, **given)
-        if not 0 <= label < 3:
-            raise UserError(f"label must be from 0 to 2, not {label}.")
-        return super().conditions(n, **given) | {"label": torch.full((n,), label)}
+    def conditions(self, n: int, label: Any = None, **given: Any) -> dict[str, Tensor]:
+        told = {} if label is None else {"label": asked_labels(label, n, 3, self.device)}
+        return super().conditions(n, **given) | told
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
@@ -503,6 +501,21 @@ def test_rows_of_classes() -> None:
     assert np.abs(pattern[:, 1:] - pattern[:, :-1]).mean() > 0.5, "and another in the next"
 
 
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_a_walk_keeps_its_class(mode: str) -> None:
+    """To the one that is asked for, or each of the four to one of its own: of three classes, all are seen."""
+
+    def brightness(**given: Any) -> Tensor:
+        model = Drifting(mode)
+        return pictures.walk(model, stops=3, frames=5, seed=2, **given).atanh().mean((2, 3, 4))  # (steps, walks)
+
+    held = brightness().div(0.5).round() + 1  # codes and drift move it by less than 0.25
+    assert torch.equal(held, held[:1].expand(15, 4))
+    assert sorted(set(held[0].tolist())) == [0, 1, 2]
+    assert torch.equal(brightness(label=2).div(0.5).round() + 1, torch.full((15, 4), 2.0))
+    assert torch.equal(brightness(), brightness()), "the seed decides"
+
+
 def test_rows_of_categories(
     trained: Callable[[str], Path], here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -590,6 +603,13 @@ def test_what_has_no_one_code_a_sample_is_refused() -> None:
         sampling.traced(Twice(), 8, 8, seed=0)
     with pytest.raises(UserError, match="no latent codes"):
         sampling.traced(trainer("pixelrnn").model, 8, 8, seed=0)
+
+
+def test_a_sum_of_codes_is_within_a_class() -> None:
+    with pytest.raises(UserError, match="give a label"):
+        pictures.arithmetic(Drifting("eval"), _groups("1 - 2"))
+    assert sampling.labels(Drifting()) == 3
+    assert sampling.labels(trainer("dcgan").model) == sampling.labels(trainer("infogan").model) == 0
 
 
 def test_the_picture_of_a_sum() -> None:

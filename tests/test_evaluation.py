@@ -1,6 +1,7 @@
 """`ganzoo evaluate` and `compare`: the numbers tell samples that are the data from samples that are not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -68,6 +69,20 @@ def test_held_out_images_noise_and_one_image_repeated(monkeypatch):
     assert same["inception_score"] == pytest.approx(1, abs=1e-4)
     assert good["inception_score"] == pytest.approx(good["inception_score_of_reals"], rel=0.1)
     assert good["mode_score"] > 2 * same["mode_score"]
+
+
+def test_labels_are_held_against_the_names_of_the_judge(monkeypatch):
+    """Label 1 of four characters is '7', and class 7 of the judge; what it has no name for is not measured."""
+    train, _ = load_data("glyphs", characters="17AZ")
+    images = decode(train.images)
+    drawn = lambda model, n, seed, label: iter([images[train.labels == label][:n]])  # noqa: E731
+    monkeypatch.setattr(evaluation.sampling, "samples", drawn)
+    monkeypatch.setattr(evaluation.sampling, "classes", lambda model: ("label", 4))
+    judge, model = network_for("glyphs", 1, "auto", torch.device("cpu")), Stub(images)
+    assert evaluation._classes(model, judge, train, 400, 0)["label_fidelity"] > 0.9
+    others = replace(train, class_names=("7", "1", "Z", "A"))
+    assert evaluation._classes(model, judge, others, 400, 0)["label_fidelity"] < 0.1
+    assert evaluation._classes(model, judge, replace(train, class_names=("1", "7", "A", "zett")), 400, 0) == {}
 
 
 def test_points_of_the_data_and_of_one_mode(monkeypatch):

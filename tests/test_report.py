@@ -33,6 +33,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     ganzoo.train("dcgan", steps=6, out=str(folder / "dcgan"), **DCGAN, **GLYPHS, **QUIET)
     ganzoo.train("gan", data="ring", steps=6, width=16, log_every=2, out=str(folder / "ring"), **QUIET)
+    ganzoo.train("cgan", steps=2, joining="product", width=4, out=str(folder / "cgan"), **GLYPHS, **QUIET)
     small = {"width": 4, "num_blocks": 1}
     ganzoo.train("cyclegan", data="scenes_unpaired", size=16, steps=1, out=str(folder / "cycle"), **small, **QUIET)
     ganzoo.train("pixelrnn", steps=2, head=8, out=str(folder / "pixel"), **small, **GLYPHS, **QUIET)
@@ -187,6 +188,7 @@ def test_a_page_asks_for_nothing(run):
     ("name", "has"),
     [
         ("dcgan", {"real.png", "walk.png", "neighbours-samples.png", "neighbours-held_out.png"}),
+        ("cgan", {"real.png", "walk.png", "neighbours-samples.png", "neighbours-held_out.png"}),
         ("pixel", {"real.png", "neighbours-samples.png", "neighbours-held_out.png"}),  # no codes
         ("cycle", set()),
         ("ring", set()),
@@ -198,6 +200,7 @@ def test_each_kind_of_model_has_the_parts_that_suit_it(runs, name, has):
     assert ("Inputs and outputs" in titles(page)) == (name == "cycle")
     assert ("Nearest training images" in titles(page)) == bool(has)
     assert ("Between codes" in titles(page)) == ("walk.png" in has)
+    assert ("keeps its class" in page) == (name == "cgan")
 
 
 def test_curves_are_thinned_and_keep_their_extremes():

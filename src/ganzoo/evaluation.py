@@ -16,7 +16,7 @@ from ganzoo import metrics, sampling
 from ganzoo.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages
 from ganzoo.data.toys import MODE_STD, mode_centres
 from ganzoo.errors import UserError, nearest
-from ganzoo.metrics.judge import FeatureNetwork, judge_for, list_judges, load_judge
+from ganzoo.metrics.judge import FeatureNetwork, Judge, judge_for, list_judges, load_judge
 from ganzoo.metrics.protocol import Protocol, one_protocol
 from ganzoo.model import Model
 
@@ -157,7 +157,7 @@ def _images(model: Model, train: Dataset, n: int, seed: int, features: str) -> t
         values |= {"modes": found.modes, "reverse_kl": found.kl}
         real, fake = (part.view(len(part) // 3, -1)[:NUMBER] for part in (real, fake))
     values |= of_features(real, fake, seed)
-    if not stacked and network.name != "inception" and judge_for(train.name) == network.name:
+    if not stacked and isinstance(network, Judge) and judge_for(train.name) == network.name:
         odds_real, odds_fake = (network.head(part).softmax(1) for part in (real, fake))
         values["inception_score"] = metrics.inception_score(odds_fake, splits=1).mean
         values["inception_score_of_reals"] = metrics.inception_score(odds_real, splits=1).mean
@@ -166,11 +166,15 @@ def _images(model: Model, train: Dataset, n: int, seed: int, features: str) -> t
     return values, Protocol(network.name, network.digest, count, n, network.rule, seed)
 
 
-def _classes(model: Model, network: FeatureNetwork, train: Dataset, n: int, seed: int) -> dict[str, float]:
-    """Whether what was asked for is what a judge reads: labels as they are, codes up to the best renaming."""
+def _classes(model: Model, network: Judge, train: Dataset, n: int, seed: int) -> dict[str, float]:
+    """Whether what was asked for is what a judge reads: labels by the names of their classes, of which a data set may
+    have some only, codes up to the best renaming."""
     try:
         by, count = sampling.classes(model)
     except UserError:
+        return {}
+    known = {name: place for place, name in enumerate(network.classes)}
+    if by == "label" and not set(train.class_names) <= set(known):
         return {}
     each = max(1, n // count)
     said, asked = [], []
@@ -180,7 +184,8 @@ def _classes(model: Model, network: FeatureNetwork, train: Dataset, n: int, seed
         asked.append(torch.full_like(said[-1], value))
     seen, wanted = torch.cat(said), torch.cat(asked)
     if by == "label":
-        return {"label_fidelity": metrics.label_fidelity(seen, wanted)}
+        places = torch.tensor([known[name] for name in train.class_names], device=wanted.device)
+        return {"label_fidelity": metrics.label_fidelity(seen, places[wanted])}
     return {
         "code_accuracy": metrics.clustering_accuracy(wanted, seen),
         "code_mutual_information": metrics.normalised_mutual_information(wanted, seen),

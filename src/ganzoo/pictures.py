@@ -166,12 +166,17 @@ def interpolation(
 def walk(model: Any, *, stops: int = 6, frames: int = 12, seed: int = 0, **conditions: Any) -> Tensor:
     """Images (stops * frames, 4, c, h, w) of 4 closed walks from code to code: `stops` of them, `frames` each.
 
-    Codes are joined on the sphere, since a straight line between two random codes leaves the shell where codes lie.
+    Codes are joined on the sphere, since a straight line between two random codes leaves the shell where codes lie. A
+    model that is told labels keeps to one on each walk: to `label`, or to one that the seed draws, another for each
+    walk as long as there are others.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         given = model.conditions(stops * 4, **conditions)
         codes = given["latent"] if "latent" in given else model.latent(stops * 4)
+        if "label" not in conditions and (count := sampling.labels(model)):
+            order = torch.randperm(count)[torch.arange(4) % count]
+            conditions = conditions | {"label": order.repeat(stops * frames)}
     codes = codes.view(4, stops, -1)
     shares = torch.arange(frames, device=codes.device, dtype=codes.dtype) / frames
     along = torch.stack([slerp(codes[:, i], codes[:, (i + 1) % stops], t) for i in range(stops) for t in shares])
@@ -228,8 +233,11 @@ def arithmetic(model: Any, groups: Groups, *, n: int = 64, seed: int = 0, **cond
     `groups` are (1 or -1, places), the first with 1; places are in the grid of the `n` samples of the same seed, from
     0, row by row. A column for each group: its samples, and under them the image of its mean code. Then the image of
     the sum, with eight around it whose codes have uniform noise of +-0.25 added, as in the paper. Raises `UserError`
-    for a place that the grid does not have and for a model without codes.
+    for a place that the grid does not have, for a model without codes, and for one that is told labels, unless `label`
+    says which: the codes of different classes have no sum in one.
     """
+    if "label" not in conditions and sampling.labels(model):
+        raise UserError("codes are added within a class, and this model is told which: give a label.")
     last = max(place for _, places in groups for place in places)
     if last >= n:
         raise UserError(f"there is no place {last} among {n} samples: places go from 0 to {n - 1}, row by row.")

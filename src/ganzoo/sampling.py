@@ -171,6 +171,15 @@ def classes(model: "Model") -> tuple[str, int]:
     raise UserError(f"{type(model).__name__} takes no class and no code with categories, so it has no rows of classes.")
 
 
+def labels(model: "Model") -> int:
+    """How many labels `sample` can be given; 0 if the model is told none."""
+    try:
+        by, count = classes(model)
+    except UserError:
+        return 0
+    return count if by == "label" else 0
+
+
 def continuous_codes(model: "Model") -> int:
     """How many continuous numbers a model's code has beside its category; 0 if it has no code."""
     numbers = 0

@@ -61,7 +61,7 @@ def sample(
     files
         Write every sample as a PNG of its own too (points as one .npy).
     gif
-        Write an animated walk between codes too.
+        Write an animated walk between codes too, within a class if the model is told classes.
     mp4
         Write that walk as a film too: needs the package av.
     classes
@@ -70,7 +70,7 @@ def sample(
         Write for each continuous number of a code how it changes the image, from -2 to 2, a row for each category, too.
     arithmetic
         Write sums of codes too, such as "1,7,12 - 3,5 + 20": numbers are places in the grid, from 0, row by row; the
-        codes of a group are averaged.
+        codes of a group are averaged. Needs --label where the model is told classes.
     raw
         Use the weights themselves where the model keeps averages.
     device
@@ -95,8 +95,9 @@ def sample(
     rows = pictures.class_grid(model, seed=seed) if classes else None
     along = pictures.traversals(model, seed=seed) if traverse else []
     sums = pictures.arithmetic(model, groups, n=n, seed=seed, **conditions) if groups else None
-    told = {"label": conditions.get("label"), "code": code}
-    stem = "-".join([f"seed{seed}", *(f"{key}{value}" for key, value in told.items() if value is not None)])
+    told = {"label": _named(run, conditions["label"])} if label is not None else {}
+    told |= {"code": code} if code is not None else {}
+    stem = "-".join([f"seed{seed}", *(f"{key}{value}" for key, value in told.items())])
     points = len(model.shape) == 1
     if files:
         _room_for(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that they take
@@ -191,7 +192,7 @@ def classify(
     from ganzoo.data.folders import open_image, picture_files
     from ganzoo.data.trees import shown
 
-    model, names = api.load(run, raw=raw, device=device), api.config_of(run)["data"]["class_names"]
+    model, names = api.load(run, raw=raw, device=device), _class_names(run)
     if len(model.shape) != 3:
         raise UserError("the model knows points and no pictures: give the run of a model of images.")
     files = picture_files(pictures)
@@ -230,9 +231,7 @@ def _conditions(model: "Model", run: str, label: str | None, code: str | None) -
 
 def _class(model: "Model", run: str, label: str) -> int:
     """The number of a class that is called so, or, if none is, has that number. `UserError` for what is no class."""
-    from ganzoo import api
-
-    names = api.config_of(run)["data"]["class_names"]
+    names = _class_names(run)
     if label in names:
         return int(names.index(label))
     try:
@@ -242,6 +241,20 @@ def _class(model: "Model", run: str, label: str) -> int:
         raise UserError(
             f"the run has no class {label!r}: {nearest(label, names)} A number from 0 to {len(names) - 1} will do too."
         ) from None
+
+
+def _class_names(run: str) -> list[str]:
+    from ganzoo import api
+
+    names: list[str] = api.config_of(run)["data"]["class_names"]
+    return names
+
+
+def _named(run: str, number: int) -> str:
+    """A class in the name of a file: its number, and its name where that is another."""
+    names = _class_names(run)
+    name = re.sub(r"[^\w.+-]+", "_", names[number])[:60] if number < len(names) else ""
+    return f"{number}-{name}" if name not in ("", str(number)) else str(number)
 
 
 def _groups(text: str) -> list[tuple[int, list[int]]]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganzoo import pages, pictures
+from ganzoo import pages, pictures, sampling
 from ganzoo.data.batches import Batches, Dataset, Images, decode
 from ganzoo.evaluation import network_for
 from ganzoo.model import Model
@@ -52,10 +52,10 @@ def reals(folder: Path, model: Model, test: Dataset) -> None:
 
 
 def walk(folder: Path, model: Model) -> None:
-    """Rows of images whose codes go from one to another."""
+    """Rows of images whose codes go from one to another; each of one class, if the model is told classes."""
     images = pictures.walk(model, stops=2, frames=STEPS - 1)[:STEPS]  # (steps, 4, c, h, w): the way back is not shown
     pictures.save_grid(images.transpose(0, 1).flatten(0, 1), folder / "report" / "walk.png", columns=STEPS)
-    _save(folder / "report" / "walk.json", {"step": model.iteration})
+    _save(folder / "report" / "walk.json", {"step": model.iteration, "by_class": sampling.labels(model) > 0})
 
 
 def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, seconds: float = float("inf")) -> None:

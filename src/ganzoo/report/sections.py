@@ -281,7 +281,10 @@ def walk(found: Facts) -> str:
         return ""
     image, (width, height) = frames.shown(path)
     factor = max(1, 700 // width)
-    said = f"Each row goes from one code to another, on the sphere on which codes lie. Step {found.walk['step']:,}."
+    kept = ", and keeps its class" if found.walk.get("by_class") else ""
+    said = (
+        f"Each row goes from one code to another, on the sphere on which codes lie{kept}. Step {found.walk['step']:,}."
+    )
     return pages.section(
         "Between codes", pages.figure(image, "walks between codes", said, (factor * width, factor * height))
     )
