@@ -46,9 +46,9 @@ class Config:
     latent_dim: int = 100
     """Normal numbers in z; the one-hot label stands beside them: 110 in all for ten classes."""
     generator_width: int = 96
-    """Channels of G next to the picture; they double with every halving."""
+    """Channels of G next to the picture; they double with every halving, up to 8 times."""
     discriminator_width: int = 16
-    """Channels of D's first layer; they double with every layer."""
+    """Channels of D's first layer; they double with every layer, up to 32 times."""
     dropout: float = 0.5
     """Share of zeros behind each layer of D, while D is trained."""
     lr: float = 2e-4
