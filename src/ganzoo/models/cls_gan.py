@@ -54,8 +54,8 @@ class Config:
     label_dim: int = 50
     """Numbers that a label becomes, in G and in D; 256 released, for 3,740 classes."""
     width: int = 32
-    """Channels next to the picture; they double with every halving, up to 8 times. D's hidden layer has 32 times as many
-    units, by default the released 1024."""
+    """Channels next to the picture; they double with every halving, up to 8 times. D's hidden layer has 32 times as
+    many units, by default the released 1024."""
     lr: float = 2e-4
     """Learning rate of Adam (released)."""
     beta1: float = 0.5

@@ -12,7 +12,7 @@ Losses, to minimise (p = sigmoid(D)):
 
 Differences from the paper:
 - Constants of L_I that no parameter changes (H(c), the Gaussian's normaliser; its std is 1 as released) are dropped.
-- Any height and width: two halvings as on MNIST, and more from 40 pixels on. Images end in tanh, not in a Bernoulli mean.
+- Any height and width: two halvings as on MNIST, more from 40 pixels on. Images end in tanh, not in a Bernoulli mean.
 - Layers before a batch norm have no bias, which it would cancel; G's batch norms are per channel throughout.
 """
 
@@ -50,7 +50,7 @@ class Config:
     information_weight: float = 1.0
     """lambda, the weight of L_I (released)."""
     width: int = 64
-    """Channels next to the picture (released); they double with each halving, up to 8 times. 16 times as many are dense."""
+    """Channels next to the picture (released); they double with a halving, up to 8 times. 16 times as many are dense."""
     leak: float = 0.01
     """Slope of the LeakyReLU in D and Q (released)."""
     lr_generator: float = 1e-3
