@@ -41,7 +41,8 @@ class Config:
     latent_dim: int = 100
     """Numbers in z, uniform on [-1, 1] (released)."""
     width: int | None = None
-    """Channels of D's first layer; they double with each halving, to at most 8 times. None: 128 (released), 32 below 48 pixels."""
+    """Channels of D's first layer; they double with every halving, up to 8 times. None: 128 (released), 32 below
+    48 pixels."""
     lr: float = 2e-4
     """Learning rate of Adam (section 4)."""
     beta1: float = 0.5
