@@ -33,5 +33,7 @@ def asked_labels(label: Any, n: int, num_classes: int, device: torch.device) -> 
     except (TypeError, ValueError, OverflowError, RuntimeError):
         classes = torch.full((n,), -1)
     if not bool(((classes >= 0) & (classes < num_classes)).all()):
-        raise UserError(f"label must be a class from 0 to {num_classes - 1}, for all {n} samples or for each.")
+        raise UserError(
+            f"label must be a class from 0 to {num_classes - 1}, for all {n} samples or for each, in whole numbers."
+        )
     return classes
