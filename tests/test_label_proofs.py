@@ -193,20 +193,6 @@ def test_slant_by_code():
     assert infogan_codes.slant_by_code(Turned(), 2) == pytest.approx((0, 0), abs=1e-6)
 
 
-def test_the_noise_of_the_paper():
-    """The perceptrons' z has mean 0 and variance 1, and as the baseline alters it, it is uniform on [0, 1]."""
-    model = registry.create("cgan", (1, 8, 8), 4, width=48)
-    z = model.latent(4000)
-    assert z.mean().item() == pytest.approx(0, abs=0.01)
-    assert z.var().item() == pytest.approx(1, abs=0.01)
-    cgan_perceptrons.noise_from_0_to_1(model)
-    z = model.latent(4000)
-    assert z.amin().item() >= 0
-    assert z.amax().item() <= 1
-    assert z.mean().item() == pytest.approx(0.5, abs=0.01)
-    assert z.var().item() == pytest.approx(1 / 12, abs=0.001)
-
-
 def test_area_of_right_over_wrong():
     right, wrong = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0, 2.0, 2.0])
     assert cgan_match.above(right, wrong) == pytest.approx((4 + 1.5) / 8)
