@@ -8,15 +8,7 @@ import torch
 
 from ganzoo import registry
 from ganzoo.data.batches import Batches, Dataset
-from ganzoo.proofs import (
-    catgan_clusters,
-    cgan_match,
-    cgan_perceptrons,
-    few_labels,
-    fidelity,
-    infogan_codes,
-    triple_gan_few_labels,
-)
+from ganzoo.proofs import catgan_clusters, cgan_match, few_labels, fidelity, infogan_codes, triple_gan_few_labels
 from ganzoo.proofs.claims import list_proofs, load_proof
 from ganzoo.proofs.training import without_player
 from ganzoo.trainer import Trainer
