@@ -17,6 +17,12 @@ CLAIM = Claim(
             steps=12_000,
             bounds=(Bound(value="fidelity", at_least=0.9),),
         ),
+        "gpu": Scale(
+            data="mnist",
+            data_options={"size": (28, 28)},
+            steps=40_000,
+            bounds=(Bound(value="fidelity", at_least=0.9), Bound(value="diversity", at_least=0.6)),
+        ),
     },
 )
 
