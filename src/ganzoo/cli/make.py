@@ -252,9 +252,8 @@ def _class_names(run: str) -> list[str]:
 
 def _named(run: str, number: int) -> str:
     """A class in the name of a file: its number, and its name where that is another."""
-    names = _class_names(run)
-    name = re.sub(r"[^\w.+-]+", "_", names[number])[:60] if number < len(names) else ""
-    return f"{number}-{name}" if name not in ("", str(number)) else str(number)
+    name = re.sub(r"[^\w.+-]+", "_", _class_names(run)[number])[:60]
+    return str(number) if name == str(number) else f"{number}-{name}"
 
 
 def _groups(text: str) -> list[tuple[int, list[int]]]:

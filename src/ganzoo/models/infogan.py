@@ -50,7 +50,7 @@ class Config:
     information_weight: float = 1.0
     """lambda, the weight of L_I (released)."""
     width: int = 64
-    """Channels next to the picture (released); they double with a halving, up to 8 times; 16 times as many dense."""
+    """Channels next to the picture (released), doubled per halving to 8 times; dense layers have 16 times as many."""
     leak: float = 0.01
     """Slope of the LeakyReLU in D and Q (released)."""
     lr_generator: float = 1e-3
