@@ -8,7 +8,7 @@ export OMP_WAIT_POLICY := passive
 install: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ganzoo needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ganarium needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "this Python cannot make environments: on Debian, apt install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -16,8 +16,8 @@ install: .venv/.installed
 # DCGAN learns the ten digits of the offline glyphs, in at most three minutes on two cores; see runs/demo/report.html.
 demo: install
 	@rm -rf runs/demo
-	$(BIN)/ganzoo train dcgan --config demo.yaml
-	$(BIN)/ganzoo sample runs/demo --n 64 --seed 1 --gif
+	$(BIN)/ganarium train dcgan --config demo.yaml
+	$(BIN)/ganarium sample runs/demo --n 64 --seed 1 --gif
 
 test: check
 	$(BIN)/python -m pytest -q -m 'not slow'

@@ -4,7 +4,7 @@
     python benchmarks/few_labels.py --models sgan catgan --seeds 0
     python benchmarks/few_labels.py --device cuda --scale gpu
 
-MNIST, in the settings of the proofs on few labels (`ganzoo prove MODEL --claim MODEL_few_labels`): a model learns from
+MNIST, in the settings of the proofs on few labels (`ganarium prove MODEL --claim MODEL_few_labels`): a model learns from
 so many labels and from all images; the control is the same classifier on the labelled images alone, for as many steps.
 The runs with 100 labels are those of the proofs, where their results are kept. Leaves
 benchmarks/results/few-labels.jsonl, docs/few-labels.md and its picture.
@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from ganzoo.proofs.claims import Trial, load_proof
+from ganarium.proofs.claims import Trial, load_proof
 from studies import RESULTS, Task, keep, rows, run_all, seeds_of, spread
 
 NAME = "few-labels"

@@ -5,7 +5,7 @@
 
 A run's budget is time spent in training alone, not a number of steps: minutes of one processor's own time on a CPU, so
 that a busy machine changes nothing but the wait, and minutes of the clock on a GPU. Each objective has the optimiser,
-the learning rate and the updates of D for one of G of its paper (as ganzoo has them by default for these networks); the
+the learning rate and the updates of D for one of G of its paper (as ganarium has them by default for these networks); the
 networks are the same. Leaves benchmarks/results/objectives.jsonl, docs/objectives.md and its pictures.
 """
 
@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 
-from ganzoo import pictures, registry
-from ganzoo.data import load_data
-from ganzoo.data.batches import Batches
-from ganzoo.proofs.points import read_points
-from ganzoo.proofs.training import Reader
-from ganzoo.trainer import Trainer
+from ganarium import pictures, registry
+from ganarium.data import load_data
+from ganarium.data.batches import Batches
+from ganarium.proofs.points import read_points
+from ganarium.proofs.training import Reader
+from ganarium.trainer import Trainer
 from studies import RESULTS, Task, rows, run_all, seeds_of, spread
 
 NAME = "objectives"
@@ -151,7 +151,7 @@ def page(found: list[dict[str, Any]]) -> str:
         if data == "mnist":
             networks = (
                 f"MNIST at 28x28, {networks}, batch norm in G, none in D, batches of 64; {COUNT:,} samples on the "
-                "features of ganzoo's MNIST judge"
+                "features of ganarium's MNIST judge"
             )
         else:
             networks += ", batches of 256; 2,500 points"

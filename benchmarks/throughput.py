@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-import ganzoo
-from ganzoo.data import load_data
-from ganzoo.data.batches import Batches, Dataset, Images
-from ganzoo.losses import gradient_penalty
-from ganzoo.networks.penalised import Conv2d, LeakyReLU
-from ganzoo.options import environment
-from ganzoo.trainer import Trainer
+import ganarium
+from ganarium.data import load_data
+from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.losses import gradient_penalty
+from ganarium.networks.penalised import Conv2d, LeakyReLU
+from ganarium.options import environment
+from ganarium.trainer import Trainer
 
 BATCH = 64
 RESULTS = Path(__file__).parent / "results"
@@ -61,7 +61,7 @@ class PilImages(torch.utils.data.Dataset):
 def plain(name: str, options: dict, data: Dataset) -> Callable[[int], None]:
     """The plain loop over the networks of one of our models; gives a function that takes so many steps."""
     torch.manual_seed(0)
-    model = ganzoo.create(name, data.shape, **options)
+    model = ganarium.create(name, data.shape, **options)
     for network in model.modules():  # the same functions, from torch
         for child, layer in network.named_children():
             if isinstance(layer, LeakyReLU):
@@ -121,7 +121,7 @@ def ours(name: str, options: dict, precision: str, data: Dataset) -> Callable[[i
 
 def our_trainer(name: str, options: dict, precision: str, data: Dataset) -> Trainer:
     torch.manual_seed(0)
-    model = ganzoo.create(name, data.shape, **options)
+    model = ganarium.create(name, data.shape, **options)
     made = Trainer(model, Batches(data, Images, BATCH), 10**9, precision=precision)
     made.prepare()
     return made
@@ -189,10 +189,10 @@ def own_share(data: Dataset, steps: int = 60) -> float:
 def peak_memory() -> float:
     """GiB that a process of its own needs at most to train DCGAN (60,000 images of 32x32, defaults) for 30 steps."""
     code = """
-import resource, torch, ganzoo
-from ganzoo.data.batches import Batches, Dataset, Images
-from ganzoo.trainer import Trainer
-model = ganzoo.create("dcgan", (1, 32, 32))
+import resource, torch, ganarium
+from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.trainer import Trainer
+model = ganarium.create("dcgan", (1, 32, 32))
 data = Dataset("as large as MNIST", torch.randint(0, 256, (60000, 32, 32, 1), dtype=torch.uint8))
 made = Trainer(model, Batches(data, Images, model.batch_size), 30)
 made.prepare()

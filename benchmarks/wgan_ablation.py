@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
-from ganzoo import pictures, registry
-from ganzoo.data import load_data
-from ganzoo.data.batches import Batches
-from ganzoo.networks.backbones import backbone
-from ganzoo.players import Player
-from ganzoo.proofs.training import Reader
-from ganzoo.trainer import Trainer
+from ganarium import pictures, registry
+from ganarium.data import load_data
+from ganarium.data.batches import Batches
+from ganarium.networks.backbones import backbone
+from ganarium.players import Player
+from ganarium.proofs.training import Reader
+from ganarium.trainer import Trainer
 from studies import RESULTS, Task, rows, run_all, seeds_of, spread
 
 NAME = "wgan-ablation"
@@ -86,7 +86,7 @@ def page(found: list[dict[str, Any]]) -> str:
         f"Budget: {steps:,} updates of G, batches of 64, MNIST at 16x16, seeds {', '.join(map(str, seeds))}. Both "
         f"models have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic; each "
         "variant changes one thing, and all else is as published, but that WGAN learns at 5e-4, ten times its own "
-        "rate, which has hardly left the noise by then. Measured: Frechet distance on the features of ganzoo's MNIST "
+        "rate, which has hardly left the noise by then. Measured: Frechet distance on the features of ganarium's MNIST "
         f"judge ({COUNT:,} samples; lower is better), coverage, and the share of the rarest of the ten digits (a tenth "
         "is fair).",
         "",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-REAL = Path(os.environ.get("GANZOO_DATA") or Path(__file__).parents[2] / "shared" / "data")
+REAL = Path(os.environ.get("GANARIUM_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -18,15 +18,15 @@ def one_thread():
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    os.environ["GANZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["GANARIUM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
 def real_data(monkeypatch):
     """The folder of real images; the test is skipped where there is none."""
     if not (REAL / "mnist").is_dir():
-        pytest.skip("no real images: GANZOO_DATA does not point at them and ../shared/data is absent")
-    monkeypatch.setenv("GANZOO_DATA", str(REAL))
+        pytest.skip("no real images: GANARIUM_DATA does not point at them and ../shared/data is absent")
+    monkeypatch.setenv("GANARIUM_DATA", str(REAL))
     return REAL
 
 

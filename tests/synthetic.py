@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-import ganzoo
-from ganzoo import checkpoint, registry
-from ganzoo.data.batches import Batches, Dataset, UnpairedImages
-from ganzoo.errors import UserError
-from ganzoo.trainer import Trainer
+import ganarium
+from ganarium import checkpoint, registry
+from ganarium.data.batches import Batches, Dataset, UnpairedImages
+from ganarium.errors import UserError
+from ganarium.trainer import Trainer
 
 # Options that make a model small enough to test, where its defaults are not; and a smaller batch.
 SMALL = {
@@ -63,7 +63,7 @@ def dataset(model_or_kind, shape, n=64, seed=0):
 def trainer(name, shape=(1, 16, 16), *, total=20, batch_size=6, precision="fp32", seed=0, prepare=True, **options):
     """A trainer of the small form of a model, on synthetic data."""
     torch.manual_seed(seed)
-    model = ganzoo.create(name, shape, 4, **(SMALL.get(name, {}) | options))
+    model = ganarium.create(name, shape, 4, **(SMALL.get(name, {}) | options))
     dtype = torch.float64 if precision == "fp64" else torch.float32
     batches = Batches(dataset(model, shape), model.batch_type, batch_size, seed=seed, dtype=dtype)
     made = Trainer(model, batches, total, precision=precision)
@@ -95,15 +95,15 @@ def obeyed(model, n=64):
 def saved(made, folder, **config):
     """Writes a checkpoint of a trainer, and gives its path."""
     files, meta = checkpoint.capture(made)
-    config |= {"versions": {"ganzoo": ganzoo.__version__}}
+    config |= {"versions": {"ganarium": ganarium.__version__}}
     return checkpoint.write(folder, files, meta | {"config": config}, keep=2)
 
 
 def images_only(name):
     """Whether a model refuses points."""
     try:
-        ganzoo.create(name, (2,), 4, **SMALL.get(name, {}))
-    except ganzoo.UserError:
+        ganarium.create(name, (2,), 4, **SMALL.get(name, {}))
+    except ganarium.UserError:
         return True
     return False
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-import ganzoo
-from ganzoo.networks import resnet
-from ganzoo.networks.backbones import backbone
-from ganzoo.networks.norms import check_penalised
+import ganarium
+from ganarium.networks import resnet
+from ganarium.networks.backbones import backbone
+from ganarium.networks.norms import check_penalised
 
 KINDS = ("mlp", "dcgan", "resnet")
 NORMS = ("none", "batch", "layer", "spectral")
@@ -44,7 +44,7 @@ def test_points(network):
 
 
 def test_points_have_no_convolutions():
-    with pytest.raises(ganzoo.UserError, match="no resnet for 2-D points: leave --network away"):
+    with pytest.raises(ganarium.UserError, match="no resnet for 2-D points: leave --network away"):
         backbone("wgan", "resnet", (2,), 2, generator_norm=False, norm="none")
 
 
@@ -109,7 +109,7 @@ def test_a_residual_network_halves_to_about_eight_pixels_and_keeps_it():
 
 
 def test_batch_norm_in_a_penalised_critic_is_refused():
-    with pytest.raises(ganzoo.UserError, match="depend on the whole batch: use --norm layer or none"):
+    with pytest.raises(ganarium.UserError, match="depend on the whole batch: use --norm layer or none"):
         check_penalised("batch", "wgan_div")
     for norm in ("none", "layer", "spectral"):
         check_penalised(norm, "wgan_div")

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganzoo import cli, registry, run
-from ganzoo.data import suited
-from ganzoo.errors import UserError, nearest
-from ganzoo.logs import Bar
-from ganzoo.options import Options
+from ganarium import cli, registry, run
+from ganarium.data import suited
+from ganarium.errors import UserError, nearest
+from ganarium.logs import Bar
+from ganarium.options import Options
 
 ROOT = Path(__file__).parents[1]
 FROZEN = Path(__file__).with_name("options.json")
@@ -48,8 +48,8 @@ def trained(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Callab
     return once
 
 
-def ganzoo(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ganzoo", *arguments]
+def ganarium(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ganarium", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
@@ -61,7 +61,7 @@ def refused(capsys: pytest.CaptureFixture[str], words: str, *arguments: str, cod
     said = capsys.readouterr()
     lines = said.err.splitlines()
     assert len(lines) == 1, said.err
-    assert lines[0].startswith("ganzoo: ")
+    assert lines[0].startswith("ganarium: ")
     assert lines[0][-1] in ".?", lines[0]
     assert said.out == "" or "minutes are about" in said.out
     for part in words.split("..."):
@@ -77,7 +77,7 @@ def refused(capsys: pytest.CaptureFixture[str], words: str, *arguments: str, cod
 def test_quick_answers_take_half_a_second_and_no_torch(arguments: list[str]) -> None:
     code = (
         "import sys, time, os\n"
-        "from ganzoo.cli import main\n"
+        "from ganarium.cli import main\n"
         f"assert main({arguments!r}) == 0\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'torchvision'} & set(sys.modules)\n"
         "cpu = sum(os.times()[:2])\n"  # of this process alone, however busy the machine is
@@ -91,17 +91,17 @@ def test_quick_answers_take_half_a_second_and_no_torch(arguments: list[str]) -> 
 
 def test_the_help_of_a_model_imports_no_other() -> None:
     code = (
-        "import sys\nfrom ganzoo.cli import main\nassert main(['train', 'wgan_gp', '--help']) == 0\n"
-        "print(sorted(name for name in sys.modules if name.startswith('ganzoo.models.')))"
+        "import sys\nfrom ganarium.cli import main\nassert main(['train', 'wgan_gp', '--help']) == 0\n"
+        "print(sorted(name for name in sys.modules if name.startswith('ganarium.models.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['ganzoo.models.wgan_gp']"
+    assert done.stdout.splitlines()[-1] == "['ganarium.models.wgan_gp']"
     for option in ("--penalty-weight", "--num-critic-steps", "--batch-size", "--minutes", "--config"):
         assert option in done.stdout
 
 
 def test_list_into_a_closed_pipe() -> None:
-    command = f"{sys.executable} -m ganzoo list | head -1"
+    command = f"{sys.executable} -m ganarium list | head -1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("models")
     assert done.stderr == ""
@@ -139,13 +139,15 @@ def required(field: Any) -> bool:
 
 
 def test_options_are_frozen() -> None:
-    """Others build on the names of options. After a change that is meant: GANZOO_FREEZE=1 pytest tests/test_cli.py"""
+    """Others build on the names of options. After a change that is meant: GANARIUM_FREEZE=1 pytest tests/test_cli.py"""
     now = {"train": described(Options)} | {
         name: described(registry.module(name).Config) for name in registry.list_models()
     }
-    if os.environ.get("GANZOO_FREEZE"):
+    if os.environ.get("GANARIUM_FREEZE"):
         FROZEN.write_text(json.dumps(now, indent=1) + "\n")
-    assert now == json.loads(FROZEN.read_text()), f"if this is meant, write {FROZEN.name} anew: GANZOO_FREEZE=1 pytest"
+    assert now == json.loads(FROZEN.read_text()), (
+        f"if this is meant, write {FROZEN.name} anew: GANARIUM_FREEZE=1 pytest"
+    )
 
 
 def test_every_option_is_offered_and_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,10 +192,10 @@ def test_the_bar_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch
         ("did you mean dcgan", "train dcgn --data glyphs"),
         ("name a model first", "train"),
         ("name a model first", "train --data ring"),
-        ("name the data ... ganzoo list", "train gan"),
+        ("name the data ... ganarium list", "train gan"),
         ("did you mean glyphs", "train gan --data glyfs"),
         ("Did you mean --width?", "train gan --data ring --widht 3"),
-        ("--leraning-rate ... ganzoo train gan --help", "train gan --data ring --leraning-rate 3"),
+        ("--leraning-rate ... ganarium train gan --help", "train gan --data ring --leraning-rate 3"),
         ("a whole number ... '3.5'", "train gan --data ring --steps 3.5"),
         ("a whole number ... '1,5'", "train gan --data ring --steps 1,5"),
         ("a whole number ... '1e3'", "train gan --data ring --batch-size 1e3"),
@@ -250,7 +252,7 @@ def test_a_set_of_the_wrong_kind_names_some_that_fit(here: Path, capsys: pytest.
 
 
 def test_errors_end_the_process_with_2(here: Path) -> None:
-    done = ganzoo("train", "dcgan", "--data", "ring")
+    done = ganarium("train", "dcgan", "--data", "ring")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert not any(here.iterdir()), "not even runs/"
@@ -290,7 +292,7 @@ def test_where_a_run_goes(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     train = ["train", *TINY["gan"], "--steps", "1", "--threads", "1"]
     assert cli.main([*train, "--out", "deep/down"]) == 0
     line = refused(capsys, "never overwritten", *train, "--out", "deep/down")
-    assert "`ganzoo resume deep/down`" in line
+    assert "`ganarium resume deep/down`" in line
     Path("notes").mkdir()
     Path("notes/mine.txt").write_text("keep")
     refused(capsys, "notes exists ... another --out", *train, "--out", "notes")
@@ -405,7 +407,7 @@ def test_the_files_of_this_repository_are_valid() -> None:
     import yaml
 
     assert yaml.safe_load((ROOT / "demo.yaml").read_text())["model"] == "dcgan"
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["ganzoo"] == "ganzoo.cli:run"
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["ganarium"] == "ganarium.cli:run"
 
 
 # Samples and translations
@@ -517,7 +519,7 @@ def test_translations(trained: Callable[[str], Path], here: Path, capsys: pytest
 
 
 def test_bf16_is_chosen_where_it_is_faster(tmp_path: Path) -> None:
-    from ganzoo.options import _bf16_pays
+    from ganarium.options import _bf16_pays
 
     cpuinfo = tmp_path / "cpuinfo"
     for said, pays in {

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo import registry
-from ganzoo.networks.acgan import Trunk
-from ganzoo.networks.backbones import backbone
-from ganzoo.networks.conditional import Joint, LabelledGenerator, LayeredDiscriminator, Projection, embedding
-from ganzoo.networks.labels import asked_labels, known_classes, one_hot
+from ganarium import registry
+from ganarium.networks.acgan import Trunk
+from ganarium.networks.backbones import backbone
+from ganarium.networks.conditional import Joint, LabelledGenerator, LayeredDiscriminator, Projection, embedding
+from ganarium.networks.labels import asked_labels, known_classes, one_hot
 from synthetic import refused
 
 CPU = torch.device("cpu")

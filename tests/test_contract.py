@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import ganzoo
-from ganzoo import checkpoint, registry
-from ganzoo.data.batches import decode
+import ganarium
+from ganarium import checkpoint, registry
+from ganarium.data.batches import decode
 from synthetic import ALL, SMALL, images_only, saved, trainer
 
 ROOT = Path(registry.__file__).parent
@@ -178,7 +178,7 @@ def test_save_load_and_deepcopy(name, tmp_path):
     path = saved(
         made, tmp_path, model=name, model_options=dataclasses.asdict(made.model.config), data=data, precision="fp32"
     )
-    loaded = ganzoo.load(path)
+    loaded = ganarium.load(path)
     for key, value in made.model.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], value), key
     made.model.eval()
@@ -240,7 +240,7 @@ def test_file_reads_like_its_paper(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_option_names_do_not_collide_with_those_of_train(name):
-    from ganzoo.options import Options
+    from ganarium.options import Options
 
     own = {field.name for field in dataclasses.fields(registry.module(name).Config)}
     assert not own & {field.name for field in dataclasses.fields(Options)}

@@ -20,12 +20,12 @@ from PIL import Image
 from rich.text import Text
 from torch import Tensor, nn
 
-import ganzoo
-from ganzoo import checkpoint, cli, pictures, runs, sampling
-from ganzoo.cli.make import _groups
-from ganzoo.errors import UserError
-from ganzoo.model import Model
-from ganzoo.networks.labels import asked_labels
+import ganarium
+from ganarium import checkpoint, cli, pictures, runs, sampling
+from ganarium.cli.make import _groups
+from ganarium.errors import UserError
+from ganarium.model import Model
+from ganarium.networks.labels import asked_labels
 from synthetic import trainer
 
 POINTS = {"data": "ring", "width": 8, "batch_size": 8, "threads": 1, "quiet": True}
@@ -58,7 +58,7 @@ def trained(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Callab
 def run(tmp_path: Path) -> Path:
     """A finished run of points with checkpoints at 0, 2, 4, 6 and 8."""
     folder = tmp_path / "runs" / "mine"
-    ganzoo.train("gan", out=folder, steps=8, save_every=2, keep=9, log_every=2, **POINTS)
+    ganarium.train("gan", out=folder, steps=8, save_every=2, keep=9, log_every=2, **POINTS)
     return folder
 
 
@@ -106,7 +106,7 @@ def test_a_finished_run_says_so_and_its_seconds_add_up(run: Path) -> None:
     assert first["reason"] is None
     assert 0 < first["seconds"] < 100
     (run / "state.json").write_text(json.dumps(first | {"seconds": 1000.0}))
-    ganzoo.resume(run, steps=12, quiet=True)
+    ganarium.resume(run, steps=12, quiet=True)
     second = state(run)
     assert second["step"] == 12
     assert 1000 < second["seconds"] < 1100
@@ -121,8 +121,8 @@ def test_a_finished_run_says_so_and_its_seconds_add_up(run: Path) -> None:
 
 
 def test_a_diverged_run_has_failed_and_says_why(tmp_path: Path) -> None:
-    with pytest.raises(ganzoo.RunError) as caught:
-        ganzoo.train("gan", out=tmp_path / "run", steps=200, lr=1e12, **POINTS)
+    with pytest.raises(ganarium.RunError) as caught:
+        ganarium.train("gan", out=tmp_path / "run", steps=200, lr=1e12, **POINTS)
     assert state(tmp_path / "run")["state"] == "failed"
     assert state(tmp_path / "run")["reason"] == str(caught.value)
     summary = look(tmp_path / "run")
@@ -136,7 +136,7 @@ def test_any_error_of_training_is_a_failure(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(pictures, "save_grid", broken)
     with pytest.raises(ZeroDivisionError):
-        ganzoo.train("gan", out=tmp_path / "run", steps=2, **POINTS)
+        ganarium.train("gan", out=tmp_path / "run", steps=2, **POINTS)
     assert state(tmp_path / "run") | {"seconds": 0} == {
         "state": "failed", "step": 0, "seconds": 0, "reason": "division by zero"
     }  # fmt: skip
@@ -144,7 +144,7 @@ def test_any_error_of_training_is_a_failure(tmp_path: Path, monkeypatch: pytest.
 
 def started(folder: Path) -> subprocess.Popen[bytes]:
     """An endless run of points in a process of its own, past its first lines of metrics."""
-    command = [sys.executable, "-m", "ganzoo", "train", *TINY["gan"], "--steps", "1000000", "--log-every", "2"]
+    command = [sys.executable, "-m", "ganarium", "train", *TINY["gan"], "--steps", "1000000", "--log-every", "2"]
     process = subprocess.Popen([*command, "--save-every", "50", "--out", str(folder)], stdout=subprocess.DEVNULL)
     end = time.monotonic() + 60
     while not (folder / "checkpoints" / "step-00000050").exists() or look(folder).step < 50:
@@ -192,12 +192,12 @@ def test_a_state_that_is_out_of_date_is_not_believed(run: Path) -> None:
     assert look(run).state == "finished"
 
 
-# ganzoo runs
+# ganarium runs
 
 
 def test_runs_needs_no_torch(run: Path) -> None:
     code = (
-        "import sys\nfrom ganzoo.cli import main\n"
+        "import sys\nfrom ganarium.cli import main\n"
         f"assert main(['runs', {str(run.parent)!r}]) == 0\n"
         "print(sorted({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))"
     )
@@ -245,13 +245,13 @@ def test_the_list_fits_a_terminal(
 
 
 def test_no_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "`ganzoo train" in said(["runs"], capsys)[0]
+    assert "`ganarium train" in said(["runs"], capsys)[0]
     Path("empty").mkdir()
     assert "no runs in empty yet" in said(["runs", "empty"], capsys)[0]
     refused("no folder nowhere", ["runs", "nowhere"], capsys)
 
 
-# ganzoo clean, and the best checkpoint
+# ganarium clean, and the best checkpoint
 
 
 def test_clean_keeps_the_last_and_the_best(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -275,7 +275,7 @@ def test_clean_keeps_the_last_and_the_best(run: Path, capsys: pytest.CaptureFixt
     assert (run / "metrics.jsonl").exists()
     assert not list((run / "checkpoints").glob(".*"))
     assert "nothing to remove" in said(["clean", str(run)], capsys)[0]
-    assert ganzoo.load(run).iteration == 8
+    assert ganarium.load(run).iteration == 8
 
 
 def test_clean_never_takes_the_only_complete_one(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -317,11 +317,11 @@ def test_a_look_at_the_moment_of_a_start_keeps_nobody_out(run: Path) -> None:
 
 def test_training_never_removes_the_best(tmp_path: Path) -> None:
     best, plain = tmp_path / "best", tmp_path / "plain"
-    ganzoo.train("gan", out=best, steps=2, save_every=1, keep=2, **POINTS)
+    ganarium.train("gan", out=best, steps=2, save_every=1, keep=2, **POINTS)
     shutil.copytree(best, plain)
     (best / "best.json").write_text('{"step": 1}')
     for folder in (best, plain):
-        ganzoo.resume(folder, steps=5, quiet=True)
+        ganarium.resume(folder, steps=5, quiet=True)
     assert steps(best) == [1, 4, 5]
     assert steps(plain) == [4, 5]
     (best / "best.json").write_text("[]")
@@ -397,7 +397,7 @@ def test_many_files(trained: Callable[[str], Path], here: Path, capsys: pytest.C
     folder = trained("dcgan")
     lines = said(["sample", str(folder), "--n", "300", "--seed", "2", "--files", "--out", "out"], capsys)
     assert lines == ["out/grid-seed2.png", "out/seed2"]
-    images = ganzoo.load(folder).sample(300, seed=2)
+    images = ganarium.load(folder).sample(300, seed=2)
     files = sorted(Path("out/seed2").iterdir())
     assert len(files) == 300
     for place in (0, 63, 64, 299):
@@ -418,7 +418,7 @@ def test_a_large_grid_says_what_it_leaves_out(
     assert cli.main(["sample", str(trained("dcgan")), "--n", "256", "--out", "out"]) == 0
     assert capsys.readouterr().err == ""
     assert cli.main(["sample", str(trained("gan")), "--n", "2100", "--files", "--out", "out"]) == 0
-    assert np.array_equal(np.load("out/points-seed0.npy"), ganzoo.load(trained("gan")).sample(2100, seed=0).numpy())
+    assert np.array_equal(np.load("out/points-seed0.npy"), ganarium.load(trained("gan")).sample(2100, seed=0).numpy())
 
 
 def test_files_are_written_whole_or_not_at_all(
@@ -476,7 +476,9 @@ def test_no_film_without_the_package(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     folder = str(trained("dcgan"))
-    refused("pip install 'ganzoo[video]' ... --gif needs nothing", ["sample", folder, "--mp4", "--out", "out"], capsys)
+    refused(
+        "pip install 'ganarium[video]' ... --gif needs nothing", ["sample", folder, "--mp4", "--out", "out"], capsys
+    )
     assert cli.main(["sample", folder, "--gif", "--out", "out"]) == 0
 
 
@@ -520,7 +522,7 @@ def test_rows_of_categories(
     trained: Callable[[str], Path], here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = trained("infogan")
-    model = ganzoo.load(folder)
+    model = ganarium.load(folder)
     assert sampling.classes(model) == ("code", 10)
     seen: list[Tensor] = []
     generate = model.generate
@@ -544,9 +546,9 @@ def test_traversals_of_a_code(
     trained: Callable[[str], Path], here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = trained("infogan")
-    model = ganzoo.load(folder)
+    model = ganarium.load(folder)
     assert sampling.continuous_codes(model) == 2
-    assert sampling.continuous_codes(ganzoo.load(trained("dcgan"))) == 0
+    assert sampling.continuous_codes(ganarium.load(trained("dcgan"))) == 0
     seen: list[Tensor] = []
     generate = model.generate
     monkeypatch.setattr(model, "generate", lambda n, latent: (seen.append(latent), generate(n, latent))[1])
@@ -680,6 +682,6 @@ def test_the_commands_to_try_next_work(name: str, here: Path, capsys: pytest.Cap
     assert [command[1] for command in commands] == [look, "evaluate", "resume", "runs"]
     commands[1] += ["--n", "150", "--device", "cpu"]  # fewer, for the test
     for command in commands:
-        assert command[0] == "ganzoo"
+        assert command[0] == "ganarium"
         assert cli.main(command[1:]) == 0, command
     assert "it's one" in capsys.readouterr().out.splitlines()[-2]

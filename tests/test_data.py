@@ -20,21 +20,21 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from ganzoo.data import SOURCES, list_data, load_data, suited
-from ganzoo.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages, decode, encode
-from ganzoo.data.cache import cache_dir
-from ganzoo.data.glyphs import BASELINE, DIGITS, FONTS, GROUPS, PER_CLASS, draw_masters, render
-from ganzoo.data.mnist import FILES
-from ganzoo.data.scenes import KINDS, draw_scenes, scenes_of, stripe_angle
-from ganzoo.data.scenes import render as render_scenes
-from ganzoo.data.stored import cover, held_out, pad, resize, with_channels
-from ganzoo.data.toys import MODE_STD, mode_centres
+from ganarium.data import SOURCES, list_data, load_data, suited
+from ganarium.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages, decode, encode
+from ganarium.data.cache import cache_dir
+from ganarium.data.glyphs import BASELINE, DIGITS, FONTS, GROUPS, PER_CLASS, draw_masters, render
+from ganarium.data.mnist import FILES
+from ganarium.data.scenes import KINDS, draw_scenes, scenes_of, stripe_angle
+from ganarium.data.scenes import render as render_scenes
+from ganarium.data.stored import cover, held_out, pad, resize, with_channels
+from ganarium.data.toys import MODE_STD, mode_centres
 from synthetic import refused
 
 torch.set_num_threads(1)
 
 ROOT = Path(__file__).parents[1]
-REAL = Path(os.environ.get("GANZOO_DATA", ROOT.parent / "shared" / "data")).resolve()
+REAL = Path(os.environ.get("GANARIUM_DATA", ROOT.parent / "shared" / "data")).resolve()
 needs_mnist = pytest.mark.skipif(not (REAL / "mnist/MNIST/raw").is_dir(), reason=f"no MNIST in {REAL}")
 needs_fashion = pytest.mark.skipif(not (REAL / "fashion/FashionMNIST/raw").is_dir(), reason=f"no fashion in {REAL}")
 needs_usps = pytest.mark.skipif(not (REAL / "usps/usps.bz2").is_file(), reason=f"no USPS in {REAL}")
@@ -49,7 +49,7 @@ sides = st.integers(1, 80)
 @pytest.fixture(autouse=True, scope="module")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GANARIUM_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
@@ -83,7 +83,7 @@ def flat(value: int, size: tuple[int, int] = (12, 12)) -> Image.Image:
 
 
 def test_listing_needs_no_torch() -> None:
-    code = "import sys, ganzoo.data as d; d.list_data(); d.suited('Images'); print('torch' in sys.modules)"
+    code = "import sys, ganarium.data as d; d.list_data(); d.suited('Images'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -95,7 +95,7 @@ def test_listing() -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=needs.get(name, [])) for name in SOURCES])
 def test_every_set_gives_what_the_table_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANZOO_DATA", str(REAL))
+    monkeypatch.setenv("GANARIUM_DATA", str(REAL))
     for split in load_data(name, characters="A" if name.startswith("glyphs") else None):
         assert tuple(kind.__name__ for kind in split.kinds) == SOURCES[name].kinds
         assert split.name == name
@@ -266,7 +266,7 @@ def test_channels() -> None:
 
 @needs_mnist
 def test_mnist_is_the_published_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANZOO_DATA", str(REAL))
+    monkeypatch.setenv("GANARIUM_DATA", str(REAL))
     before = sorted((path, path.stat().st_mtime_ns) for path in (REAL / "mnist").rglob("*"))
     train, test = load_data("mnist", size=(28, 28))
     assert sorted((path, path.stat().st_mtime_ns) for path in (REAL / "mnist").rglob("*")) == before
@@ -289,7 +289,7 @@ def test_mnist_is_the_published_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_fashion
 def test_fashion_mnist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANZOO_DATA", str(REAL))
+    monkeypatch.setenv("GANARIUM_DATA", str(REAL))
     train, test = load_data("fashion_mnist")
     assert (train.shape, len(train), len(test)) == ((1, 32, 32), 60_000, 10_000)
     assert train.labels is not None
@@ -318,7 +318,7 @@ def small_mnist(raw: Path, packed: bool = False) -> None:
 def test_mnist_packed_or_not_in_either_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str,
                                              packed: bool) -> None:  # fmt: skip
     small_mnist(tmp_path / folder, packed)
-    monkeypatch.setenv("GANZOO_DATA", str(tmp_path))
+    monkeypatch.setenv("GANARIUM_DATA", str(tmp_path))
     train, test = load_data("mnist", size=(16, 48))
     assert (train.shape, len(train), len(test)) == ((1, 16, 48), 30, 10)
     assert (train.images[7, 4:12, 20:28] == 7).all()
@@ -326,7 +326,7 @@ def test_mnist_packed_or_not_in_either_place(tmp_path: Path, monkeypatch: pytest
 
 
 def test_damaged_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANZOO_DATA", str(tmp_path))
+    monkeypatch.setenv("GANARIUM_DATA", str(tmp_path))
     raw = tmp_path / "mnist" / "MNIST" / "raw"
     small_mnist(raw, packed=True)
     images, labels = raw / f"{FILES[0]}.gz", raw / f"{FILES[1]}.gz"
@@ -343,11 +343,13 @@ def test_damaged_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_network")
 def test_absent_mnist_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GANZOO_DATA", str(tmp_path))
-    refused(f"{FILES[0]} ... {tmp_path}/mnist/MNIST/raw ... GANZOO_DATA ... --data glyphs", lambda: load_data("mnist"))
+    monkeypatch.setenv("GANARIUM_DATA", str(tmp_path))
+    refused(
+        f"{FILES[0]} ... {tmp_path}/mnist/MNIST/raw ... GANARIUM_DATA ... --data glyphs", lambda: load_data("mnist")
+    )
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.delenv("GANZOO_DATA")
-    refused(f"{cache_dir()} ... GANZOO_DATA", lambda: load_data("fashion_mnist"))
+    monkeypatch.delenv("GANARIUM_DATA")
+    refused(f"{cache_dir()} ... GANARIUM_DATA", lambda: load_data("fashion_mnist"))
 
 
 def test_downloaded_mnist_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +360,7 @@ def test_downloaded_mnist_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         small_mnist(Path(root, "MNIST", "raw"), packed=True)
 
     monkeypatch.setattr("torchvision.datasets.MNIST", download)
-    monkeypatch.setenv("GANZOO_DATA", str(tmp_path))
+    monkeypatch.setenv("GANARIUM_DATA", str(tmp_path))
     assert len(load_data("mnist")[0]) == len(load_data("mnist")[0]) == 30
     assert len(asked) == 1
     assert {path.name for path in (tmp_path / "mnist" / "MNIST" / "raw").iterdir()} == {f"{name}.gz" for name in FILES}
@@ -433,9 +435,9 @@ def test_characters() -> None:
 
 def test_a_lost_or_unwritable_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "file" / "below"))
+    monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path / "file" / "below"))
     drawn, _ = load_data("glyphs", characters="X", size=(8, 8))
-    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path / "cache"))
     load_data("glyphs", characters="X", size=(8, 8))
     (kept,) = (tmp_path / "cache").iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
@@ -445,11 +447,11 @@ def test_a_lost_or_unwritable_cache_is_no_error(tmp_path: Path, monkeypatch: pyt
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GANZOO_CACHE")
+    monkeypatch.delenv("GANARIUM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert cache_dir() == Path("/x/ganzoo")
+    assert cache_dir() == Path("/x/ganarium")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path.home() / ".cache" / "ganzoo"
+    assert cache_dir() == Path.home() / ".cache" / "ganarium"
 
 
 # Toys

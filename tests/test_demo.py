@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import ganzoo
-from ganzoo.cli.parameters import read_file
-from ganzoo.data import load_data
-from ganzoo.data.batches import decode
+import ganarium
+from ganarium.cli.parameters import read_file
+from ganarium.data import load_data
+from ganarium.data.batches import decode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from demo_judge import WEIGHTS, accuracy, confidence, load_judge, not_glyphs
@@ -49,7 +49,7 @@ def test_the_judge_is_sure_of_digits_and_not_of_what_is_none():
 def test_an_untrained_generator_fails_the_mark():
     for seed in range(3):
         torch.manual_seed(seed)
-        assert read_share(ganzoo.create("dcgan", (1, 32, 32))) < SHARE
+        assert read_share(ganarium.create("dcgan", (1, 32, 32))) < SHARE
 
 
 @pytest.mark.slow
@@ -60,6 +60,6 @@ def test_the_demo_draws_digits_that_the_judge_reads(tmp_path):
     words = {key: options[key] for key in ("data", "characters", "precision")}
     torch.set_num_threads(torch.get_num_threads() if torch.get_num_threads() > 1 else 2)
     minutes, lr = float(options["minutes"]), float(options["lr"])
-    model = ganzoo.train(options["model"], **words, **numbers, minutes=minutes, lr=lr, out=str(tmp_path / "demo"))
+    model = ganarium.train(options["model"], **words, **numbers, minutes=minutes, lr=lr, out=str(tmp_path / "demo"))
     assert minutes <= 3
     assert read_share(model) >= SHARE

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import ganzoo
-from ganzoo import distributed
-from ganzoo.data.batches import Batches
-from ganzoo.trainer import Trainer
+import ganarium
+from ganarium import distributed
+from ganarium.data.batches import Batches
+from ganarium.trainer import Trainer
 from synthetic import SMALL, dataset
 
 STEPS = 3
@@ -23,7 +23,7 @@ MODELS = ["wgan_gp", "began", "cyclegan"]
 
 def build(name, rank, world):
     torch.manual_seed(3)
-    model = ganzoo.create(name, (1, 16, 16), None, **SMALL[name])
+    model = ganarium.create(name, (1, 16, 16), None, **SMALL[name])
     data = dataset(model, (1, 16, 16))
     batches = Batches(data, model.batch_type, 2, seed=3, dtype=torch.float64, rank=rank, world=world)
     return Trainer(model, batches, STEPS, precision="fp64")
@@ -134,8 +134,17 @@ def test_per_rank_buffers_are_the_image_pools():
 def test_torchrun_trains_one_run(tmp_path):
     """Two processes of the command line leave one run, which one process can sample."""
     words = "train gan --data ring --steps 12 --batch-size 8 --log-every 4 --threads 1 --device cpu --out run"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ganzoo"]
-    env = os.environ | {"PYTHONPATH": str(Path(ganzoo.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "ganarium",
+    ]
+    env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*torchrun, *words.split()], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=90
     )
@@ -144,4 +153,4 @@ def test_torchrun_trains_one_run(tmp_path):
     assert "Traceback" not in done.stderr
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
     assert names == ["step-00000000", "step-00000012"]
-    assert ganzoo.load(tmp_path / "run").sample(5, seed=0).shape == (5, 2)
+    assert ganarium.load(tmp_path / "run").sample(5, seed=0).shape == (5, 2)

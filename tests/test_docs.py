@@ -13,10 +13,10 @@ import torch
 from cyclopts import CycloptsError
 from PIL import Image
 
-import ganzoo
-from ganzoo import cli, options, registry
-from ganzoo.data import toys
-from ganzoo.data.batches import Images
+import ganarium
+from ganarium import cli, options, registry
+from ganarium.data import toys
+from ganarium.data.batches import Images
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import model_pages
@@ -87,8 +87,8 @@ def test_links_into_the_repository_lead_to_the_site():
     def led(text, page="index.md"):
         return relinked(text, page)
 
-    assert led("[gan](../src/ganzoo/models/gan.py)") == "[gan](models/gan.md)"
-    assert led("[gan](../../src/ganzoo/models/gan.py)", "models/index.md") == "[gan](gan.md)"
+    assert led("[gan](../src/ganarium/models/gan.py)") == "[gan](models/gan.md)"
+    assert led("[gan](../../src/ganarium/models/gan.py)", "models/index.md") == "[gan](gan.md)"
     assert led("[data](../README.md#your-own-pictures)") == "[data](data.md)"
     assert led("[p](proofs.md#gan_saturation-cpu)") == "[p](proofs.md#gan_saturation-cpu)"
     assert led("see [demo.yaml](../demo.yaml)") == "see demo.yaml"
@@ -130,12 +130,12 @@ def test_a_page_has_the_words_and_the_options_of_the_file(name):
 
 
 def said_commands():
-    """Every command of ganzoo in the pages and in the README, as words."""
+    """Every command of ganarium in the pages and in the README, as words."""
     texts = [path.read_text() for path in [*PAGES, ROOT / "README.md"]] + [
         "```sh\n" + "\n".join(model_pages.commands(name)) + "\n```" for name in ALL
     ]
     blocks = [block for text in texts for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
-    lines = {line for block in blocks for line in block.splitlines() if line.startswith("ganzoo ")}
+    lines = {line for block in blocks for line in block.splitlines() if line.startswith("ganarium ")}
     return sorted(lines)
 
 
@@ -151,7 +151,7 @@ def test_the_commands_that_the_pages_give_are_understood(command):
 
 def test_a_command_that_is_wrong_would_be_noticed():
     with pytest.raises(CycloptsError, match="nn"):
-        understood("ganzoo sample runs/gan-mnist --nn 64")
+        understood("ganarium sample runs/gan-mnist --nn 64")
 
 
 def test_pictures_are_small_and_say_how_they_were_made():
@@ -208,13 +208,13 @@ def test_a_picture_too_large_has_fewer_levels(tmp_path):
 
 @pytest.fixture
 def hinge_gan(tmp_path, monkeypatch):
-    """The file of docs/own-loss.md, where ganzoo looks for models."""
-    import ganzoo.models
+    """The file of docs/own-loss.md, where ganarium looks for models."""
+    import ganarium.models
 
     text = (ROOT / "docs" / "own-loss.md").read_text()
     (tmp_path / "hinge_gan.py").write_text(text.split("```python\n")[1].split("```")[0])
     monkeypatch.setattr(registry, "MODELS", tmp_path)
-    monkeypatch.setattr(ganzoo.models, "__path__", [*ganzoo.models.__path__, str(tmp_path)])
+    monkeypatch.setattr(ganarium.models, "__path__", [*ganarium.models.__path__, str(tmp_path)])
 
 
 def test_the_commands_of_the_example_are_understood(hinge_gan):
@@ -227,7 +227,7 @@ def test_the_commands_of_the_example_are_understood(hinge_gan):
 @pytest.mark.parametrize(("real", "fake", "loss"), [(0.0, 0.0, 2.0), (1.5, -1.5, 0.0), (-1.0, 3.0, 6.0)])
 def test_the_example_of_a_loss_has_the_values_it_says(hinge_gan, real, fake, loss):
     """2 where all scores are 0, 0 beyond the margin; G's loss is minus the mean score."""
-    model = ganzoo.create("hinge_gan", (2,))
+    model = ganarium.create("hinge_gan", (2,))
     scores = iter([torch.full((4,), score) for score in (real, fake, fake)])
     vars(model)["discriminator"] = lambda points: next(scores)
     (_, d_terms, _), (_, g_terms) = model.step(iter([Images(torch.zeros(4, 2))]))
@@ -238,9 +238,11 @@ def test_the_example_of_a_loss_has_the_values_it_says(hinge_gan, real, fake, los
 def test_the_example_of_a_loss_learns(hinge_gan, tmp_path):
     """On the ring: its samples come to a fraction of the distance that an untrained generator has."""
     settings = {"steps": 600, "seed": 0, "evaluate_every": 0, "sample_every": 600, "threads": 1, "quiet": True}
-    model = ganzoo.train("hinge_gan", "ring", out=str(tmp_path / "run"), **settings)
+    model = ganarium.train("hinge_gan", "ring", out=str(tmp_path / "run"), **settings)
     torch.manual_seed(0)
-    untrained = ganzoo.create("hinge_gan", (2,))
+    untrained = ganarium.create("hinge_gan", (2,))
     real = toys.mode_centres("ring").repeat(50, 1).double()
-    far, near = (ganzoo.metrics.wasserstein_distance(real, m.sample(400, seed=1).double()) for m in (untrained, model))
+    far, near = (
+        ganarium.metrics.wasserstein_distance(real, m.sample(400, seed=1).double()) for m in (untrained, model)
+    )
     assert near < 0.4 * far

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from ganzoo import checkpoint, doctor, gallery
-from ganzoo.casebook import BINS, HISTOGRAMS, Casebook, histograms
-from ganzoo.data.batches import Batches, Dataset, Images, UnpairedImages
-from ganzoo.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
-from ganzoo.errors import RunError
-from ganzoo.gallery import Gallery
-from ganzoo.mixing import GRID, KEPT, Drawn, Noted, apartness, few
-from ganzoo.model import Adam
-from ganzoo.options import Options
-from ganzoo.run import Run
-from ganzoo.trainer import OBSERVED, Diverged, Moved, Trainer
+from ganarium import checkpoint, doctor, gallery
+from ganarium.casebook import BINS, HISTOGRAMS, Casebook, histograms
+from ganarium.data.batches import Batches, Dataset, Images, UnpairedImages
+from ganarium.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
+from ganarium.errors import RunError
+from ganarium.gallery import Gallery
+from ganarium.mixing import GRID, KEPT, Drawn, Noted, apartness, few
+from ganarium.model import Adam
+from ganarium.options import Options
+from ganarium.run import Run
+from ganarium.trainer import OBSERVED, Diverged, Moved, Trainer
 from synthetic import trainer
 
 RNG = np.random.default_rng
@@ -597,7 +597,7 @@ def test_a_batch_with_nan_is_named_as_such(name: str, step: int, tmp_path: Path)
     with pytest.raises(RunError, match="it came with the reals, and the fakes were finite") as caught:
         run.train(quiet=True)
     assert "one step before: " in str(caught.value)
-    assert "try ganzoo data on the training set" in str(caught.value)
+    assert "try ganarium data on the training set" in str(caught.value)
     (note,) = lines(run.folder / "doctor.jsonl")
     assert (note["sign"], note["player"], note["step"]) == ("nan in the data", "D", step)
 

@@ -1,4 +1,4 @@
-"""`ganzoo evaluate` and `compare`: the numbers tell samples that are the data from samples that are not."""
+"""`ganarium evaluate` and `compare`: the numbers tell samples that are the data from samples that are not."""
 
 import json
 from dataclasses import replace
@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ganzoo
-from ganzoo import cli, evaluation
-from ganzoo.data import load_data
-from ganzoo.data.batches import decode
-from ganzoo.errors import UserError
-from ganzoo.evaluation import compare, evaluate, network_for, of_features
+import ganarium
+from ganarium import cli, evaluation
+from ganarium.data import load_data
+from ganarium.data.batches import decode
+from ganarium.errors import UserError
+from ganarium.evaluation import compare, evaluate, network_for, of_features
 
 SMALL = {"threads": 1, "device": "cpu", "quiet": True}
 
@@ -20,12 +20,12 @@ SMALL = {"threads": 1, "device": "cpu", "quiet": True}
 def runs(tmp_path_factory):
     """Three small runs."""
     folder = tmp_path_factory.mktemp("runs")
-    ganzoo.train("gan", "ring", steps=30, width=16, out=str(folder / "ring"), **SMALL)
+    ganarium.train("gan", "ring", steps=30, width=16, out=str(folder / "ring"), **SMALL)
     data = {"data": "glyphs", "characters": "digits", "steps": 3}
-    ganzoo.train("infogan", noise_dim=4, batch_size=16, out=str(folder / "info"), **data, **SMALL)
-    ganzoo.train("dcgan", width=4, batch_size=16, out=str(folder / "dc"), **data, **SMALL)
+    ganarium.train("infogan", noise_dim=4, batch_size=16, out=str(folder / "info"), **data, **SMALL)
+    ganarium.train("dcgan", width=4, batch_size=16, out=str(folder / "dc"), **data, **SMALL)
     unpaired = {"data": "scenes_unpaired", "size": "16", "steps": 1, "width": 4, "num_blocks": 1}
-    ganzoo.train("cyclegan", out=str(folder / "cycle"), **unpaired, **SMALL)
+    ganarium.train("cyclegan", out=str(folder / "cycle"), **unpaired, **SMALL)
     return folder
 
 
@@ -134,8 +134,8 @@ def test_what_cannot_be_compared_is_refused(runs):
 def test_unknown_features_and_no_inception(runs, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"no features 'mnits'.*mnist"):
         evaluate(runs / "dc", n=150, features="mnits", device="cpu")
-    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path))
-    monkeypatch.delenv("GANZOO_DATA", raising=False)
+    monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path))
+    monkeypatch.delenv("GANARIUM_DATA", raising=False)
     with pytest.raises(UserError, match="inception"):
         network_for("mnist", 1, "inception", torch.device("cpu"))
 

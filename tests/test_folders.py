@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-import ganzoo
-from ganzoo.data import decoded, load_data
-from ganzoo.data.batches import (
+import ganarium
+from ganarium.data import decoded, load_data
+from ganarium.data.batches import (
     Batches,
     CaptionedImages,
     Dataset,
@@ -27,8 +27,8 @@ from ganzoo.data.batches import (
     PartlyLabelledImages,
     UnpairedImages,
 )
-from ganzoo.data.folders import from_files
-from ganzoo.errors import UserError
+from ganarium.data.folders import from_files
+from ganarium.errors import UserError
 
 
 def picture(seed, size=(20, 20), mode="RGB"):
@@ -334,7 +334,7 @@ def mapped(monkeypatch, tmp_path):
     """Every set goes through the cache, in blocks of four files."""
     monkeypatch.setattr(decoded, "RESIDENT", 0)
     monkeypatch.setattr(decoded, "BLOCK", 4)
-    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "decoded"
 
 
@@ -387,12 +387,12 @@ def test_decoded_once_and_again_when_the_content_changes(tmp_path, monkeypatch, 
 def test_decoding_goes_on_where_it_was_killed(tmp_path, monkeypatch, mapped):
     folder = made_set(tmp_path / "set")
     code = (
-        "import sys, time\nfrom ganzoo.data import decoded, load_data\n"
+        "import sys, time\nfrom ganarium.data import decoded, load_data\n"
         "decoded.RESIDENT, decoded.BLOCK = 0, 4\nworked = decoded._worked\n"
         "def slow(*given):\n    for answer in worked(*given):\n        yield answer\n        time.sleep(0.2)\n"
         f"decoded._worked = slow\nload_data({str(folder)!r}, size=(16, 16))\n"
     )
-    env = os.environ | {"PYTHONPATH": str(Path(ganzoo.__file__).parents[1])}
+    env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
     process = subprocess.Popen([sys.executable, "-c", code], env=env)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and sum(1 for log in mapped.glob("*.partial/blocks.jsonl")
@@ -419,7 +419,7 @@ def test_a_full_disk_is_said_before_anything_is_decoded(tmp_path, monkeypatch, m
     folder = made_set(tmp_path / "set")
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: usage)
-    refused("GiB left", "GANZOO_CACHE", name_or_path=folder)
+    refused("GiB left", "GANARIUM_CACHE", name_or_path=folder)
     assert not list(mapped.glob("*/pixels"))
 
 
@@ -427,9 +427,9 @@ def test_a_mapped_set_trains_and_resumes_to_the_bit(tmp_path, monkeypatch, mappe
     folder = made_set(tmp_path / "set")
     monkeypatch.chdir(tmp_path)
     settings = {"size": "16", "batch_size": 4, "width": 16, "quiet": True, "threads": 1, "device": "cpu"}
-    one = ganzoo.train("gan", data=str(folder), steps=6, out="one", **settings)
-    ganzoo.train("gan", data=str(folder), steps=3, out="two", **settings)
-    two = ganzoo.resume("two", steps=6, quiet=True)
+    one = ganarium.train("gan", data=str(folder), steps=6, out="one", **settings)
+    ganarium.train("gan", data=str(folder), steps=3, out="two", **settings)
+    two = ganarium.resume("two", steps=6, quiet=True)
     for (key, a), b in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
         assert torch.equal(a, b), key
     written = json.loads((tmp_path / "one/config.json").read_text())
@@ -437,8 +437,8 @@ def test_a_mapped_set_trains_and_resumes_to_the_bit(tmp_path, monkeypatch, mappe
 
 
 def test_workers_do_not_import_torch():
-    code = "import sys, ganzoo.data.decode, ganzoo.data.trees; assert 'torch' not in sys.modules"
-    env = os.environ | {"PYTHONPATH": str(Path(ganzoo.__file__).parents[1])}
+    code = "import sys, ganarium.data.decode, ganarium.data.trees; assert 'torch' not in sys.modules"
+    env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
 
 
@@ -506,7 +506,7 @@ def test_pixels_are_drawn_by_their_probability(tmp_path):
 
 def test_the_hub_needs_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    refused("pip install 'ganzoo[hf]'", name_or_path="hf:someone/some-set")
+    refused("pip install 'ganarium[hf]'", name_or_path="hf:someone/some-set")
 
 
 def test_the_hub_offline_is_one_sentence(monkeypatch):

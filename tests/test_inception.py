@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganzoo.errors import UserError
-from ganzoo.metrics import inception
-from ganzoo.metrics.inception import FILE, Inception, average, find_inception, largest, load_inception
+from ganarium.errors import UserError
+from ganarium.metrics import inception
+from ganarium.metrics.inception import FILE, Inception, average, find_inception, largest, load_inception
 
 FIVE = ["1x1", "5x5_1", "5x5_2", "3x3dbl_1", "3x3dbl_2", "3x3dbl_3", "_pool"]
 SEVEN = ["1x1", *(f"7x7_{n}" for n in (1, 2, 3)), *(f"7x7dbl_{n}" for n in (1, 2, 3, 4, 5)), "_pool"]
@@ -38,9 +38,9 @@ def network():
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    for name in ("GANZOO_INCEPTION", "GANZOO_DATA"):
+    for name in ("GANARIUM_INCEPTION", "GANARIUM_DATA"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 
@@ -105,13 +105,18 @@ def test_without_the_file_one_sentence_says_which_from_where_and_where_to(nowher
         load_inception()
     message = str(caught.value)
     assert "\n" not in message
-    for part in (FILE, "https://github.com/mseitzer/pytorch-fid/releases", str(nowhere / "cache"), "GANZOO_INCEPTION"):
+    for part in (
+        FILE,
+        "https://github.com/mseitzer/pytorch-fid/releases",
+        str(nowhere / "cache"),
+        "GANARIUM_INCEPTION",
+    ):
         assert part in message
 
 
 def test_a_wrong_file_is_refused(nowhere, monkeypatch):
     (nowhere / FILE).write_bytes(b"<html>not found</html>")
-    monkeypatch.setenv("GANZOO_INCEPTION", str(nowhere))
+    monkeypatch.setenv("GANARIUM_INCEPTION", str(nowhere))
     with pytest.raises(UserError, match=r"is not the weights of Inception \(its SHA-256 starts with .* not 6726825d"):
         load_inception()
 
@@ -122,7 +127,11 @@ def test_a_file_of_the_published_form_is_found_and_read(network, nowhere, monkey
     digest = hashlib.sha256((nowhere / "aside").read_bytes()).hexdigest()
     name = f"pt_inception-2015-12-05-{digest[:8]}.pth"
     monkeypatch.setattr(inception, "FILE", name)
-    places = {"GANZOO_INCEPTION": nowhere / "own", "GANZOO_DATA": nowhere / "data", "GANZOO_CACHE": nowhere / "cache"}
+    places = {
+        "GANARIUM_INCEPTION": nowhere / "own",
+        "GANARIUM_DATA": nowhere / "data",
+        "GANARIUM_CACHE": nowhere / "cache",
+    }
     for variable, folder in places.items():
         with monkeypatch.context() as patch:
             patch.setenv(variable, str(folder))
@@ -130,7 +139,7 @@ def test_a_file_of_the_published_form_is_found_and_read(network, nowhere, monkey
             (nowhere / "aside").rename(folder / name)
             assert find_inception() == folder / name
             (folder / name).rename(nowhere / "aside")
-    monkeypatch.setenv("GANZOO_INCEPTION", str((nowhere / "aside").rename(nowhere / name)))
+    monkeypatch.setenv("GANARIUM_INCEPTION", str((nowhere / "aside").rename(nowhere / name)))
     loaded = load_inception()
     assert (loaded.name, loaded.digest) == ("inception", digest[:16])
     assert not loaded.training

@@ -6,14 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganzoo.data import load_data
-from ganzoo.data.batches import decode
-from ganzoo.data.stored import with_channels as stored_with_channels
-from ganzoo.errors import UserError
-from ganzoo.metrics import judge as judges
-from ganzoo.metrics import train_judge
-from ganzoo.metrics.judge import WEIGHTS, Judge, accuracy, confidence, digest_of, judge_for, list_judges, load_judge
-from ganzoo.metrics.train_judge import RECIPES, Recipe, not_images
+from ganarium.data import load_data
+from ganarium.data.batches import decode
+from ganarium.data.stored import with_channels as stored_with_channels
+from ganarium.errors import UserError
+from ganarium.metrics import judge as judges
+from ganarium.metrics import train_judge
+from ganarium.metrics.judge import WEIGHTS, Judge, accuracy, confidence, digest_of, judge_for, list_judges, load_judge
+from ganarium.metrics.train_judge import RECIPES, Recipe, not_images
 
 SURE = 0.9  # a confidence
 

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Dataset
-from ganzoo.proofs import catgan_clusters, cgan_match, few_labels, fidelity, infogan_codes, triple_gan_few_labels
-from ganzoo.proofs.claims import list_proofs, load_proof
-from ganzoo.proofs.training import without_player
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.batches import Batches, Dataset
+from ganarium.proofs import catgan_clusters, cgan_match, few_labels, fidelity, infogan_codes, triple_gan_few_labels
+from ganarium.proofs.claims import list_proofs, load_proof
+from ganarium.proofs.training import without_player
+from ganarium.trainer import Trainer
 
 CLASSES = ("sgan", "improved_gan", "catgan", "triple_gan", "ct_gan")
 SMALL = {

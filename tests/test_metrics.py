@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-import ganzoo
-from ganzoo import metrics
-from ganzoo.data.toys import MODE_STD, mode_centres
-from ganzoo.errors import UserError
-from ganzoo.metrics import distances, kernel, neighbours, scores
-from ganzoo.metrics.pixels import luma
+import ganarium
+from ganarium import metrics
+from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.errors import UserError
+from ganarium.metrics import distances, kernel, neighbours, scores
+from ganarium.metrics.pixels import luma
 
 
 def normal(*shape, seed=0):
@@ -65,15 +65,15 @@ REPEATED = OTHER[:1].repeat(N, 1)
 
 def test_the_functions_are_public_without_loading_torch():
     code = (
-        "import sys, ganzoo\n"
-        "assert 'frechet_distance' in dir(ganzoo.metrics) and 'metrics' in dir(ganzoo)\n"
+        "import sys, ganarium\n"
+        "assert 'frechet_distance' in dir(ganarium.metrics) and 'metrics' in dir(ganarium)\n"
         "heavy = {'torch', 'numpy', 'scipy', 'torchmetrics'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "ganzoo.metrics.frechet_distance\n"
+        "ganarium.metrics.frechet_distance\n"
         "assert 'torch' in sys.modules and 'torchmetrics' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    for module in (ganzoo, ganzoo.metrics):
+    for module in (ganarium, ganarium.metrics):
         with pytest.raises(AttributeError, match="no attribute 'frechet_distances'"):
             _ = module.frechet_distances
 

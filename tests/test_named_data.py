@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
-from ganzoo.data import load_data, published, variants
-from ganzoo.data.batches import (
+from ganarium.data import load_data, published, variants
+from ganarium.data.batches import (
     Batches,
     CaptionedImages,
     Dataset,
@@ -27,7 +27,7 @@ from ganzoo.data.batches import (
     UnpairedImages,
     encode,
 )
-from ganzoo.data.drawn import (
+from ganarium.data.drawn import (
     CAPTIONS,
     COLOURS,
     KIND_WORDS,
@@ -40,13 +40,13 @@ from ganzoo.data.drawn import (
     render_shapes,
     shapes_of,
 )
-from ganzoo.data.glyphs import render as render_glyphs
-from ganzoo.data.mnist import FILES
-from ganzoo.data.published import celeba_files
-from ganzoo.data.scenes import KINDS, render, scenes_of
-from ganzoo.data.search import find, places
-from ganzoo.data.textures import SIDE, render_textures
-from ganzoo.data.variants import HUES
+from ganarium.data.glyphs import render as render_glyphs
+from ganarium.data.mnist import FILES
+from ganarium.data.published import celeba_files
+from ganarium.data.scenes import KINDS, render, scenes_of
+from ganarium.data.search import find, places
+from ganarium.data.textures import SIDE, render_textures
+from ganarium.data.variants import HUES
 from synthetic import refused
 
 RNG = np.random.default_rng(0)
@@ -64,8 +64,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in which data is looked for, and nowhere else."""
-    monkeypatch.setenv("GANZOO_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("GANZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GANARIUM_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
 
@@ -81,7 +81,7 @@ def labels_of(data: Dataset) -> Tensor:
 def test_places(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = home.parent / "cache" / "data"
     assert places("a", ".") == [home / "a", home, cache / "a", cache]
-    monkeypatch.delenv("GANZOO_DATA")
+    monkeypatch.delenv("GANARIUM_DATA")
     assert places("a") == [cache / "a"]
 
 
@@ -125,7 +125,7 @@ def test_a_read_only_folder_is_passed_over(home: Path, monkeypatch: pytest.Monke
             (aside / name).write_text(name)
         return aside
 
-    monkeypatch.setattr("ganzoo.data.search._writable", lambda folder: folder != home)
+    monkeypatch.setattr("ganarium.data.search._writable", lambda folder: folder != home)
     assert find(own_set(fetch)) == home.parent / "cache" / "data" / "own" / "inner"
     assert list(home.iterdir()) == []
 
@@ -134,7 +134,7 @@ def test_a_read_only_folder_is_passed_over(home: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("name", "words"), [
     ("usps", "usps.bz2 and one more were looked for in {home}/usps, {home}, ... --data glyphs"),
     ("cifar10", "data_batch_1 and six more ... {home}/cifar10/cifar-10-batches-py ... by its path ... .npz"),
-    ("svhn", "train_32x32.mat and one more ... {home}/svhn ... GANZOO_DATA ... by its path"),
+    ("svhn", "train_32x32.mat and one more ... {home}/svhn ... GANARIUM_DATA ... by its path"),
     ("celeba", "img_align_celeba and one more ... {home}/celeba ... gdown"),
     ("mnist_m", "BSDS500 ... {home}/bsds500/images/train ... --data glyphs_coloured"),
     ("stacked_mnist", "mnist is not here ... {home}/mnist/MNIST/raw"),

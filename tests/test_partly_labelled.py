@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-import ganzoo
-from ganzoo import cli, registry
-from ganzoo.data import OWN_DATA, suited
-from ganzoo.data.batches import Batches, Dataset, Images, PartlyLabelledImages, decode
-from ganzoo.data.surveys import survey
-from ganzoo.options import Options
+import ganarium
+from ganarium import cli, registry
+from ganarium.data import OWN_DATA, suited
+from ganarium.data.batches import Batches, Dataset, Images, PartlyLabelledImages, decode
+from ganarium.data.surveys import survey
+from ganarium.options import Options
 from synthetic import ALL, images_only, refused, trainer
 
 SEMI = {"semi_supervised": True, "width": 8}
@@ -241,7 +241,7 @@ def test_a_run_chooses_ten_labels_of_each_class(here: Path, capsys: pytest.Captu
     for folder, number, seed in (("ten", 10, 0), ("four", 4, 3)):
         options = json.loads(Path(folder, "config.json").read_text())["options"]
         assert options["labels_per_class"] == number
-        from ganzoo.run import Run
+        from ganarium.run import Run
 
         data = Run.reopen(folder).trainer.batches.data
         assert data.labelled.tolist() == data.keep_labels(number, seed).labelled.tolist()
@@ -250,9 +250,9 @@ def test_a_run_chooses_ten_labels_of_each_class(here: Path, capsys: pytest.Captu
 
 def test_resuming_is_bit_exact(here: Path) -> None:
     options = {"data": "glyphs", "characters": "012", "size": 8, "batch_size": 8, "threads": 1, "quiet": True, **SEMI}
-    straight = ganzoo.train("ct_gan", steps=6, out="straight", **options)
-    ganzoo.train("ct_gan", steps=3, out="broken", **options)
-    resumed = ganzoo.resume("broken", steps=6, quiet=True)
+    straight = ganarium.train("ct_gan", steps=6, out="straight", **options)
+    ganarium.train("ct_gan", steps=3, out="broken", **options)
+    resumed = ganarium.resume("broken", steps=6, quiet=True)
     for own, other in ((straight, resumed), (straight.averages["critic"], resumed.averages["critic"])):
         states = own.state_dict(), other.state_dict()
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -410,7 +410,7 @@ def test_the_verb(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert cli.main(["classify", "run", "one.png", "folder"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["one.png", "folder/deep/a.png"]
-    model = ganzoo.load("run")
+    model = ganarium.load("run")
     assert [line.split()[-2] in "012" for line in lines] == [True, True]
     assert lines[0].startswith("one.png ")
     assert lines[1].startswith("the second.png ")
@@ -427,11 +427,11 @@ def test_the_verb(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", FORMS)
 def test_evaluations_hold_the_test_accuracy(here: Path, name: str) -> None:
     assert cli.main(semi("--steps", "2", "--out", "run", model=name)) == 0
-    model, (_, test) = ganzoo.load("run"), ganzoo.load_data("glyphs", characters="012", size=(8, 8))
+    model, (_, test) = ganarium.load("run"), ganarium.load_data("glyphs", characters="012", size=(8, 8))
     expected = (model.classify(decode(test.images)) == test.labels).double().mean().item()
-    assert ganzoo.evaluate("run", n=64).values["test_accuracy"] == pytest.approx(expected)
+    assert ganarium.evaluate("run", n=64).values["test_accuracy"] == pytest.approx(expected)
     assert cli.main(["train", "gan", "--data", "ring", "--batch-size", "8", "--steps", "1", "--out", "plain"]) == 0
-    assert "test_accuracy" not in ganzoo.evaluate("plain", n=64).values
+    assert "test_accuracy" not in ganarium.evaluate("plain", n=64).values
 
 
 def test_the_verb_with_runs_that_cannot(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from ganzoo import registry
-from ganzoo.data import toys
-from ganzoo.data.batches import Batches, Images
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data import toys
+from ganarium.data.batches import Batches, Images
+from ganarium.trainer import Trainer
 
 GAN = {"options": {"width": 64}, "batch": 128, "steps": 2000}
 WGAN = {"options": {"width": 64, "lr": 1e-3, "beta1": 0.5}, "batch": 128, "steps": 1000}

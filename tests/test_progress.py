@@ -17,13 +17,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-import ganzoo
-from ganzoo import checkpoint, cli, progress
-from ganzoo.data import load_data
-from ganzoo.data.batches import Dataset, decode
-from ganzoo.errors import UserError
-from ganzoo.metrics.protocol import Protocol
-from ganzoo.progress import Evaluations, Measure, measure_for, outlook, said, trend
+import ganarium
+from ganarium import checkpoint, cli, progress
+from ganarium.data import load_data
+from ganarium.data.batches import Dataset, decode
+from ganarium.errors import UserError
+from ganarium.metrics.protocol import Protocol
+from ganarium.progress import Evaluations, Measure, measure_for, outlook, said, trend
 from synthetic import refused
 
 GLYPHS = {"data": "glyphs", "characters": "01", "size": 8, "batch_size": 8}
@@ -52,7 +52,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(name: str, out: Path, *, quiet: bool = True, **more: Any) -> Path:
-    ganzoo.train(name, out=out, quiet=quiet, **(COMMON | FAMILIES[name] | more))
+    ganarium.train(name, out=out, quiet=quiet, **(COMMON | FAMILIES[name] | more))
     return out
 
 
@@ -115,7 +115,7 @@ def test_every_case_names_its_number_and_keeps_the_best(name: str, tmp_path: Pat
     }  # fmt: skip
     assert {lowest["step"], 7} <= set(checkpoints(run))
     assert len(checkpoints(run)) <= 2, "the best before it goes with the next that is written"
-    model = ganzoo.load(run / "checkpoints" / f"step-{lowest['step']:08d}")
+    model = ganarium.load(run / "checkpoints" / f"step-{lowest['step']:08d}")
     train_set, test_set = load_data(
         FAMILIES[name]["data"],
         size=(8, 8) if "size" in FAMILIES[name] else None,
@@ -145,7 +145,7 @@ def test_what_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"evaluated at step 12: {said(found[-1])}" in lines
     (where,) = [line for line in lines if line.startswith("best at step")]
     path = Path(where.split(": ", 1)[1])
-    assert ganzoo.load(path).iteration == best(run)["step"]
+    assert ganarium.load(path).iteration == best(run)["step"]
     (share,) = [line for line in lines if line.startswith("evaluations took")]
     expected = 100 * sum(row["took"] for row in found) / found[-1]["seconds"]
     assert share == f"evaluations took {expected:.2g} % of the time"
@@ -174,7 +174,7 @@ def test_resuming_drops_later_lines_and_half_ones(tmp_path: Path) -> None:
     with (run / "evaluations.jsonl").open("a") as file:
         file.write('{"step": 9, "seco')
     checkpoint.write_json(run, "best.json", {"step": 8, "metric": "wasserstein_distance", "value": 0.0})
-    ganzoo.resume(run, quiet=True)
+    ganarium.resume(run, quiet=True)
     again = rows(run)
     assert [row["step"] for row in again] == [2, 4, 6, 8]
     assert [row["values"] for row in again] == [row["values"] for row in whole]
@@ -262,7 +262,7 @@ def test_a_kill_between_two_writes_leaves_no_name_without_its_checkpoint(
     assert seen == [2], "the checkpoint comes first"
     assert not (run / "best.json").exists()
     assert (run / "evaluations.jsonl").exists() == (broken == "best")
-    ganzoo.resume(run, quiet=True)
+    ganarium.resume(run, quiet=True)
     assert best(run)["step"] in checkpoints(run)
     if broken == "best":
         assert best(run)["value"] == min(map(value, rows(run))), "the row that was written counts"
@@ -271,7 +271,7 @@ def test_a_kill_between_two_writes_leaves_no_name_without_its_checkpoint(
 def test_an_extension_goes_on_from_the_best(tmp_path: Path) -> None:
     run, long = tmp_path / "run", tmp_path / "long"
     train("gan", run, steps=4, evaluate_every=2)
-    ganzoo.resume(run, steps=8, quiet=True)
+    ganarium.resume(run, steps=8, quiet=True)
     train("gan", long, steps=8, evaluate_every=2)
     assert [line["values"] for line in rows(run)] == [line["values"] for line in rows(long)]
     assert best(run) == best(long)
@@ -303,7 +303,7 @@ def test_a_negative_interval_is_refused(tmp_path: Path) -> None:
 
 
 def test_divergence_is_still_named(tmp_path: Path) -> None:
-    with pytest.raises(ganzoo.RunError, match=r"(term|parameter).*player [DG].*at step"):
+    with pytest.raises(ganarium.RunError, match=r"(term|parameter).*player [DG].*at step"):
         train("gan", tmp_path / "run", steps=200, evaluate_every=1, lr=1e4, width=128)
     assert best(tmp_path / "run")["step"] in checkpoints(tmp_path / "run")
 
@@ -428,12 +428,12 @@ def test_trends_are_told_from_scatter() -> None:
 
 def test_the_outlook_is_a_sentence() -> None:
     def sentence(values: list[float]) -> str:
-        return outlook([row(place, number) for place, number in enumerate(values, start=1)], "ganzoo resume r")
+        return outlook([row(place, number) for place, number in enumerate(values, start=1)], "ganarium resume r")
 
     assert sentence([3.0]) == "1 evaluation cannot tell whether more training would help"
     falls = sentence([9.0, 8.0, 7.1, 6.0, 5.0])
     assert falls.startswith("m still falls over the last 5 evaluations")
-    assert falls.endswith(": ganzoo resume r")
+    assert falls.endswith(": ganarium resume r")
     assert sentence([5.0, 6.0, 7.1, 8.0, 9.0]).startswith("m rises")
     assert "likely not help" in sentence([5.0, 5.5, 4.5, 5.2, 4.9])
 
@@ -535,7 +535,7 @@ def test_translations_are_measured_in_each_direction() -> None:
 
 
 def test_the_feature_network_draws_nothing() -> None:
-    from ganzoo.evaluation import network_for
+    from ganarium.evaluation import network_for
 
     before = torch.get_rng_state()
     network_for("glyphs", 1, "auto", torch.device("cpu"))
@@ -549,8 +549,17 @@ def test_the_feature_network_draws_nothing() -> None:
 
 def test_two_processes_keep_one_best(tmp_path: Path) -> None:
     words = "train gan --data ring --steps 6 --batch-size 8 --width 8 --threads 1 --device cpu --out run --keep 1"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ganzoo"]
-    env = os.environ | {"PYTHONPATH": str(Path(ganzoo.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "ganarium",
+    ]
+    env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [*torchrun, *words.split(), "--evaluate-every", "2"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
@@ -559,4 +568,4 @@ def test_two_processes_keep_one_best(tmp_path: Path) -> None:
     assert [line["step"] for line in found] == [2, 4, 6]
     assert best(tmp_path / "run")["value"] == min(map(value, found))
     assert {best(tmp_path / "run")["step"], 6} <= set(checkpoints(tmp_path / "run"))
-    assert ganzoo.resume(tmp_path / "run", steps=7, quiet=True).iteration == 7, "with all that two processes saved"
+    assert ganarium.resume(tmp_path / "run", steps=7, quiet=True).iteration == 7, "with all that two processes saved"

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganzoo import cli, registry
-from ganzoo.data import SOURCES
-from ganzoo.data.batches import Dataset
-from ganzoo.errors import UserError
-from ganzoo.proofs import prove as harness
-from ganzoo.proofs.claims import SCALES, Bound, Scale, gain_of, level_in_words, level_of, list_proofs, load_proof
-from ganzoo.proofs.parzen import parzen
+from ganarium import cli, registry
+from ganarium.data import SOURCES
+from ganarium.data.batches import Dataset
+from ganarium.errors import UserError
+from ganarium.proofs import prove as harness
+from ganarium.proofs.claims import SCALES, Bound, Scale, gain_of, level_in_words, level_of, list_proofs, load_proof
+from ganarium.proofs.parzen import parzen
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "proofs"
 FOUNDATION = ("began", "cyclegan", "dcgan", "gan", "infogan", "pixelrnn", "wgan_gp")
@@ -192,7 +192,7 @@ def test_runs_that_are_done_are_taken_up_and_others_are_not(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["prove"], "name a model, as in `ganzoo prove wgan_gp`"),
+        (["prove"], "name a model, as in `ganarium prove wgan_gp`"),
         (["prove", "wgan_pg"], "there is no model 'wgan_pg'"),
         (["prove", "gan", "--scale", "huge"], "there is no scale 'huge': give quick, cpu, gpu."),
         (["prove", "gan", "--claim", "nothing"], "gan has no proof 'nothing'"),
@@ -209,10 +209,10 @@ def test_bad_input_is_one_sentence(here, capsys, arguments, words):
 
 
 def test_real_images_that_are_absent_are_named(tmp_path, monkeypatch):
-    monkeypatch.delenv("GANZOO_DATA", raising=False)
-    from ganzoo.proofs.training import data_of
+    monkeypatch.delenv("GANARIUM_DATA", raising=False)
+    from ganarium.proofs.training import data_of
 
-    with pytest.raises(UserError, match="set GANZOO_DATA to the folder that holds lfw64/"):
+    with pytest.raises(UserError, match="set GANARIUM_DATA to the folder that holds lfw64/"):
         data_of(load_proof("began_balance").CLAIM.scales["cpu"])
 
 

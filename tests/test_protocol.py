@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-import ganzoo
-from ganzoo.errors import UserError
-from ganzoo.metrics.judge import load_judge
-from ganzoo.metrics.protocol import Protocol, one_protocol
+import ganarium
+from ganarium.errors import UserError
+from ganarium.metrics.judge import load_judge
+from ganarium.metrics.protocol import Protocol, one_protocol
 
 ONE = Protocol(features="mnist", digest="0123456789abcdef", num_real=10_000, num_fake=5_000, resize="32x32", seed=0)
 OTHER = {
@@ -25,9 +25,9 @@ OTHER = {
 def test_it_is_one_line_with_everything_in_it():
     text = str(ONE)
     assert "\n" not in text
-    assert text == f"mnist 01234567 (32x32), 10000 real, 5000 generated, seed 0, ganzoo {ganzoo.__version__}"
+    assert text == f"mnist 01234567 (32x32), 10000 real, 5000 generated, seed 0, ganarium {ganarium.__version__}"
     points = Protocol(features="points", digest="", num_real=0, num_fake=2_500, resize="", seed=3, version="1")
-    assert str(points) == "points, 0 real, 2500 generated, seed 3, ganzoo 1"
+    assert str(points) == "points, 0 real, 2500 generated, seed 3, ganarium 1"
 
 
 def test_a_judge_gives_what_it_needs():

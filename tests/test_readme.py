@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-import ganzoo
+import ganarium
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -15,7 +15,7 @@ def test_the_table_of_models_is_drawn_from_the_cards():
 
     text = (ROOT / "README.md").read_text()
     assert text == written(text), "run `python tools/model_table.py`"
-    assert all(f"`{name}`" in text for name in ganzoo.list_models())
+    assert all(f"`{name}`" in text for name in ganarium.list_models())
 
 
 def test_pictures_and_links_exist():
@@ -27,7 +27,7 @@ def test_pictures_and_links_exist():
 def test_the_step_in_the_readme_is_the_one_in_the_file():
     text = (ROOT / "README.md").read_text()
     step = text.split("```python\ndef step(")[1].split("```")[0].splitlines()[1:]
-    source = (ROOT / "src/ganzoo/models/wgan_gp.py").read_text()
+    source = (ROOT / "src/ganarium/models/wgan_gp.py").read_text()
     for line in step:
         assert line.strip() in source, line
 

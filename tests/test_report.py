@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-import ganzoo
-from ganzoo import checkpoint, cli, logs, pages, pictures, report
-from ganzoo.data.batches import decode
-from ganzoo.errors import RunError, UserError
-from ganzoo.metrics.protocol import Protocol
-from ganzoo.report import commands, curves, exhibits, facts, frames, sections
-from ganzoo.run import Run
+import ganarium
+from ganarium import checkpoint, cli, logs, pages, pictures, report
+from ganarium.data.batches import decode
+from ganarium.errors import RunError, UserError
+from ganarium.metrics.protocol import Protocol
+from ganarium.report import commands, curves, exhibits, facts, frames, sections
+from ganarium.run import Run
 from synthetic import dataset
 
 QUIET = {"threads": 1, "device": "cpu", "quiet": True}
@@ -31,12 +31,12 @@ HOSTILE = "<script>alert('x')</script> & \"co\""
 def runs(tmp_path_factory):
     """One small run of each kind."""
     folder = tmp_path_factory.mktemp("runs")
-    ganzoo.train("dcgan", steps=6, out=str(folder / "dcgan"), **DCGAN, **GLYPHS, **QUIET)
-    ganzoo.train("gan", data="ring", steps=6, width=16, log_every=2, out=str(folder / "ring"), **QUIET)
-    ganzoo.train("cgan", steps=2, joining="product", width=4, out=str(folder / "cgan"), **GLYPHS, **QUIET)
+    ganarium.train("dcgan", steps=6, out=str(folder / "dcgan"), **DCGAN, **GLYPHS, **QUIET)
+    ganarium.train("gan", data="ring", steps=6, width=16, log_every=2, out=str(folder / "ring"), **QUIET)
+    ganarium.train("cgan", steps=2, joining="product", width=4, out=str(folder / "cgan"), **GLYPHS, **QUIET)
     small = {"width": 4, "num_blocks": 1}
-    ganzoo.train("cyclegan", data="scenes_unpaired", size=16, steps=1, out=str(folder / "cycle"), **small, **QUIET)
-    ganzoo.train("pixelrnn", steps=2, head=8, out=str(folder / "pixel"), **small, **GLYPHS, **QUIET)
+    ganarium.train("cyclegan", data="scenes_unpaired", size=16, steps=1, out=str(folder / "cycle"), **small, **QUIET)
+    ganarium.train("pixelrnn", steps=2, head=8, out=str(folder / "pixel"), **small, **GLYPHS, **QUIET)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exhibits, "MOST", 600)
         for run in folder.iterdir():
@@ -249,9 +249,9 @@ def searched(train, images, features, **options):
 
 
 def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
-    train = dataset(ganzoo.data.batches.Images, (1, 16, 16), n=500)
+    train = dataset(ganarium.data.batches.Images, (1, 16, 16), n=500)
     monkeypatch.setattr(exhibits, "CHUNK", 37)
-    queries = decode(dataset(ganzoo.data.batches.Images, (1, 16, 16), n=9, seed=1).images)
+    queries = decode(dataset(ganarium.data.batches.Images, (1, 16, 16), n=9, seed=1).images)
     found = searched(train, queries, lambda images: images.flatten(1))
     known = decode(train.images)
     distances, places = torch.cdist(queries.flatten(1), known.flatten(1)).topk(3, largest=False)
@@ -268,7 +268,7 @@ def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
     [("copies", "they are copies"), ("held out", "no sign"), ("noise", "no sign")],
 )
 def test_copies_are_told_from_what_is_new(runs, tmp_path, kind, said):
-    train, test = ganzoo.data.load_data("glyphs", characters="digits", size=(16, 16))
+    train, test = ganarium.data.load_data("glyphs", characters="digits", size=(16, 16))
     generator = torch.Generator().manual_seed(3)
     train = replace(train, images=train.images[torch.randperm(len(train), generator=generator)[:3000]], labels=None)
     other = test.images[torch.randperm(len(test), generator=generator)[:64]]
@@ -278,7 +278,7 @@ def test_copies_are_told_from_what_is_new(runs, tmp_path, kind, said):
         "noise": torch.rand(64, 1, 16, 16, generator=generator) * 2 - 1,
     }[kind]
     pictures.save_grid(images, tmp_path / "samples" / "step-00000007.png")
-    exhibits.neighbours(tmp_path, ganzoo.load(runs / "dcgan"), train, test)
+    exhibits.neighbours(tmp_path, ganarium.load(runs / "dcgan"), train, test)
     told = json.loads((tmp_path / "report" / "neighbours.json").read_text())
     assert told["searched"] == told["total"] == len(train)
     assert said in sections.verdict(told)
@@ -299,7 +299,7 @@ def test_nothing_is_said_where_held_out_images_are_in_the_training_set():
 
 def test_a_run_with_and_without_the_report_is_bit_equal(tmp_path, monkeypatch):
     def weights(name):
-        ganzoo.train("dcgan", steps=6, out=str(tmp_path / name), **DCGAN, **GLYPHS, **QUIET)
+        ganarium.train("dcgan", steps=6, out=str(tmp_path / name), **DCGAN, **GLYPHS, **QUIET)
         return checkpoint.newest(tmp_path / name)[1]
 
     written = []
@@ -309,7 +309,7 @@ def test_a_run_with_and_without_the_report_is_bit_equal(tmp_path, monkeypatch):
         written.append(report.write(self.folder))
 
     monkeypatch.setattr(Run, "_report", always)
-    monkeypatch.setattr("ganzoo.run.LONG", 0.0)
+    monkeypatch.setattr("ganarium.run.LONG", 0.0)
     monkeypatch.setattr(exhibits, "MOST", 300)
     with_it = weights("with")
     assert len(written) == 3
@@ -332,11 +332,11 @@ def test_the_page_is_written_while_the_run_goes_on_and_after_a_resume(tmp_path, 
 
     monkeypatch.setattr(report, "write", observed)
     folder = tmp_path / "run"
-    ganzoo.train("dcgan", steps=4, out=str(folder), **DCGAN, **GLYPHS, **QUIET)
+    ganarium.train("dcgan", steps=4, out=str(folder), **DCGAN, **GLYPHS, **QUIET)
     assert seen[0] == ("running", 2)
     assert seen[-1] == ("finished", 4)
     (folder / "report.html").write_text("half a pa")
-    ganzoo.resume(folder, steps=6, quiet=True)
+    ganarium.resume(folder, steps=6, quiet=True)
     assert seen[-1] == ("finished", 6)
     page = (folder / "report.html").read_text()
     assert data_of(page)["frames"]["steps"] == [0, 2, 4, 6]
@@ -349,19 +349,19 @@ def test_a_disk_that_takes_no_page_stops_the_run_and_hides_nothing_at_its_end(tm
 
     monkeypatch.setattr(pages, "save", full)
     with pytest.raises(RunError, match=r"No space left.*goes on from there"):
-        ganzoo.train("dcgan", steps=6, out=str(tmp_path / "a"), **DCGAN, **GLYPHS, **QUIET)
+        ganarium.train("dcgan", steps=6, out=str(tmp_path / "a"), **DCGAN, **GLYPHS, **QUIET)
     once = DCGAN | {"sample_every": 6}
-    ganzoo.train("dcgan", steps=6, out=str(tmp_path / "b"), **once, **GLYPHS, **QUIET)  # only the last is tried
+    ganarium.train("dcgan", steps=6, out=str(tmp_path / "b"), **once, **GLYPHS, **QUIET)  # only the last is tried
     assert json.loads((tmp_path / "b" / "state.json").read_text())["state"] == "finished"
 
 
 def test_the_command_on_the_page_makes_the_same_run(tmp_path, here):
     folder = tmp_path / "my runs" / "it's"
     given = GLYPHS | DCGAN | {"lr": 7e-4, "beta1": 0.25, "seed": 3, "mirror": True, "precision": "fp64", "steps": 2}
-    ganzoo.train("dcgan", out=str(folder), **given, **QUIET)
+    ganarium.train("dcgan", out=str(folder), **given, **QUIET)
     config = json.loads((folder / "config.json").read_text())
     words = shlex.split(commands.reproduce(config))
-    assert words[:3] == ["ganzoo", "train", "dcgan"]
+    assert words[:3] == ["ganarium", "train", "dcgan"]
     assert "--seed" in words
     assert "--keep" not in words  # as it is by default
     assert cli.main([*words[1:], "--out", "again"]) == 0
@@ -369,8 +369,8 @@ def test_the_command_on_the_page_makes_the_same_run(tmp_path, here):
     assert again["options"] | {"out": None} == config["options"] | {"out": None}
     assert again["model_options"] == config["model_options"]
     several = config | {"world": 2}
-    assert commands.reproduce(several).startswith("torchrun --nproc-per-node 2 -m ganzoo train dcgan")
-    assert shlex.split(commands.resume(folder, config, steps=8)) == ["ganzoo", "resume", str(folder), "--steps", "8"]
+    assert commands.reproduce(several).startswith("torchrun --nproc-per-node 2 -m ganarium train dcgan")
+    assert shlex.split(commands.resume(folder, config, steps=8)) == ["ganarium", "resume", str(folder), "--steps", "8"]
 
 
 def test_without_its_data_a_run_still_has_a_page(run, capsys):
@@ -539,8 +539,8 @@ def test_in_a_browser_hostile_names_run_no_script_and_a_bare_run_no_error(run, l
 
 
 def test_in_a_browser_the_other_pages(runs, look, tmp_path):
-    measure = functools.partial(ganzoo.evaluate, n=40, device="cpu")
-    from ganzoo.report import comparison
+    measure = functools.partial(ganarium.evaluate, n=40, device="cpu")
+    from ganarium.report import comparison
 
     names = ("dcgan", "pixel")
     text = comparison.page({name: runs / name for name in names}, {name: measure(runs / name) for name in names})

@@ -22,9 +22,9 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-import ganzoo
-from ganzoo import cli, pictures, registry
-from ganzoo.options import Options
+import ganarium
+from ganarium import cli, pictures, registry
+from ganarium.options import Options
 
 GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
 POINTS = ["--data", "ring", "--batch-size", "16", "--width", "8"]
@@ -56,7 +56,7 @@ def train(name: str, out: Path, *more: str) -> int:
 
 
 def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ganzoo", *arguments]
+    command = [sys.executable, "-m", "ganarium", *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options)
 
@@ -138,7 +138,7 @@ def test_the_config_holds_every_value(ten: Path) -> None:
     assert made["model_options"].keys() == names
     assert made["model_options"]["lr"] == 2e-4
     assert made["options"] | {"steps": 10, "batch_size": 8, "seed": 0, "keep": 3, "log_every": 2} == made["options"]
-    assert made["versions"].keys() == {"ganzoo", "torch", "numpy", "python"}
+    assert made["versions"].keys() == {"ganarium", "torch", "numpy", "python"}
     assert made["threads"] == 1
     assert made["format"] == 1
     assert made["device"] == "cpu"
@@ -189,7 +189,7 @@ def killed(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """A run of each family, killed at some moment after its first checkpoint beyond step 0."""
     folder = tmp_path_factory.mktemp("killed")
     for name in ("glyphs", "scenes_unpaired"):  # drawn once, before the processes ask for them at the same time
-        ganzoo.load_data(name, size=(8, 8), characters="01" if name == "glyphs" else None)
+        ganarium.load_data(name, size=(8, 8), characters="01" if name == "glyphs" else None)
 
     def begun(name: str) -> subprocess.Popen[str]:
         model, *rest = FAMILIES[name]
@@ -294,7 +294,7 @@ def test_signals_save_and_name_the_way_on(tmp_path: Path, capsys: pytest.Capture
         os.kill(process.pid, number)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (128 + number, "")
-        assert f"ganzoo resume {run}" in out.splitlines()[-1]
+        assert f"ganarium resume {run}" in out.splitlines()[-1]
         assert f"saved at step {checkpoints(run)[-1]} of 1000000" in out
         assert (run / "curves.png").exists()
     steps = [row["step"] for row in rows(run)]
@@ -317,7 +317,7 @@ def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=5)
     assert process.returncode == 130
     assert "stopping after this step" in out
-    assert err.splitlines() == ["ganzoo: stopped."]
+    assert err.splitlines() == ["ganarium: stopped."]
     assert checkpoints(run) == [0]
 
 
@@ -356,10 +356,10 @@ def test_a_torn_checkpoint_is_skipped(how: str, ten: Path, tmp_path: Path, capsy
     run = shutil.copytree(ten, tmp_path / "run")
     tear(run / "checkpoints" / "step-00000010", how)
     with pytest.warns(UserWarning, match="skipped a checkpoint: .*step-00000010"):
-        assert ganzoo.load(run).iteration == 5
+        assert ganarium.load(run).iteration == 5
     assert spoken(["resume", str(run)], capsys) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("ganzoo: skipped a checkpoint: ")
+    assert line.startswith("ganarium: skipped a checkpoint: ")
     assert_same_end(run, ten)
 
 
@@ -390,11 +390,11 @@ def test_formats_of_the_future(ten: Path, tmp_path: Path, capsys: pytest.Capture
     run = shutil.copytree(ten, tmp_path / "run")
     file = run / "checkpoints" / "step-00000010" / "checkpoint.json"
     meta = json.loads(file.read_text())
-    meta["config"]["versions"]["ganzoo"] = "9.8.7"
+    meta["config"]["versions"]["ganarium"] = "9.8.7"
     file.write_text(json.dumps(meta | {"format": 99}))
     refused(capsys, "9.8.7 ... use that version or a newer one", "resume", str(run))
     (run / "config.json").write_text(json.dumps(config(ten) | {"format": 99}))
-    refused(capsys, "run format 99 ... upgrade ganzoo", "resume", str(run))
+    refused(capsys, "run format 99 ... upgrade ganarium", "resume", str(run))
     (run / "config.json").write_text(json.dumps(config(ten) | {"format": "new"}))
     refused(capsys, "cannot be read", "resume", str(run))
 
@@ -435,7 +435,7 @@ def test_a_file_too_large_stops_with_a_sentence(tmp_path: Path, capsys: pytest.C
     assert process.returncode == 1, err
     (line,) = err.splitlines()
     assert "checkpoint of step 5 could not be written" in line
-    assert f"`ganzoo resume {run}`" in line
+    assert f"`ganarium resume {run}`" in line
     assert checkpoints(run) == [0]
     assert cli.main(["resume", str(run), "--steps", "6"]) == 0
 
@@ -463,9 +463,9 @@ def test_a_full_disk(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> No
     (line,) = err.splitlines()
     assert "No space left on device" in line
     last = checkpoints(run)[-1]
-    assert f"checkpoint is step {last}: `ganzoo resume {run}`" in line
+    assert f"checkpoint is step {last}: `ganarium resume {run}`" in line
     assert last > 0
-    assert ganzoo.load(run).iteration == last
+    assert ganarium.load(run).iteration == last
     refused(capsys, "could not", "train", *model, "--steps", "1", "--out", str(small_disk / "next"), code=1)
     assert not (small_disk / "next").exists()
     for step in checkpoints(run)[:-1]:  # room is made
@@ -479,8 +479,8 @@ def test_nan_names_player_term_and_step(tmp_path: Path, capsys: pytest.CaptureFi
     assert cli.main(["train", *wild, "--save-every", "1", "--out", str(run)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     options = {"data": "ring", "batch_size": 16, "lr": 1e4, "threads": 1, "steps": 200, "log_every": 1, "quiet": True}
-    with pytest.raises(ganzoo.RunError) as caught:
-        ganzoo.train("gan", out=every, **options)
+    with pytest.raises(ganarium.RunError) as caught:
+        ganarium.train("gan", out=every, **options)
     step = rows(every)[-1]["step"] + 1
     assert step > 1
     for sentence in (line, str(caught.value)):
@@ -491,7 +491,7 @@ def test_nan_names_player_term_and_step(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"checkpoint of step {step - 1:g}" in line
     assert rows(run)[-1]["step"] == step - 1
     assert all(value.isfinite().all() for value in tensors(run).values() if value.is_floating_point())
-    assert ganzoo.load(run).iteration == step - 1
+    assert ganarium.load(run).iteration == step - 1
 
 
 # Minutes
@@ -517,10 +517,10 @@ def test_minutes_become_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_five_lines(tmp_path: Path) -> None:
     small = {"characters": "01", "size": 8, "width": 2, "batch_size": 8, "threads": 1, "quiet": True}
-    model = ganzoo.train("dcgan", data="glyphs", steps=2, out=tmp_path / "run", **small)
-    loaded = ganzoo.load(tmp_path / "run")
+    model = ganarium.train("dcgan", data="glyphs", steps=2, out=tmp_path / "run", **small)
+    loaded = ganarium.load(tmp_path / "run")
     images = loaded.sample(70, seed=1)
-    assert ganzoo.save_grid(images, tmp_path / "digits.png").is_file()
+    assert ganarium.save_grid(images, tmp_path / "digits.png").is_file()
     assert images.shape == (70, 1, 8, 8)
     assert images.dtype == torch.float32
     assert images.abs().max() <= 1
@@ -529,15 +529,15 @@ def test_five_lines(tmp_path: Path) -> None:
     assert not torch.equal(images, loaded.sample(70, seed=2))
     assert not torch.equal(loaded.sample(4), loaded.sample(4))
     assert torch.equal(images[:3], deepcopy(loaded).sample(70, seed=1)[:3])
-    further = ganzoo.resume(tmp_path / "run", steps=3, quiet=True)
+    further = ganarium.resume(tmp_path / "run", steps=3, quiet=True)
     assert further.iteration == 3
-    assert torch.equal(further.sample(2, seed=1), ganzoo.load(tmp_path / "run").sample(2, seed=1))
+    assert torch.equal(further.sample(2, seed=1), ganarium.load(tmp_path / "run").sample(2, seed=1))
 
 
 def test_loading_and_sampling_disturb_nothing(ten: Path) -> None:
     torch.manual_seed(4)
     before = torch.get_rng_state()
-    model = ganzoo.load(ten)
+    model = ganarium.load(ten)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     assert any("running_mean" in name for name in buffers)
     model.sample(3, seed=1)
@@ -551,10 +551,10 @@ def test_loading_and_sampling_disturb_nothing(ten: Path) -> None:
 
 def test_a_checkpoint_by_itself(ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alone = shutil.copytree(ten / "checkpoints" / "step-00000010", tmp_path / "model to ship")
-    assert torch.equal(ganzoo.load(alone).sample(2, seed=1), ganzoo.load(ten, raw=True).sample(2, seed=1))
+    assert torch.equal(ganarium.load(alone).sample(2, seed=1), ganarium.load(ten, raw=True).sample(2, seed=1))
     assert cli.main(["sample", str(alone), "--n", "2"]) == 0
     assert Path(capsys.readouterr().out.strip()).is_relative_to(alone)
-    first = ganzoo.load(ten / "checkpoints" / "step-00000000")
+    first = ganarium.load(ten / "checkpoints" / "step-00000000")
     assert first.iteration == 0
     inside = shutil.copytree(ten, tmp_path / "run") / "checkpoints" / "step-00000005"
     assert cli.main(["sample", str(inside), "--n", "2"]) == 0
@@ -563,7 +563,7 @@ def test_a_checkpoint_by_itself(ten: Path, tmp_path: Path, capsys: pytest.Captur
 
 def test_translate(tmp_path: Path) -> None:
     assert train("cyclegan", tmp_path / "run", "--steps", "1") == 0
-    model = ganzoo.load(tmp_path / "run")
+    model = ganarium.load(tmp_path / "run")
     tensor = torch.rand(2, 3, 8, 12) * 2 - 1
     assert model.translate(tensor).shape == (2, 3, 8, 12)
     assert torch.equal(model.translate(tensor), model.translate(tensor, direction="a2b"))
@@ -587,16 +587,16 @@ def test_translate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "call"),
     [
-        ("did you mean dcgan", lambda: ganzoo.create("dcgn", shape=(1, 8, 8))),
-        ("no option 'widht'.*width", lambda: ganzoo.create("dcgan", shape=(1, 8, 8), widht=3)),
-        ("a whole number", lambda: ganzoo.create("dcgan", shape=(1, 8, 8), width=3.5)),
-        ("shape", lambda: ganzoo.create("dcgan", shape=(8, 8))),
-        ("did you mean steps", lambda: ganzoo.train("gan", data="ring", stesp=3)),
-        ("a whole number", lambda: ganzoo.train("gan", data="ring", steps=3.5)),
-        ("above 0", lambda: ganzoo.train("gan", data="ring", steps=-1)),
-        ("did you mean glyphs", lambda: ganzoo.train("gan", data="glyfs")),
-        ("no run", lambda: ganzoo.load("nowhere")),
-        ("no run", lambda: ganzoo.resume("nowhere")),
+        ("did you mean dcgan", lambda: ganarium.create("dcgn", shape=(1, 8, 8))),
+        ("no option 'widht'.*width", lambda: ganarium.create("dcgan", shape=(1, 8, 8), widht=3)),
+        ("a whole number", lambda: ganarium.create("dcgan", shape=(1, 8, 8), width=3.5)),
+        ("shape", lambda: ganarium.create("dcgan", shape=(8, 8))),
+        ("did you mean steps", lambda: ganarium.train("gan", data="ring", stesp=3)),
+        ("a whole number", lambda: ganarium.train("gan", data="ring", steps=3.5)),
+        ("above 0", lambda: ganarium.train("gan", data="ring", steps=-1)),
+        ("did you mean glyphs", lambda: ganarium.train("gan", data="glyfs")),
+        ("no run", lambda: ganarium.load("nowhere")),
+        ("no run", lambda: ganarium.resume("nowhere")),
     ],
 )
 def test_value_errors(words: str, call: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -622,7 +622,7 @@ def test_grids(tmp_path: Path) -> None:
     assert pictures.grid(ramp[:, :1]).mode == "L"
     for bad in (torch.zeros(0, 3, 4, 4), torch.zeros(4, 2, 4, 4), torch.zeros(4, 4)):
         with pytest.raises(ValueError, match="grid needs"):
-            ganzoo.save_grid(bad, tmp_path / "bad.png")
+            ganarium.save_grid(bad, tmp_path / "bad.png")
 
 
 def test_slerp() -> None:
@@ -635,15 +635,15 @@ def test_slerp() -> None:
 
 
 def test_a_run_in_training_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ganzoo.run import Run
-    from ganzoo.runs import alone
+    from ganarium.run import Run
+    from ganarium.runs import alone
 
     run = tmp_path / "run"
-    ganzoo.train("gan", "ring", steps=4, batch_size=8, out=str(run), quiet=True)
+    ganarium.train("gan", "ring", steps=4, batch_size=8, out=str(run), quiet=True)
     reopened = Run.reopen(run, steps=8)
     with alone(run):
-        with pytest.raises(ganzoo.UserError, match="another process"):
+        with pytest.raises(ganarium.UserError, match="another process"):
             reopened.train(quiet=True)
-        with pytest.raises(ganzoo.UserError, match="another process"):
+        with pytest.raises(ganarium.UserError, match="another process"):
             Run.reopen(run, steps=12)
     assert Run.reopen(run, steps=8).train(quiet=True) == 0

@@ -14,10 +14,10 @@ import few_labels
 import objectives
 import studies
 import wgan_ablation
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Dataset
-from ganzoo.proofs.claims import load_proof
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.batches import Batches, Dataset
+from ganarium.proofs.claims import load_proof
+from ganarium.trainer import Trainer
 
 ENVIRONMENT = {"processor": "a processor", "versions": {"torch": "2.9.0+cpu"}}
 

@@ -1,4 +1,4 @@
-"""`ganzoo data`: what is found in folders, archives and tensors; the page; the dry run."""
+"""`ganarium data`: what is found in folders, archives and tensors; the page; the dry run."""
 
 import html.parser
 import json
@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo import cli
-from ganzoo.data import examine, load_data, surveys
-from ganzoo.data.survey_page import page
-from ganzoo.data.surveys import survey
-from ganzoo.data.trees import open_tree
-from ganzoo.errors import UserError
-from ganzoo.trial import RESERVE, trial
+from ganarium import cli
+from ganarium.data import examine, load_data, surveys
+from ganarium.data.survey_page import page
+from ganarium.data.surveys import survey
+from ganarium.data.trees import open_tree
+from ganarium.errors import UserError
+from ganarium.trial import RESERVE, trial
 
 
 def picture(seed, size=(64, 64)):
@@ -204,7 +204,7 @@ def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
 
 
 def test_workers_need_no_torch():
-    code = "import sys, ganzoo.data.examine; assert 'torch' not in sys.modules, 'a worker would import torch'"
+    code = "import sys, ganarium.data.examine; assert 'torch' not in sys.modules, 'a worker would import torch'"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -267,8 +267,8 @@ def test_real_sets_have_the_duplicates_they_are_known_for(real_data):
 PEAK = """
 import sys, torch
 torch.set_num_threads(1)
-from ganzoo import cli
-from ganzoo.trial import peak_bytes
+from ganarium import cli
+from ganarium.trial import peak_bytes
 assert cli.main(sys.argv[1:]) == 0
 print("peak", peak_bytes("cpu"))
 """

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ganzoo import checkpoint
-from ganzoo.data.batches import Batches, Images
-from ganzoo.model import SGD, Adam, Group, Model, Player, RMSProp, watch
-from ganzoo.trainer import Diverged, Trainer
+from ganarium import checkpoint
+from ganarium.data.batches import Batches, Images
+from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, watch
+from ganarium.trainer import Diverged, Trainer
 from synthetic import dataset, saved, trainer
 
 

@@ -2,7 +2,7 @@
 
 `python tools/demo_judge.py` trains it, prints its accuracy on held-out glyphs and writes `demo_judge.safetensors`
 beside it, with the accuracy and the seed. It marks the demo (see `tests/test_demo.py`) and is kept as it is, so that
-the mark means the same from release to release; the judges that measure are in `ganzoo.metrics.judge`, and stricter.
+the mark means the same from release to release; the judges that measure are in `ganarium.metrics.judge`, and stricter.
 """
 
 import json
@@ -15,8 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ganzoo.data import load_data
-from ganzoo.data.batches import Batches, Dataset, LabelledImages, decode
+from ganarium.data import load_data
+from ganarium.data.batches import Batches, Dataset, LabelledImages, decode
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
 

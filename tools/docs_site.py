@@ -8,8 +8,8 @@ from typing import Any
 import model_pages
 from mkdocs.structure.files import File
 
-from ganzoo import cli, registry
-from ganzoo.data import OWN_DATA, SOURCES, suited
+from ganarium import cli, registry
+from ganarium.data import OWN_DATA, SOURCES, suited
 
 ROOT = Path(__file__).parents[1]
 RESULTS = "benchmarks/results/proofs/"
@@ -63,11 +63,13 @@ def data() -> str:
     lines += ["", "## What a model asks for", ""]
     for kind, what in OWN_DATA.items():
         lines.append(f"- `{kind}`: {what}, or {', '.join(f'`{name}`' for name in suited(kind))}.")
-    return "\n".join([*lines, "", "`ganzoo data NAME_OR_PATH` says which models a set suits, and what training takes."])
+    return "\n".join(
+        [*lines, "", "`ganarium data NAME_OR_PATH` says which models a set suits, and what training takes."]
+    )
 
 
 def commands() -> str:
-    """What `ganzoo VERB --help` says, for all verbs."""
+    """What `ganarium VERB --help` says, for all verbs."""
     application, _ = cli.application(["train", "--help"])
     verbs = application.generate_docs().split("\n## ")[2:]  # after the title and the table of contents
     return "\n\n".join(["# Commands", f"```text\n{cli.HELP.rstrip()}\n```", *(f"## {verb.strip()}" for verb in verbs)])
@@ -88,7 +90,7 @@ def _link(picture: str, words: str, target: str, anchor: str, page: str) -> str:
         shown, anchor = README.get(anchor, "index.md"), ""
     elif file == "CONTRIBUTING.md":
         shown = "contributing.md"
-    elif file.startswith("src/ganzoo/models/"):
+    elif file.startswith("src/ganarium/models/"):
         shown = f"models/{Path(file).stem}.md"
     elif file.startswith(RESULTS):
         shown = f"images/proofs/{Path(file).name}"

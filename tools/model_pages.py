@@ -11,11 +11,11 @@ import model_table
 import proof_table
 import yaml
 
-from ganzoo import registry
+from ganarium import registry
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "images" / "models"
-SAMPLING = ("ganzoo train {name} --data mnist", "ganzoo sample runs/{name}-mnist --n 64 --gif")
+SAMPLING = ("ganarium train {name} --data mnist", "ganarium sample runs/{name}-mnist --n 64 --gif")
 
 
 class Option(NamedTuple):
@@ -76,7 +76,7 @@ def commands(name: str) -> list[str]:
 def page(name: str) -> str:
     """Markdown, with links as if it stood in docs/models."""
     card, said = registry.card(name), words(name)
-    source = f"src/ganzoo/models/{name}.py"
+    source = f"src/ganarium/models/{name}.py"
     found = [result for result in proof_table.results() if result["model"] == name]
     return "\n".join(
         [

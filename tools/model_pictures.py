@@ -1,7 +1,7 @@
 """Draws docs/images/models/NAME.png: samples of a small form of each model after a minute or two on one CPU core.
 
-    GANZOO_DATA=... python tools/model_pictures.py            those that have no picture yet
-    GANZOO_DATA=... python tools/model_pictures.py gan wgan   these
+    GANARIUM_DATA=... python tools/model_pictures.py            those that have no picture yet
+    GANARIUM_DATA=... python tools/model_pictures.py gan wgan   these
 
 How each was made is written to protocol.json beside the pictures, and printed below them on the models' pages.
 """
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps
 
-import ganzoo
-from ganzoo import pictures
-from ganzoo.errors import UserError
+import ganarium
+from ganarium import pictures
+from ganarium.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images" / "models"
 PROTOCOL = FOLDER / "protocol.json"
@@ -69,8 +69,8 @@ def draw(name: str) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         run = Path(folder) / name
         given = {"seed": SEED, "threads": 1, "sample_every": setting.steps, "evaluate_every": 0, "quiet": True}
-        ganzoo.train(name, setting.data, steps=setting.steps, out=str(run), **given, **setting.options)
-        model = ganzoo.load(run)
+        ganarium.train(name, setting.data, steps=setting.steps, out=str(run), **given, **setting.options)
+        model = ganarium.load(run)
         last = Image.open(max((run / "samples").glob("step-*.png")))
         rows, along = of_classes(model)
         save(rows or last, FOLDER / f"{name}.png")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ganzoo import registry
+from ganarium import registry
 
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- models: drawn by tools/model_table.py -->\n", "<!-- end of models -->\n"
@@ -13,7 +13,7 @@ def table() -> str:
     rows = ["| model | paper | idea |\n", "| --- | --- | --- |\n"]
     cards = {name: registry.card(name) for name in registry.list_models()}
     for name, card in sorted(cards.items(), key=lambda item: (item[1]["year"], item[0])):
-        file = f"[`{name}`](src/ganzoo/models/{name}.py)"
+        file = f"[`{name}`](src/ganarium/models/{name}.py)"
         paper = f"[{card['title']}](https://arxiv.org/abs/{card['arxiv']}), {card['year']}"
         rows.append(f"| {file} | {paper} | {card['idea']} |\n")
     return "".join(rows)

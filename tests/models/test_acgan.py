@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
+from ganarium import registry
 from synthetic import obeyed, quadrants, refused, trainer
 
 

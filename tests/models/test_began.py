@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Dataset, Images
-from ganzoo.models.began import Decoder
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.models.began import Decoder
+from ganarium.trainer import Trainer
 from synthetic import trainer
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Images
-from ganzoo.losses import as_fake, as_real
-from ganzoo.models.bgan import binary
+from ganarium import registry
+from ganarium.data.batches import Images
+from ganarium.losses import as_fake, as_real
+from ganarium.models.bgan import binary
 from synthetic import refused, trainer
 
 PATTERNS = torch.tensor([*itertools.product((-1.0, 1.0), repeat=4)], dtype=torch.float64)  # all 2x2 binary images

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Dataset, Images, PartlyLabelledImages
-from ganzoo.metrics import clustering_accuracy
-from ganzoo.models.catgan import entropy, marginal_entropy
-from ganzoo.networks.backbones import backbone
-from ganzoo.networks.noise import GaussianNoise, noise_for_dropout
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.batches import Batches, Dataset, Images, PartlyLabelledImages
+from ganarium.metrics import clustering_accuracy
+from ganarium.models.catgan import entropy, marginal_entropy
+from ganarium.networks.backbones import backbone
+from ganarium.networks.noise import GaussianNoise, noise_for_dropout
+from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Dataset, LabelledImages
-from ganzoo.losses import as_fake, as_real
-from ganzoo.networks.maxout import Maxout, MaxoutDiscriminator
+from ganarium import registry
+from ganarium.data.batches import Batches, Dataset, LabelledImages
+from ganarium.losses import as_fake, as_real
+from ganarium.networks.maxout import Maxout, MaxoutDiscriminator
 from synthetic import obeyed, quadrants, refused, trainer
 
 LN2 = math.log(2)

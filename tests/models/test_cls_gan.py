@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import LabelledImages
-from ganzoo.losses import as_real
-from ganzoo.models.cls_gan import half_squares
+from ganarium import registry
+from ganarium.data.batches import LabelledImages
+from ganarium.losses import as_real
+from ganarium.models.cls_gan import half_squares
 from synthetic import obeyed, quadrants, refused, trainer
 
 

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data import toys
-from ganzoo.data.batches import Batches, PartlyLabelledImages
-from ganzoo.networks.backbones import backbone
-from ganzoo.networks.ct_gan import Critic, NoisyPerceptron, WeightNormed
-from ganzoo.networks.penalised import LeakyReLU
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data import toys
+from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.networks.backbones import backbone
+from ganarium.networks.ct_gan import Critic, NoisyPerceptron, WeightNormed
+from ganarium.networks.penalised import LeakyReLU
+from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync
 

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.augment import crop_and_mirror, window
-from ganzoo.data.batches import Batches, Dataset, UnpairedImages, decode, encode
-from ganzoo.errors import UserError
-from ganzoo.models.cyclegan import CycleGAN
-from ganzoo.networks.patch import PatchDiscriminator
-from ganzoo.networks.pool import ImagePool
-from ganzoo.networks.translation import ResidualBlock, ResNetGenerator
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.augment import crop_and_mirror, window
+from ganarium.data.batches import Batches, Dataset, UnpairedImages, decode, encode
+from ganarium.errors import UserError
+from ganarium.models.cyclegan import CycleGAN
+from ganarium.networks.patch import PatchDiscriminator
+from ganarium.networks.pool import ImagePool
+from ganarium.networks.translation import ResidualBlock, ResNetGenerator
+from ganarium.trainer import Trainer
 
 
 def images(value: int | None, shape: tuple[int, int, int], n: int = 8) -> Tensor:

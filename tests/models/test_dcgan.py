@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.networks.dcgan import Discriminator, Generator
+from ganarium import registry
+from ganarium.networks.dcgan import Discriminator, Generator
 from synthetic import trainer
 
 NORMS = nn.modules.batchnorm._BatchNorm

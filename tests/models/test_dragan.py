@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import ganzoo
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Images
-from ganzoo.data.toys import ring
-from ganzoo.losses import gradient_norm, gradient_penalty
-from ganzoo.networks.norms import check_penalised
-from ganzoo.trainer import Trainer
+import ganarium
+from ganarium import registry
+from ganarium.data.batches import Batches, Images
+from ganarium.data.toys import ring
+from ganarium.losses import gradient_norm, gradient_penalty
+from ganarium.networks.norms import check_penalised
+from ganarium.trainer import Trainer
 from synthetic import trainer
 
 
@@ -256,7 +256,7 @@ def test_points():
 
 @pytest.mark.parametrize("network", ["auto", "mlp", "dcgan", "resnet"])
 def test_batch_norm_in_d_is_refused(network):
-    with pytest.raises(ganzoo.UserError, match="dragan penalises the gradient"):
+    with pytest.raises(ganarium.UserError, match="dragan penalises the gradient"):
         registry.create("dragan", (1, 16, 16), network=network, norm="batch")
     check_penalised("layer", "dragan")
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Images
-from ganzoo.losses import as_fake, as_real
-from ganzoo.models.f_gan import DIVERGENCES, FGAN, Config, exp, log_lambert
-from ganzoo.networks.mlp import MLP
+from ganarium import registry
+from ganarium.data.batches import Images
+from ganarium.losses import as_fake, as_real
+from ganarium.models.f_gan import DIVERGENCES, FGAN, Config, exp, log_lambert
+from ganarium.networks.mlp import MLP
 from synthetic import refused, trainer
 
 # By name: f(u), the best v at p/q = r, and D_f(N(1, 1) || N(0, 1)).

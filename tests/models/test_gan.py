@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Dataset, Images
-from ganzoo.losses import as_fake, as_real
-from ganzoo.models.gan import GAN, Config
-from ganzoo.networks.maxout import Maxout
-from ganzoo.networks.mlp import MLP
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.losses import as_fake, as_real
+from ganarium.models.gan import GAN, Config
+from ganarium.networks.maxout import Maxout
+from ganarium.networks.mlp import MLP
+from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 
 

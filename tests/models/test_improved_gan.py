@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data import toys
-from ganzoo.data.batches import Batches, Images, PartlyLabelledImages
-from ganzoo.networks.ct_gan import WeightNormed
-from ganzoo.networks.history import History, flat
-from ganzoo.networks.minibatch import MinibatchDiscrimination
-from ganzoo.networks.virtual import VirtualBatchNorm, VirtuallyNormed
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data import toys
+from ganarium.data.batches import Batches, Images, PartlyLabelledImages
+from ganarium.networks.ct_gan import WeightNormed
+from ganarium.networks.history import History, flat
+from ganarium.networks.minibatch import MinibatchDiscrimination
+from ganarium.networks.virtual import VirtualBatchNorm, VirtuallyNormed
+from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync
 

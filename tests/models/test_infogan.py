@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Images
-from ganzoo.errors import UserError
+from ganarium import registry
+from ganarium.data.batches import Images
+from ganarium.errors import UserError
 from synthetic import trainer
 
 NOISE = 4  # noise_dim of the small form

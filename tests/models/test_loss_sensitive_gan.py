@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import ganzoo
-from ganzoo import registry
-from ganzoo.data import toys
-from ganzoo.data.batches import Batches, Images, LabelledImages
-from ganzoo.trainer import Trainer
+import ganarium
+from ganarium import registry
+from ganarium.data import toys
+from ganarium.data.batches import Batches, Images, LabelledImages
+from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync
 
@@ -322,5 +322,5 @@ def test_what_never_moves_has_no_gradient(shape):
 def test_bad_options():
     for name, value in [("slope", 1.5), ("slope", -0.1), ("gamma", -1.0), ("margin_scale", -1.0)]:
         refused(name, lambda name=name, value=value: registry.create("loss_sensitive_gan", (2,), **{name: value}))
-    with pytest.raises(ganzoo.UserError, match="lr"):
+    with pytest.raises(ganarium.UserError, match="lr"):
         registry.create("loss_sensitive_gan", (2,), lr=-math.pi)

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Images
-from ganzoo.losses import as_real
-from ganzoo.models.lsgan import LSGAN, Config, half_squares
-from ganzoo.networks.mlp import MLP
+from ganarium import registry
+from ganarium.data.batches import Images
+from ganarium.losses import as_real
+from ganarium.models.lsgan import LSGAN, Config, half_squares
+from ganarium.networks.mlp import MLP
 from synthetic import trainer
 
 CODINGS = {"0-1-1": (0, 1, 1), "pearson": (-1, 1, 0)}

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Dataset, Images
-from ganzoo.errors import UserError
-from ganzoo.models.pixelrnn import PixelRNN
-from ganzoo.networks.pixelcnn import Canvas, MaskedConv2d, PixelCNN, groups
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.errors import UserError
+from ganarium.models.pixelrnn import PixelRNN
+from ganarium.networks.pixelcnn import Canvas, MaskedConv2d, PixelCNN, groups
+from ganarium.trainer import Trainer
 
 
 def setup(shape=(1, 8, 8), seed=0, **options) -> PixelRNN:

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import ganzoo
-from ganzoo import registry
-from ganzoo.losses import as_fake, as_real
-from ganzoo.models.relativistic_gan import LOSSES
+import ganarium
+from ganarium import registry
+from ganarium.losses import as_fake, as_real
+from ganarium.models.relativistic_gan import LOSSES
 from synthetic import trainer
 
 RELATIVISTIC = sorted(LOSSES)
@@ -231,5 +231,5 @@ def test_every_network_and_norm(network, norm):
 
 @pytest.mark.parametrize("options", [{"beta1": 1.0}, {"beta2": -0.1}, {"lr": 0.0}, {"loss": "gan"}])
 def test_bad_options(options):
-    with pytest.raises(ganzoo.UserError, match=next(iter(options))):
+    with pytest.raises(ganarium.UserError, match=next(iter(options))):
         registry.create("relativistic_gan", (1, 16, 16), **options)

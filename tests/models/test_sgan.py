@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data import toys
-from ganzoo.data.batches import Batches, PartlyLabelledImages
-from ganzoo.models.sgan import realness
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data import toys
+from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.models.sgan import realness
+from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 
 

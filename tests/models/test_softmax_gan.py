@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import Images
-from ganzoo.losses import as_fake, as_real
-from ganzoo.models.softmax_gan import Config, SoftmaxGAN
-from ganzoo.networks import init_normal
-from ganzoo.networks.mlp import MLP
+from ganarium import registry
+from ganarium.data.batches import Images
+from ganarium.losses import as_fake, as_real
+from ganarium.models.softmax_gan import Config, SoftmaxGAN
+from ganarium.networks import init_normal
+from ganarium.networks.mlp import MLP
 from synthetic import refused, trainer
 
 

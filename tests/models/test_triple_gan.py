@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.data.batches import PartlyLabelledImages
-from ganzoo.networks.ct_gan import WeightNormed
-from ganzoo.networks.noise import GaussianNoise
-from ganzoo.networks.triple_gan import Discriminator
-from ganzoo.trainer import Trainer
+from ganarium import registry
+from ganarium.data.batches import PartlyLabelledImages
+from ganarium.networks.ct_gan import WeightNormed
+from ganarium.networks.noise import GaussianNoise
+from ganarium.networks.triple_gan import Discriminator
+from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 
 LOG2 = math.log(2)

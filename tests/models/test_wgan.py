@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.errors import UserError
+from ganarium import registry
+from ganarium.errors import UserError
 from synthetic import trainer
 
 

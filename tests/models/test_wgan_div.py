@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import ganzoo
-from ganzoo import registry
-from ganzoo.data.batches import Batches, Images
-from ganzoo.data.toys import ring
-from ganzoo.losses import gradient_norm
-from ganzoo.trainer import Trainer
+import ganarium
+from ganarium import registry
+from ganarium.data.batches import Batches, Images
+from ganarium.data.toys import ring
+from ganarium.losses import gradient_norm
+from ganarium.trainer import Trainer
 from synthetic import trainer
 
 
@@ -251,12 +251,12 @@ def test_layer_norm_in_the_critic_and_batch_norm_in_g():
 
 
 def test_batch_norm_in_the_critic_is_refused():
-    with pytest.raises(ganzoo.UserError, match="wgan_div penalises the gradient"):
+    with pytest.raises(ganarium.UserError, match="wgan_div penalises the gradient"):
         registry.create("wgan_div", (1, 16, 16), norm="batch")
 
 
 def test_powers_up_to_one_are_refused():
-    with pytest.raises(ganzoo.UserError, match="penalty_power must be above 1"):
+    with pytest.raises(ganarium.UserError, match="penalty_power must be above 1"):
         registry.create("wgan_div", (2,), penalty_power=1.0)
 
 

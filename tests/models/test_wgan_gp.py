@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo import registry
-from ganzoo.losses import gradient_penalty
-from ganzoo.networks.dcgan import Discriminator, Generator
-from ganzoo.networks.penalised import Conv2d, LeakyReLU, inputs_only
+from ganarium import registry
+from ganarium.losses import gradient_penalty
+from ganarium.networks.dcgan import Discriminator, Generator
+from ganarium.networks.penalised import Conv2d, LeakyReLU, inputs_only
 from synthetic import refused, trainer
 
 

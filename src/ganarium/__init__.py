@@ -1,0 +1,45 @@
+"""ganarium: generative adversarial networks as real software. The public names, each loaded when it is first used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "list_models": "registry",
+    "create": "registry",
+    "train": "api",
+    "resume": "api",
+    "load": "api",
+    "evaluate": "evaluation",
+    "save_grid": "pictures",
+    "load_data": "data",
+    "UserError": "errors",
+    "RunError": "errors",
+}
+__all__ = [*_HOMES, "metrics"]
+
+if TYPE_CHECKING:
+    from ganarium import metrics as metrics
+    from ganarium.api import load as load
+    from ganarium.api import resume as resume
+    from ganarium.api import train as train
+    from ganarium.data import load_data as load_data
+    from ganarium.errors import RunError as RunError
+    from ganarium.errors import UserError as UserError
+    from ganarium.evaluation import evaluate as evaluate
+    from ganarium.pictures import save_grid as save_grid
+    from ganarium.registry import create as create
+    from ganarium.registry import list_models as list_models
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"ganarium.{_HOMES[name]}"), name)
+    if name == "metrics":
+        return import_module("ganarium.metrics")
+    raise AttributeError(f"module 'ganarium' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

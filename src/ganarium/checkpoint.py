@@ -1,0 +1,284 @@
+"""Checkpoints: a folder of safetensors and one JSON, written aside, synced to the disk and renamed. No pickle.
+
+step-00012000/
+  model.safetensors      weights and buffers, by the names of `state_dict`; a shared tensor once
+  averages.safetensors   the running averages (models that keep them)
+  training.safetensors   optimiser slots, random generators, buffers of each process
+  checkpoint.json        the run's whole config, the place in the data, aliases, and size and SHA-256 of every file
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from ganarium import distributed
+from ganarium.errors import RunError, UserError
+from ganarium.model import Model
+from ganarium.trainer import Diverged, Trainer
+
+FORMAT = 1
+Files = dict[str, dict[str, Tensor]]  # file name without suffix -> tensors by name
+
+
+class Broken(UserError):
+    """A checkpoint that is not complete or not what was written."""
+
+
+def capture(trainer: Trainer) -> tuple[Files, dict[str, Any]]:
+    """All that training changes, as tensors and JSON. Every process must call it."""
+    model = trainer.model
+    weights, aliases = once(model)
+    training = {f"optimizer/{key}": value for key, value in trainer.optimizer_state().items()}
+    for rank, tensors in enumerate(distributed.gather(_own(model))):
+        training |= {f"rank{rank}/{key}": value for key, value in tensors.items()}
+    averages = {
+        f"{name}.{key}": value for name, module in model.averages.items() for key, value in once(module)[0].items()
+    }
+    files = {"model": weights, "training": training} | ({"averages": averages} if averages else {})
+    return files, {"step": model.iteration, "total": trainer.total, "drawn": trainer.batches.drawn, "aliases": aliases}
+
+
+def restore(trainer: Trainer, files: Files, meta: dict[str, Any]) -> None:
+    """Puts a trainer, built from the same config, where it was."""
+    model = trainer.model
+    restore_model(model, files, meta)
+    training = files["training"]
+    trainer.load_optimizer_state(
+        {k.removeprefix("optimizer/"): v for k, v in training.items() if k.startswith("optimizer/")}
+    )
+    prefix = f"rank{trainer.batches.rank}/"
+    own = {key.removeprefix(prefix): value for key, value in training.items() if key.startswith(prefix)}
+    if own:
+        torch.set_rng_state(own.pop("random"))
+        if "random_cuda" in own and model.device.type == "cuda":
+            torch.cuda.set_rng_state(own["random_cuda"], model.device)
+        if "random_mps" in own and model.device.type == "mps":
+            torch.mps.set_rng_state(own["random_mps"])
+        buffers = dict(model.named_buffers())
+        for name, value in own.items():
+            if name in buffers:
+                buffers[name].copy_(value)
+    trainer.batches.drawn = meta["drawn"]
+
+
+def restore_model(model: Model, files: Files, meta: dict[str, Any]) -> None:
+    """Puts back weights, buffers and averages, in place, so that every tensor keeps its strides."""
+    _fill(model, files["model"], meta["aliases"])
+    for name, average in model.averages.items():
+        own = {k.removeprefix(f"{name}."): v for k, v in files["averages"].items() if k.startswith(f"{name}.")}
+        _fill(average, own, once(average)[1])
+    model.iteration = meta["step"]
+
+
+@torch.no_grad()
+def _fill(module: nn.Module, tensors: dict[str, Tensor], aliases: dict[str, str]) -> None:
+    own = module.state_dict()
+    missing = sorted(own.keys() - tensors.keys() - aliases.keys())
+    if missing or tensors.keys() - own.keys():
+        names = ", ".join([*missing, *sorted(tensors.keys() - own.keys())][:3])
+        raise UserError(
+            f"the checkpoint does not fit this version of the model (at {names}): use the version that wrote it."
+        )
+    for name, tensor in tensors.items():
+        if own[name].shape != tensor.shape:
+            shapes = f"{name} is {tuple(tensor.shape)} in the file and {tuple(own[name].shape)} in the model"
+            raise UserError(
+                f"the checkpoint does not fit this version of the model ({shapes}): use the version that wrote it."
+            )
+        own[name].copy_(tensor)
+
+
+def once(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The state dict with every shared tensor once, and {other name: first name}."""
+    first: dict[tuple[int, torch.Size, torch.dtype], str] = {}
+    tensors, aliases = {}, {}
+    for name, tensor in module.state_dict().items():
+        key = (tensor.data_ptr(), tensor.shape, tensor.dtype)
+        if tensor.numel() and key in first:
+            aliases[name] = first[key]
+        else:
+            first[key] = name
+            tensors[name] = tensor
+    return tensors, aliases
+
+
+def _own(model: Model) -> dict[str, Tensor]:
+    """What each process has for itself: its random generators and the buffers marked per rank."""
+    own = {"random": torch.get_rng_state()}
+    if model.device.type == "cuda":
+        own["random_cuda"] = torch.cuda.get_rng_state(model.device)
+    if model.device.type == "mps":
+        own["random_mps"] = torch.mps.get_rng_state()
+    buffers = dict(model.named_buffers())
+    return own | {name: buffers[name].cpu() for name in sorted(distributed.per_rank_buffers(model))}
+
+
+def write(folder: Path, files: Files, meta: dict[str, Any], keep: int) -> Path:
+    """Writes `folder/step-N` whole or not at all, then removes all but the newest `keep` checkpoints and the best one.
+
+    Raises `Diverged` if a tensor is not finite, `RunError` if the disk does not take it; the older ones stay untouched.
+    """
+    for tensors in files.values():
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise Diverged(f"{name} is not finite at step {meta['step']}, so no checkpoint was written")
+    target = folder / f"step-{meta['step']:08d}"
+    aside = folder / f".writing-{target.name}"
+    try:
+        for left in folder.glob(".writing-step-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        aside.mkdir(parents=True)
+        sums = {}
+        meta = {"format": FORMAT, **meta}
+        for name, tensors in files.items():
+            path = aside / f"{name}.safetensors"
+            path.write_bytes(save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}))
+            sums[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
+            sync(path)
+        (aside / "checkpoint.json").write_text(json.dumps(meta | {"files": sums}, indent=1))
+        sync(aside / "checkpoint.json")
+        sync(aside)
+        if target.exists():  # only ever a torn one, or the same step again
+            shutil.rmtree(target)
+        aside.rename(target)
+        sync(folder)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise RunError(
+            f"the checkpoint of step {meta['step']} could not be written to {folder}: {error.strerror or error}"
+        ) from error
+    later = [path for path in by_step(folder) if path > target]  # torn ones, else the run had gone on from them
+    best = best_step(folder.parent)
+    old = [path for path in by_step(folder)[len(later) + keep :] if path.name != f"step-{best:08d}"]
+    for path in later + old:
+        shutil.rmtree(path, ignore_errors=True)
+    return target
+
+
+def best_step(run: Path) -> int:
+    """The step of the checkpoint that `best.json` names, which is never removed; -1 if it names none."""
+    try:
+        return int(json.loads((run / "best.json").read_text())["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
+
+
+def spare(run: Path) -> tuple[list[str], list[Path]]:
+    """What a run keeps when it is cleaned, in words, and what can go: all checkpoints but the last complete one and the
+    best, and what torn writes have left. `UserError` if no checkpoint is complete: nothing may go then."""
+    found, kept, words = by_step(run / "checkpoints"), [], []
+    for path in found:
+        try:
+            verified(path)
+        except Broken:
+            continue
+        kept.append(path)
+        words.append(f"{path.name} (the last)")
+        break
+    if not kept:
+        raise UserError(f"{run} holds no complete checkpoint, so nothing of it is removed.")
+    best = run / "checkpoints" / f"step-{best_step(run):08d}"
+    if best in kept:
+        words = [f"{best.name} (the last and the best)"]
+    elif best in found:
+        with suppress(Broken):
+            verified(best)
+            kept.append(best)
+            words.append(f"{best.name} (the best)")
+    left = [
+        path for folder in (run / "checkpoints", run, run / "generated") for path in sorted(folder.glob(".writing-*"))
+    ]
+    left += sorted(run.glob("*.writing"))
+    return words, [path for path in reversed(found) if path not in kept] + left
+
+
+def write_json(run: Path, name: str, content: dict[str, Any]) -> None:
+    """A file of the run, whole or not at all."""
+    aside = run / "checkpoints" / f".writing-{name}"
+    try:
+        aside.write_text(json.dumps(content, indent=1) + "\n")
+        sync(aside)
+        aside.replace(run / name)
+        sync(run)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> tuple[Files, dict[str, Any]]:
+    """One checkpoint, held against its sums. Raises `Broken` with what is wrong."""
+    meta = verified(path)
+    return {file.stem: load_file(file) for file in (path / name for name in meta["files"])}, meta
+
+
+def verified(path: Path) -> dict[str, Any]:
+    """The JSON of a checkpoint whose files are what was written; no tensor is loaded. Raises `Broken`."""
+    meta = read_meta(path)
+    for name, expected in meta["files"].items():
+        file = path / name
+        if not file.is_file() or file.stat().st_size != expected["bytes"] or _digest(file) != expected["sha256"]:
+            raise Broken(f"{file} is missing, cut short or changed since it was written")
+    return meta
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The JSON of a checkpoint. Raises `Broken`, or `UserError` naming the version that can read it."""
+    try:
+        meta: dict[str, Any] = json.loads((path / "checkpoint.json").read_text())
+        written, writer = int(meta["format"]), meta["config"]["versions"]["ganarium"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Broken(f"{path} is no complete checkpoint") from error
+    if written > FORMAT:
+        raise UserError(f"{path} was written by ganarium {writer}: use that version or a newer one.")
+    return meta
+
+
+def exists(run: Path) -> bool:
+    """Whether a run has any checkpoint, complete or not."""
+    return bool(by_step(run / "checkpoints"))
+
+
+def newest(run: Path) -> tuple[Path, Files, dict[str, Any]]:
+    """The newest complete checkpoint of a run; a broken one is skipped with a warning. `UserError` if there is none."""
+    broken = []
+    for path in by_step(run / "checkpoints"):
+        try:
+            files, meta = read(path)
+        except Broken as error:
+            broken.append(str(error))
+            continue
+        for reason in broken:
+            warnings.warn(f"skipped a checkpoint: {reason}.", stacklevel=2)
+        return path, files, meta
+    why = f" ({broken[0]})" if broken else ""
+    raise UserError(f"{run} holds no complete checkpoint{why}, so there is nothing to load: train it anew.")
+
+
+def by_step(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, complete or not, the newest first."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Has the disk take it now. Windows cannot open a folder for this, and does not need it."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,157 @@
+"""`ganarium train` and `ganarium resume`."""
+
+import dataclasses
+import shlex
+from itertools import pairwise
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from ganarium import registry
+from ganarium.cli.parameters import from_file, parameters, read_file, take_option, whole
+from ganarium.errors import UserError
+from ganarium.options import Options
+
+GENERAL = """Train a model on a data set, in a folder of its own.
+
+`ganarium train MODEL --help` shows the options of one model as well; `ganarium list` names the models.
+"""
+
+
+def register(app: App, arguments: list[str]) -> list[str]:
+    """Adds `train` with the options of the model that the arguments name, and gives the arguments to parse.
+
+    Only that model is imported, and none at all for other commands.
+    """
+    model, rest = None, arguments
+    if arguments[:1] == ["train"]:
+        path, rest = take_option(arguments[1:], "config")
+        file = read_file(path) if path else {}
+        place = _place_of_model(rest)
+        model, rest = (file.get("model"), rest) if place is None else (rest[place], rest[:place] + rest[place + 1 :])
+        if model is not None:
+            known = {
+                field.name
+                for kind in (Options, registry.module(str(model)).Config)
+                for field in dataclasses.fields(kind)
+            }
+            rest = rest + (from_file(path, known | {"model"}, [*rest, "--model"]) if path else [])
+            if not {"--help", "-h"} & {*rest} and not any(word.split("=")[0] == "--data" for word in rest):
+                raise UserError("name the data, as in `--data glyphs`: a set that `ganarium list` names, or a folder.")
+        elif not {"--help", "-h"} & {*rest}:
+            raise UserError(
+                "name a model first, as in `ganarium train dcgan --data glyphs`; `ganarium list` names them."
+            )
+        rest = ["train", *([str(model)] if model else []), *rest]
+    app.command(_command(str(model) if model else None), name="train")
+    return rest
+
+
+def _place_of_model(words: list[str]) -> int | None:
+    """Where the model is named: first, or wherever a model's name stands that is no option's value."""
+    if words and not words[0].startswith("-"):
+        return 0
+    known = registry.list_models()
+    pairs = enumerate(pairwise(words), start=1)
+    return next((place for place, (before, word) in pairs if word in known and not before.startswith("--")), None)
+
+
+def _command(name: str | None) -> Any:
+    """The function behind `ganarium train`, with the run's options and those of the named model."""
+    run_options = parameters(Options, "Run")
+    if name is None:
+
+        def train(model: str, /, *, options: Any, config: Config = None) -> None:
+            raise AssertionError("only its help is ever asked for: every other call names a model")
+
+        train.__doc__ = GENERAL
+        train.__annotations__["options"] = run_options
+        return train
+    own_options = parameters(registry.module(name).Config, f"Model: {name}")
+    defaults = own_options()
+
+    def train_model(model: str, /, *, options: Any, model_options: Any = defaults, config: Config = None) -> int:
+        from ganarium.run import Run
+
+        chosen = Options(**dataclasses.asdict(options))
+        return _go(Run.new(model, chosen, dataclasses.asdict(model_options)))
+
+    card = registry.card(name)
+    train_model.__doc__ = f"Train {name}: {card['title']} ({card['year']}).\n\n{card['idea']}"
+    train_model.__annotations__ |= {"options": run_options, "model_options": own_options}
+    return train_model
+
+
+def resume(
+    run: str,
+    /,
+    *,
+    steps: Annotated[int | None, Parameter(converter=whole)] = None,
+    device: str | None = None,
+) -> int:
+    """Go on with a run, from its newest complete checkpoint.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    steps
+        Extend the run to this many steps in all.
+    device
+        Go on on another device: auto, cpu, cuda, mps.
+    """
+    from ganarium.run import Run
+
+    reopened = Run.reopen(run, steps=steps, device=device)
+    if reopened.finished:
+        way = f"`{reopened.resume_command()} --steps N` extends it"
+        print(f"{run} is finished at step {reopened.trainer.total}; {way}.")
+        return 0
+    print(f"resuming {run} at step {reopened.model.iteration} of {reopened.trainer.total}")
+    return _go(reopened)
+
+
+def _go(run: Any) -> int:
+    """Trains, and says what there is to see and to do next."""
+    if run.first:
+        data, shape = run.config["data"], "x".join(map(str, run.config["data"]["shape"]))
+        things = f"images of {shape}" if "x" in shape else "points"
+        print(f"{run.folder}: {run.config['model']} on {data['name']}, {data['train']} {things}")
+        print(f"{run.trainer.total} steps, batches of {run.options['batch_size']}, {run.config['device']}", flush=True)
+        if data["skipped"]:
+            print(f"skipped {len(data['skipped'])} unreadable files, named in {run.folder / 'config.json'}")
+    caught = run.train()
+    if not run.first:
+        return 0
+    if caught:
+        print(f"saved at step {run.model.iteration} of {run.trainer.total}; go on with: {run.resume_command()}")
+        return 128 + caught
+    print(f"done: {run.trainer.total} steps")
+    print(f"  samples   {max((run.folder / 'samples').glob('step-*.png'))}")
+    print(f"  training  {run.folder / 'samples' / 'training.gif'}")
+    print(f"  curves    {run.folder / 'curves.png'}")
+    print(f"  report    {run.folder / 'report.html'}")
+    print("next:")
+    for command in _next(run):
+        print(f"  {command}")
+    return 0
+
+
+def _next(run: Any) -> list[str]:
+    """Commands that work on this run, ready to be pasted."""
+    from ganarium.model import Model
+
+    folder, above = shlex.quote(str(run.folder)), shlex.quote(str(run.folder.parent))
+    if run.model.directions:
+        look = f"ganarium translate {folder} PICTURE.png --direction {run.model.directions[0]}"
+    elif len(run.model.shape) == 1:
+        look = f"ganarium sample {folder} --n 2000 --files"
+    else:
+        look = f"ganarium sample {folder} --n 64" + (" --gif" if type(run.model).latent is not Model.latent else "")
+    runs = "ganarium runs" if above == "runs" else f"ganarium runs {above}"
+    return [look, f"ganarium evaluate {folder}", f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
+
+
+Config = Annotated[
+    str | None, Parameter(help="A YAML or TOML file of options; those on the command line win.", group="Run")
+]

@@ -1,0 +1,191 @@
+"""Data sets by name or path. torch is first imported when a set is loaded, so that listing the names is quick."""
+
+import dataclasses
+import inspect
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ganarium.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from ganarium.data.batches import Dataset
+    from ganarium.data.surveys import Survey as Survey
+    from ganarium.data.surveys import survey as survey
+
+LARGEST_SIDE = 8192  # pixels
+
+__all__ = ["Survey", "list_data", "load_data", "suited", "survey"]
+
+
+class Source(NamedTuple):
+    module: str
+    function: str
+    description: str
+    kinds: tuple[str, ...]  # names of the batch types it gives
+
+
+_PLAIN = ("Images",)
+_LABELLED = ("Images", "LabelledImages", "PartlyLabelledImages")
+_UNPAIRED = ("UnpairedImages",)
+_PAIRED = ("PairedImages", "UnpairedImages")
+_CAPTIONED = ("Images", "CaptionedImages")
+_PHOTOS = ("Images", "HighResolutionImages")
+
+SOURCES = {
+    "mnist": Source("mnist", "mnist", "70,000 handwritten digits, 28 px padded to 32, grey", _LABELLED),
+    "fashion_mnist": Source("mnist", "fashion_mnist", "70,000 garments, 28 px padded to 32, grey", _LABELLED),
+    "usps": Source("published", "usps", "9,298 handwritten digits from envelopes, 16 px, grey", _LABELLED),
+    "cifar10": Source("published", "cifar10", "60,000 photos of ten kinds of objects, 32 px, RGB", _LABELLED),
+    "svhn": Source("published", "svhn", "99,289 digits of house numbers, 32 px, RGB", _LABELLED),
+    "celeba": Source("published", "celeba", "182,732 aligned faces, 178x218 px cropped to 64, RGB", _PLAIN),
+    "stacked_mnist": Source("variants", "stacked_mnist", "three digits, one a channel: 1,000 classes, RGB", _LABELLED),
+    "mnist_binarised": Source("variants", "mnist_binarised", "MNIST in black and white, drawn once", _LABELLED),
+    "mnist_stochastic": Source("variants", "mnist_stochastic", "MNIST in black and white, drawn anew", _LABELLED),
+    "mnist_tinted": Source("variants", "mnist_tinted", "MNIST, each digit in one of six hues, RGB", _LABELLED),
+    "mnist_negative": Source("variants", "mnist_negative", "MNIST black on white, grey", _LABELLED),
+    "mnist_m": Source("variants", "mnist_m", "MNIST-M made anew: digits on crops of photos, RGB", _LABELLED),
+    "glyphs": Source("glyphs", "glyphs", "digits and letters drawn from fonts, any size, grey", _LABELLED),
+    "glyphs_coloured": Source("textures", "glyphs_coloured", "glyphs on drawn textures, any size, RGB", _LABELLED),
+    "scenes_unpaired": Source("scenes", "scenes_unpaired", "drawn shapes in two looks, any size, RGB", _UNPAIRED),
+    "scenes_paired": Source("drawn", "scenes_paired", "the same drawn shapes in two looks, any size, RGB", _PAIRED),
+    "scenes_captioned": Source("drawn", "scenes_captioned", "drawn shapes with sentences, any size, RGB", _CAPTIONED),
+    "textures": Source("textures", "textures", "drawn pictures to cut windows from, any size, RGB", _PHOTOS),
+    "ring": Source("toys", "ring", "2-D points: eight Gaussians on a circle", _LABELLED),
+    "grid": Source("toys", "grid", "2-D points: 25 Gaussians on a square grid", _LABELLED),
+    "swiss_roll": Source("toys", "swiss_roll", "2-D points: a spiral", _PLAIN),
+}
+
+FOLDER = Source("folders", "folder", "a folder or .zip of images, or hf:owner/name", ())
+NPZ = Source("npz", "npz", "a .npz file of arrays", ())
+
+# Files that tell a published set, which is read by its name.
+_PUBLISHED = {
+    "MNIST/raw/train-images-idx3-ubyte": "mnist",
+    "FashionMNIST/raw/train-images-idx3-ubyte": "fashion_mnist",
+    "usps.bz2": "usps",
+    "cifar-10-batches-py": "cifar10",
+    "train_32x32.mat": "svhn",
+    "img_align_celeba": "celeba",
+}
+
+OWN_DATA = {
+    "Images": "a folder of images",
+    "LabelledImages": "a folder with one sub-folder per class",
+    "PartlyLabelledImages": "a folder with one sub-folder per class",
+    "UnpairedImages": "a folder with trainA and trainB",
+    "PairedImages": "a folder of pairs side by side, or with the same names in A and B",
+    "HighResolutionImages": "a folder of photos with --layout patches",
+    "CaptionedImages": "a folder with captions in metadata.jsonl",
+}
+
+
+def list_data() -> dict[str, str]:
+    """The built-in data sets: name -> a description of one line."""
+    return {name: source.description for name, source in SOURCES.items()}
+
+
+def suited(kind: str) -> list[str]:
+    """The built-in data sets that give the batch type of this name, such as `"LabelledImages"`."""
+    return [name for name, source in SOURCES.items() if kind in source.kinds]
+
+
+def load_data(
+    name_or_path: str,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    characters: str | None = None,
+    fit: str | None = None,
+    layout: str | None = None,
+    mirror: bool = False,
+    kind: type | None = None,
+) -> "tuple[Dataset, Dataset]":
+    """The train and test split of a built-in set, of a folder or `.zip` of images, of `hf:owner/name` or of a `.npz`.
+
+    `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
+    `glyphs`: `digits`, `letters`, `all` or the characters themselves. `fit` (`crop` or `pad`) and `layout` (`images`,
+    `pairs` or `patches`) are for folders: see `folders.folder`. With `mirror` half of the training images drawn are
+    turned left to right. `kind` is the batch type to be drawn.
+    Raises `UserError` when there is no such data, it cannot be read, has no such option or does not give `kind`.
+    """
+    check_shape(size, channels)
+    source, given = find_source(name_or_path)
+    if kind is not None and source.kinds:
+        _check_kind(name_or_path, source.kinds, kind)
+    function = getattr(import_module(f"ganarium.data.{source.module}"), source.function)
+    known = [name for name, word in inspect.signature(function).parameters.items() if word.kind is word.KEYWORD_ONLY]
+    chosen = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
+    for option, value in chosen.items():
+        if value is not None and option not in known:
+            takes = f"it takes {' and '.join(known)}" if known else "it takes none"
+            raise UserError(f"the data set {name_or_path} has no option {option!r}: {takes}.")
+        if value is not None:
+            given[option] = value
+    train, test = function(**given)
+    if mirror and len(train.shape) != 3:
+        raise UserError(f"the data set {name_or_path} has points, which cannot be mirrored: leave mirror away.")
+    if mirror:
+        train = dataclasses.replace(train, mirror=True)
+    if kind is not None:
+        _check_kind(name_or_path, tuple(own.__name__ for own in train.kinds), kind)
+    return train, test
+
+
+def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
+    """`UserError` unless the size is two positive whole numbers and the channel count one that images have."""
+    if size is not None and (len(size) != 2 or any(type(side) is not int or side < 1 for side in size)):
+        raise UserError(f"size must be a height and a width of at least 1 pixel, not {size!r}.")
+    if size is not None and max(size) > LARGEST_SIDE:
+        raise UserError(
+            f"size must be at most {LARGEST_SIDE} pixels a side, not {size[0]}x{size[1]}: use a smaller --size."
+        )
+    if channels not in (None, 1, 3, 4):
+        raise UserError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), not {channels!r}.")
+
+
+def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
+    """The source of a name or path, and what its function must be given."""
+    if name_or_path in SOURCES:
+        return SOURCES[name_or_path], {}
+    if name_or_path.startswith("hf:"):
+        return FOLDER, {"path": name_or_path}
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        for file, name in _PUBLISHED.items():
+            if (path / file).exists() or (path / f"{file}.gz").exists():
+                raise UserError(
+                    f"{path} is a published set that has a name: use --data {name} with "
+                    f"GANARIUM_DATA={os.path.relpath(path.parent)}."
+                )
+        arrays = list(path.glob("*.npz"))
+        return (NPZ, {"path": arrays[0]}) if len(arrays) == 1 else (FOLDER, {"path": path})
+    if path.is_file() and path.suffix.lower() == ".npz":
+        return NPZ, {"path": path}
+    if path.is_file() and path.suffix.lower() == ".zip":
+        return FOLDER, {"path": path}
+    if path.exists():
+        raise UserError(
+            f"{path} is neither a folder of images nor a .zip or .npz file: data is one of these, "
+            f"or a name among {', '.join(sorted(SOURCES))}."
+        )
+    raise UserError(
+        f"there is no data set {name_or_path!r}, nor a folder of images, .zip or .npz file at that path: "
+        f"{nearest(name_or_path, SOURCES)}"
+    )
+
+
+def _check_kind(name: str, have: tuple[str, ...], kind: type) -> None:
+    if kind.__name__ not in have:
+        fits = [*suited(kind.__name__), OWN_DATA.get(kind.__name__, "")]
+        raise UserError(
+            f"the data set {name} gives {' or '.join(have)}, not {kind.__name__}: "
+            f"use {', '.join(filter(None, fits[:-1]))} or {fits[-1]}."
+        )
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Survey", "survey"):
+        return getattr(import_module("ganarium.data.surveys"), name)
+    raise AttributeError(f"module 'ganarium.data' has no attribute {name!r}")

@@ -1,0 +1,97 @@
+"""Data sets of the Hugging Face hub, as `hf:owner/name`: an optional extra, `pip install 'ganarium[hf]'`."""
+
+import io
+import os
+import socket
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ganarium.data.layouts import LABEL_KEYS, TEST, TEXT_KEYS, Row
+from ganarium.errors import UserError
+
+
+class HubTree:
+    """The pictures of a hub's data set as files `train/0000000.png`; see `trees.Tree`. `rows` are labels, captions."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        name = where.removeprefix("hf:")
+        self.title = name.split("/")[-1]
+        splits = _load(name)
+        self._pictures: dict[str, tuple[Any, int]] = {}
+        self.rows: dict[str, Row] = {}
+        test = next((split for split in TEST if split in splits), None)
+        for split, role in (("train", "train"), (test, "test")):
+            if split is None or split not in splits:
+                continue
+            self._add(splits[split], role)
+        if not self._pictures:
+            raise UserError(f"{where} has no split called train, only {', '.join(splits)}.")
+        self.names = sorted(self._pictures)
+        if not any(row.label is not None or row.captions for row in self.rows.values()):
+            self.rows = {}
+
+    def _add(self, table: Any, role: str) -> None:
+        kinds = {name: type(feature).__name__ for name, feature in table.features.items()}
+        image = next((name for name, kind in kinds.items() if kind == "Image"), None)
+        if image is None:
+            raise UserError(f"{self.where} has no column of images, only {', '.join(kinds)}.")
+        classes = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
+        words = next((name for name in (*LABEL_KEYS,) if name in kinds and name != image), None)
+        text = next((name for name in TEXT_KEYS if name in kinds), None)
+        pictures = table.select_columns([image]).cast_column(image, table.features[image].__class__(decode=False))
+        labels: list[str | None] | None = None
+        if classes:
+            names = table.features[classes].names
+            labels = [names[number] if number >= 0 else None for number in table[classes]]
+        elif words:
+            labels = [None if label is None else str(label) for label in table[words]]
+        texts = table[text] if text else None
+        for place in range(len(table)):
+            name = f"{role}/{place:07d}.png"  # whatever the format is: it is read from the content
+            self._pictures[name] = (pictures, place)
+            said = texts[place] if texts else ()
+            captions = (said,) if isinstance(said, str) else tuple(said or ())
+            self.rows[name] = Row(role, labels[place] if labels else None, captions)
+
+    def open(self, name: str) -> BinaryIO:
+        table, place = self._pictures[name]
+        (stored,) = table[place].values()
+        return io.BytesIO(stored["bytes"]) if stored["bytes"] else Path(stored["path"]).open("rb")
+
+    def stamp(self, name: str) -> tuple[int, int]:
+        return (0, 0)
+
+    def known_digest(self, name: str) -> str | None:
+        table, place = self._pictures[name]
+        return f"{table._fingerprint}-{place}"
+
+
+def _load(name: str) -> Any:
+    if not Path(name).is_dir() and not _reachable():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # what was loaded before is found; nothing is tried for a minute
+    try:
+        import datasets  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise UserError(
+            "data from the Hugging Face hub needs one more package: pip install 'ganarium[hf]', or download the images "
+            "and give their folder."
+        ) from error
+    try:
+        return datasets.load_dataset(name)
+    except Exception as error:  # errors of a dozen kinds, from three libraries
+        raise UserError(
+            f"hf:{name} could not be loaded ({type(error).__name__}: {' '.join(str(error).split())[:200]}): check the "
+            f"name and the network, or download the images and give their folder."
+        ) from error
+
+
+def _reachable() -> bool:
+    """Whether the hub answers; taken for granted behind a proxy or for an endpoint of one's own."""
+    if any(os.environ.get(name) for name in ("HF_ENDPOINT", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")):
+        return True
+    try:
+        with socket.create_connection(("huggingface.co", 443), timeout=5):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,80 @@
+"""What the sources share: images, uint8 (n, h, w, c), fitted to a size and a channel count; the held-out part."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganarium.errors import UserError
+
+MEMORY = 4 * 2**30  # bytes of images that a data set may hold
+FEWEST = 10  # images that can be trained on, with one of them held out
+
+
+def check_count(name: str, count: int, fewest: int = FEWEST) -> None:
+    if count < fewest:
+        raise UserError(f"{name} has {count} image{'s' * (count != 1)} to train on: at least {FEWEST} are needed.")
+
+
+def check_memory(name: str, count: int, size: tuple[int, int], channels: int) -> None:
+    """`UserError` when `count` images of `size` (h, w) are more than a data set may hold."""
+    needed = count * size[0] * size[1] * channels
+    if needed > MEMORY:
+        fits = math.isqrt(MEMORY // (count * channels))
+        raise UserError(
+            f"{count:,} images of {size[0]}x{size[1]} pixels in {name} take {needed / 2**30:.1f} GiB "
+            f"of memory, more than {MEMORY / 2**30:.0f} GiB: use --size {fits} or smaller."
+        )
+
+
+def held_out(count: int) -> tuple[Tensor, Tensor]:
+    """Places of the train and of the test images where a source has no test part: a seeded tenth, at least one."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    num_test = max(1, count // 10)
+    return order[num_test:].sort().values, order[:num_test].sort().values
+
+
+def pad(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Zeros all round, the image in the middle."""
+    count, height, width, channels = images.shape
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    padded = images.new_zeros(count, *size, channels)
+    padded[:, top : top + height, left : left + width] = images
+    return padded
+
+
+def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear with antialiasing, to exactly `size` (h, w)."""
+    if images.shape[1:3] == size:
+        return images
+    resized = images.new_empty(len(images), *size, images.shape[3])
+    for part, target in zip(torch.split(images, 256), torch.split(resized, 256), strict=True):
+        pixels = F.interpolate(part.permute(0, 3, 1, 2).float(), size=size, mode="bilinear", antialias=True)
+        target.copy_(pixels.round_().clamp_(0, 255).permute(0, 2, 3, 1))
+    return resized
+
+
+def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resized until the image covers `size` (h, w), then cropped at the centre: never stretched."""
+    height, width = images.shape[1:3]
+    scale = max(size[0] / height, size[1] / width)
+    covering = (round(height * scale), round(width * scale))
+    top, left = (covering[0] - size[0]) // 2, (covering[1] - size[1]) // 2
+    return resize(images, covering)[:, top : top + size[0], left : left + size[1]].contiguous()
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """Grey, RGB or RGBA made from any of the three; alpha that is not kept is laid on white."""
+    if images.shape[3] == channels:
+        return images
+    if images.shape[3] == 4:
+        alpha = images[..., 3:].float() / 255
+        images = (images[..., :3] * alpha + 255 * (1 - alpha)).round().to(torch.uint8)
+    if channels == 1:
+        luminance = torch.tensor([0.299, 0.587, 0.114])  # ITU-R 601, as PIL has it
+        return (images.float() @ luminance).round().to(torch.uint8).unsqueeze(3)
+    colours = images.expand(-1, -1, -1, 3)
+    if channels == 4:
+        return torch.cat([colours, torch.full_like(colours[..., :1], 255)], dim=3)
+    return colours.contiguous()

@@ -1,0 +1,121 @@
+"""Conditional Image Synthesis with Auxiliary Classifier GANs (Odena et al., 2016), https://arxiv.org/abs/1610.09585
+
+G is told a class and D is not: beside real or fake, D names the class of what it sees, and G must be named right. So
+the label comes out of D instead of going in, and D is a classifier too.
+
+Losses, to minimise (D's trunk has two heads: S, the score of the source, and C, logits of the classes; p = sigmoid(S),
+H(x, y) = -log softmax(C(x))_y; a fake is told the label of the real beside it):
+    D    E_x[-log p(x)] + E_z,y[-log(1 - p(G(z, y)))] + E_x,y[H(x, y)] + E_z,y[H(G(z, y), y)]
+    G    E_z,y[-log p(G(z, y))] + E_z,y[H(G(z, y), y)]
+
+Differences from the paper:
+- The networks are those for CIFAR-10, for any height and width, without the noise on D's activations; for ImageNet the
+  paper trains a hundred larger pairs, on ten classes each.
+- D's dropout rests while G is trained, whose images are then judged without chance.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganarium.data.batches import Batches, LabelledImages
+from ganarium.errors import UserError, require_positive
+from ganarium.losses import as_fake, as_real
+from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.networks import full, image_shape, init_normal
+from ganarium.networks.acgan import Trunk
+from ganarium.networks.conditional import LabelledGenerator
+from ganarium.networks.dcgan import Generator
+from ganarium.networks.labels import asked_labels, known_classes, one_hot
+from ganarium.networks.norms import unrecorded
+
+PAPER = Paper(
+    title="Conditional Image Synthesis with Auxiliary Classifier GANs",
+    authors="Odena, Olah, Shlens",
+    year=2016,
+    arxiv="1610.09585",
+    idea="The discriminator also names the class of what it sees, and the generator's images must be named right.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    latent_dim: int = 100
+    """Normal numbers in z; the one-hot label stands beside them: 110 in all for ten classes."""
+    generator_width: int = 96
+    """Channels of G next to the picture; they double with every halving, up to 8 times."""
+    discriminator_width: int = 16
+    """Channels of D's first layer; they double with every layer, up to 32 times."""
+    dropout: float = 0.5
+    """Share of zeros behind each layer of D, while D is trained."""
+    lr: float = 2e-4
+    """Learning rate of Adam."""
+    beta1: float = 0.5
+    """Adam's first momentum."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "latent_dim", "generator_width", "discriminator_width", "lr")
+        for name in ("dropout", "beta1"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+
+
+class ACGAN(Model):
+    batch_type = LabelledImages
+    batch_size = 100
+    classifies = True
+
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        image, self.K = image_shape(shape, "acgan"), known_classes(num_classes, "acgan")
+        generator = Generator(image, config.latent_dim + self.K, config.generator_width)
+        self.generator = LabelledGenerator(generator, nn.Identity())
+        self.trunk = Trunk(image, config.discriminator_width, config.dropout)
+        self.source, self.classes = (nn.Linear(self.trunk.num_features, outputs) for outputs in (1, self.K))
+        init_normal(self)
+        adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
+        self.players["D"] = Player(self.trunk, self.source, self.classes, optimizer=adam)
+        self.players["G"] = Player(self.generator, optimizer=adam)
+
+    def step(self, batches: Batches) -> Step:
+        D, G = self.D, self.generate
+        real, label = next(batches)  # (b, c, h, w) in [-1, 1], and (b,)
+        with torch.no_grad():
+            fake = G(len(real), label=label)
+        # apart, not in one batch: each has statistics of its own in D's batch norm, which keeps those of reals
+        score_real, class_real = D(real)
+        with unrecorded(self.trunk):
+            score_fake, class_fake = D(fake)
+        terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
+        terms["class_real"] = F.cross_entropy(class_real, label)
+        terms["class_fake"] = F.cross_entropy(class_fake, label)
+        yield "D", terms, watch(real=score_real, fake=score_fake)
+        with unrecorded(self.trunk):
+            score, named = D(G(len(real), label=label), steady=True)
+        yield "G", {"adversarial": as_real(score), "class": F.cross_entropy(named, label)}
+
+    def D(self, image: Tensor, *, steady: bool = False) -> tuple[Tensor, Tensor]:
+        """Scores (b,) of the source, and logits (b, K) of the classes; `steady`: without dropout."""
+        features = self.trunk(image, steady=steady)
+        return full(self.source(features).squeeze(1)), full(self.classes(features))
+
+    def class_logits(self, image: Tensor) -> Tensor:
+        return self.D(image)[1]
+
+    def latent(self, n: int) -> Tensor:
+        """z (n, latent_dim), normal."""
+        return torch.randn(n, self.config.latent_dim, device=self.device, dtype=self.dtype)
+
+    def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        z = self.latent(n) if latent is None else latent
+        label = torch.randint(self.K, (n,), device=self.device) if label is None else label
+        made: Tensor = self.generator(z, one_hot(label, self.K, z.dtype))
+        return made
+
+    def conditions(self, n: int, label: Any = None, **given: Any) -> dict[str, Tensor]:
+        """`label` is a class for all samples, or (n,) one for each; left away: any, each with equal chance."""
+        told = {} if label is None else {"label": asked_labels(label, n, self.K, self.device)}
+        return super().conditions(n, **given) | told

@@ -1,0 +1,121 @@
+"""Least Squares Generative Adversarial Networks (Mao et al., 2016), https://arxiv.org/abs/1611.04076
+
+The conditional form, for data of many classes: a label y reaches both networks through a linear layer, which brings
+thousands of classes down to a short vector, and D(x, y) is fitted by least squares to a target for reals and one for
+fakes. Without labels it is `lsgan`; the conditional loss-sensitive GAN, also called CLS-GAN, is `loss_sensitive_gan`.
+
+Losses, to minimise (a is the target of fakes, b that of reals, c what G wants D to say of its samples; a fake has the
+label of the real beside it, which G is given and D judges):
+    D    0.5 E_x,y[(D(x, y) - b)^2] + 0.5 E_z,y[(D(G(z, y), y) - a)^2]
+    G    0.5 E_z,y[(D(G(z, y), y) - c)^2]
+
+Differences from the paper:
+- The released code is for 28x28 characters of 3,740 classes, with 1024 numbers in z, 256 for a label and two wide
+  convolutions; the defaults are smaller, for tens of classes. Height and width may be any; G ends in tanh, not in a
+  sigmoid.
+- In D the label joins every layer but the first, as released.
+- The linear layers of the label begin as N(0, 1 / label_dim), so that a label is a vector of length about 1, which D
+  hears from the start among few classes, and which does not drown z.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganarium.data.batches import Batches, LabelledImages
+from ganarium.errors import UserError, require_positive
+from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.networks import image_shape, init_normal
+from ganarium.networks.conditional import LabelledGenerator, LayeredDiscriminator, embedding
+from ganarium.networks.dcgan import Generator
+from ganarium.networks.labels import asked_labels, known_classes, one_hot
+
+PAPER = Paper(
+    title="Least Squares Generative Adversarial Networks",
+    authors="Mao, Li, Xie, Lau, Wang, Smolley",
+    year=2016,
+    arxiv="1611.04076",
+    idea="A least squares GAN is told the label through a linear layer, so that it can learn thousands of classes.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    fake_target: float = 0.0
+    """a, what D is to say of fakes (released)."""
+    real_target: float = 1.0
+    """b, what D is to say of reals (released)."""
+    generator_target: float = 1.0
+    """c, what G wants D to say of fakes (released)."""
+    latent_dim: int = 100
+    """Numbers in z, uniform on [-1, 1]; 1024 released, for 3,740 classes."""
+    label_dim: int = 50
+    """Numbers that a label becomes, in G and in D; 256 released, for 3,740 classes."""
+    width: int = 32
+    """Channels next to the picture; they double with every halving, up to 8 times. D's hidden layer has 32 times as
+    many units, by default the released 1024."""
+    lr: float = 2e-4
+    """Learning rate of Adam (released)."""
+    beta1: float = 0.5
+    """Adam's first momentum (released)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "latent_dim", "label_dim", "width", "lr")
+        if not 0 <= self.beta1 < 1:
+            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+
+
+class ConditionalLSGAN(Model):
+    batch_type = LabelledImages
+    batch_size = 64
+
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        image, self.K = image_shape(shape, "cls_gan"), known_classes(num_classes, "cls_gan")
+        generator = Generator(image, config.latent_dim + config.label_dim, config.width)
+        init_normal(generator)
+        self.generator = LabelledGenerator(generator, embedding(self.K, config.label_dim))
+        self.discriminator = LayeredDiscriminator(
+            image, self.K, config.label_dim, config.width, units=32 * config.width
+        )
+        adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
+        self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
+
+    def step(self, batches: Batches) -> Step:
+        D, G = self.D, self.generate
+        a, b, c = self.config.fake_target, self.config.real_target, self.config.generator_target
+        real, label = next(batches)  # (b, c, h, w) in [-1, 1], and (b,)
+        with torch.no_grad():
+            fake = G(len(real), label=label)
+        # apart, not in one batch: each has statistics of its own in D's batch norm
+        score_real, score_fake = D(real, label), D(fake, label)
+        terms = {"real": half_squares(score_real - b), "fake": half_squares(score_fake - a)}
+        yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "G", {"adversarial": half_squares(D(G(len(real), label=label), label) - c)}
+
+    def D(self, image: Tensor, label: Tensor) -> Tensor:
+        """Scores (b,) of samples with their labels."""
+        score: Tensor = self.discriminator(image, one_hot(label, self.K, image.dtype))
+        return score
+
+    def latent(self, n: int) -> Tensor:
+        """z (n, latent_dim), uniform on [-1, 1]."""
+        return torch.empty(n, self.config.latent_dim, device=self.device, dtype=self.dtype).uniform_(-1, 1)
+
+    def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        z = self.latent(n) if latent is None else latent
+        label = torch.randint(self.K, (n,), device=self.device) if label is None else label
+        made: Tensor = self.generator(z, one_hot(label, self.K, z.dtype))
+        return made
+
+    def conditions(self, n: int, label: Any = None, **given: Any) -> dict[str, Tensor]:
+        """`label` is a class for all samples, or (n,) one for each; left away: any, each with equal chance."""
+        told = {} if label is None else {"label": asked_labels(label, n, self.K, self.device)}
+        return super().conditions(n, **given) | told
+
+
+def half_squares(x: Tensor) -> Tensor:
+    """0.5 E[x^2], the mean of the squares."""
+    return 0.5 * x.square().mean()

@@ -1,0 +1,125 @@
+"""Least Squares Generative Adversarial Networks (Mao et al., 2016), https://arxiv.org/abs/1611.04076
+
+D is fitted by least squares to a target for reals and one for fakes, with no sigmoid, and G's samples are drawn to a
+target too: those far beyond the boundary are still pulled to it, where cross-entropy has no gradient left.
+
+Losses, to minimise (equation 2; a is the target of fakes, b that of reals, c what G wants D to say of its samples):
+    D    0.5 E_x[(D(x) - b)^2] + 0.5 E_z[(D(G(z)) - a)^2]
+    G    0.5 E_z[(D(G(z)) - c)^2]
+Codings: "0-1-1" is a = 0, b = c = 1; "pearson" is a = -1, b = 1, c = 0, with which G minimises the Pearson chi^2
+divergence of p_data + p_g and 2 p_g, as it does wherever b - c = 1 and b - a = 2.
+
+Differences from the paper:
+- The networks are the released DCGAN pair, of the stability experiments, for any height and width. The paper's scenes
+  have the same D, and a VGG-like G of twice as many layers with a learning rate of 1e-3.
+- The released code sums over the batch where the paper has a mean: under these optimisers only epsilon notices.
+- 2-D points (three layers of 128 ReLU, normal z, Adam at 1e-3) are not the paper's, which has two of 128 tanh.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ganarium.data.batches import Batches
+from ganarium.errors import UserError, require_positive
+from ganarium.model import Adam, Model, OptimizerConfig, Paper, Player, RMSProp, Step, watch
+from ganarium.networks.backbones import Network, backbone
+from ganarium.networks.norms import Norm
+
+PAPER = Paper(
+    title="Least Squares Generative Adversarial Networks",
+    authors="Mao, Li, Xie, Lau, Wang, Smolley",
+    year=2016,
+    arxiv="1611.04076",
+    idea="Least squares in place of cross-entropy pull every sample towards the boundary, the confident ones too.",
+)
+CODINGS = {"0-1-1": (0.0, 1.0, 1.0), "pearson": (-1.0, 1.0, 0.0)}  # (a, b, c)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    coding: Literal["0-1-1", "pearson"] = "0-1-1"
+    """The three targets: a = 0, b = c = 1, with which the paper's scenes were made, or a = -1, b = 1, c = 0."""
+    fake_target: float | None = None
+    """a, what D is to say of fakes. None: the coding's."""
+    real_target: float | None = None
+    """b, what D is to say of reals. None: the coding's."""
+    generator_target: float | None = None
+    """c, what G wants D to say of fakes. None: the coding's."""
+    network: Network = "auto"
+    """Kind of networks. auto: dcgan for images (released for the stability experiments), mlp for points."""
+    latent_dim: int | None = None
+    """Numbers in z. None: 1024 for images (released), 2 for points."""
+    width: int | None = None
+    """Channels next to the picture, or units in a hidden layer. None: as is usual for the networks."""
+    generator_norm: bool | None = None
+    """Batch norm in G. None: on in convolutional networks (released), off in an mlp."""
+    norm: Norm | None = None
+    """Normalisation in D. None: batch in convolutional networks (released), none in an mlp."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """Both released: rmsprop, with the coding "pearson", for the networks without any batch norm."""
+    lr: float | None = None
+    """Learning rate. None: 2e-4 for images (released, DCGAN networks), 1e-3 for points."""
+    beta1: float = 0.5
+    """Adam's first momentum (released)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "latent_dim", "width", "lr")
+        if not 0 <= self.beta1 < 1:
+            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+
+
+class LSGAN(Model):
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        points = len(shape) == 1
+        convolutional = not points and config.network != "mlp"
+        own = (config.fake_target, config.real_target, config.generator_target)
+        targets = zip(own, CODINGS[config.coding], strict=True)
+        self.targets = tuple(preset if given is None else given for given, preset in targets)
+        self.latent_dim = config.latent_dim or (2 if points else 1024)
+        self.generator, self.discriminator = backbone(
+            "lsgan",
+            config.network,
+            shape,
+            self.latent_dim,
+            config.width,
+            generator_norm=convolutional if config.generator_norm is None else config.generator_norm,
+            norm=config.norm or ("batch" if convolutional else "none"),
+        )
+        self.batch_size = 256 if points else 64  # released
+        lr = config.lr or (1e-3 if points else 2e-4)
+        rule: OptimizerConfig = Adam(lr=lr, betas=(config.beta1, 0.9 if points else 0.999))
+        if config.optimizer == "rmsprop":
+            rule = RMSProp(lr=lr, alpha=0.9)  # TensorFlow's default, as released
+        self.players = {
+            "D": Player(self.discriminator, optimizer=rule),
+            "G": Player(self.generator, optimizer=rule),
+        }
+
+    def step(self, batches: Batches) -> Step:
+        D, G = self.discriminator, self.generate
+        a, b, c = self.targets
+        real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+        with torch.no_grad():
+            fake = G(len(real))
+        # apart, not in one batch: each has statistics of its own in D's batch norm
+        score_real, score_fake = D(real), D(fake)
+        terms = {"real": half_squares(score_real - b), "fake": half_squares(score_fake - a)}
+        yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "G", {"adversarial": half_squares(D(G(len(real))) - c)}
+
+    def latent(self, n: int) -> Tensor:
+        """z (n, latent_dim): uniform on [-1, 1] for images (released), normal for points."""
+        z = torch.empty(n, self.latent_dim, device=self.device, dtype=self.dtype)
+        return z.normal_() if len(self.shape) == 1 else z.uniform_(-1, 1)
+
+    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
+        return self.generator(self.latent(n) if latent is None else latent)
+
+
+def half_squares(x: Tensor) -> Tensor:
+    """0.5 E[x^2], the mean of the squares."""
+    return 0.5 * x.square().mean()

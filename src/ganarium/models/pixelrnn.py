@@ -1,0 +1,126 @@
+"""Pixel Recurrent Neural Networks (van den Oord et al., 2016), https://arxiv.org/abs/1601.06759
+
+No adversary: an image is written value by value, row by row, pixel by pixel, R then G then B, and a network
+learns the distribution of each value given all those before it. This is the paper's PixelCNN: masks in the
+convolutions hide what comes later, so all conditionals of an image are learnt in one pass.
+
+Losses, to minimise (x_i: the values of an image, in that order):
+    model    E_x[sum_i -log p(x_i | x_1, ..., x_i-1)], in nats per image: a sum over pixels and channels, no
+    mean
+Watched beside it: bits_per_dim, the same in bits per value, nats / (h w c ln 2).
+
+Differences from the paper:
+- Its convolutional form (section 3.5) only: the recurrent layers, Row LSTM and Diagonal BiLSTM, come later.
+- Binary images are drawn afresh for every batch, each value 1 with its grey value as probability.
+- 7 residual blocks for binary images, as many as the paper has recurrent layers there; for its PixelCNN on
+  MNIST it prints no size.
+- A constant learning rate and a limit on the gradient's norm; the paper set schedules by hand.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganarium.data.batches import Batches
+from ganarium.errors import UserError, require_positive
+from ganarium.model import Model, Paper, Player, RMSProp, Step, watch
+from ganarium.networks import image_shape
+from ganarium.networks.pixelcnn import Canvas, PixelCNN
+
+PAPER = Paper(
+    title="Pixel Recurrent Neural Networks",
+    authors="van den Oord, Kalchbrenner, Kavukcuoglu",
+    year=2016,
+    arxiv="1601.06759",
+    idea="Write an image value by value: learn the distribution of each given all those before it.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    levels: int | None = None
+    """Values a channel can take, 2 to 256. None: 2 for one channel (binary MNIST), 256 for colour (section
+    5)."""
+    width: int | None = None
+    """Maps inside a residual block, half of those between them: the paper's h. None: 16 for 2 levels, else
+    128."""
+    num_blocks: int | None = None
+    """Residual blocks. None: 7 for 2 levels, else 15 (section 5)."""
+    head: int | None = None
+    """Maps of the 1x1 layer before the output (table 1). None: 32 for 2 levels, else 1024."""
+    lr: float | None = None
+    """Learning rate of RMSProp; the paper's were set by hand. None: 3e-3 for 2 levels, the best of short runs on MNIST,
+    else 1e-3, with which the wide network does not leap in its first steps."""
+    clip_norm: float | None = 1.0
+    """Largest norm of the gradient of the loss in nats per image; not in the paper. None: no limit."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "width", "num_blocks", "head", "lr", "clip_norm")
+        if self.levels is not None and not 2 <= self.levels <= 256:
+            raise UserError(f"levels must be from 2 to 256, not {self.levels}.")
+
+
+class PixelRNN(Model):
+    batch_size = 16
+
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        channels = image_shape(shape, "pixelrnn")[0]
+        self.levels = config.levels or (2 if channels == 1 else 256)
+        width, num_blocks, head = (16, 7, 32) if self.levels == 2 else (128, 15, 1024)
+        self.network = PixelCNN(
+            channels,
+            config.width or width,
+            config.num_blocks or num_blocks,
+            config.head or head,
+            outputs=1 if self.levels == 2 else self.levels,
+        )
+        rmsprop = RMSProp(lr=config.lr or (3e-3 if self.levels == 2 else 1e-3))
+        self.players = {"model": Player(self.network, optimizer=rmsprop, clip_norm=config.clip_norm)}
+
+    def step(self, batches: Batches) -> Step:
+        nll = self.nll(next(batches).image).mean()
+        yield "model", {"nll": nll}, watch(bits_per_dim=nll / (math.prod(self.shape) * math.log(2)))
+
+    def nll(self, image: Tensor) -> Tensor:
+        """-log p of each image (b, c, h, w) in [-1, 1], in nats: (b,).
+
+        With 2 levels the image is first made binary as in training, by drawing 1 with the grey value as
+        probability; one of only -1 and 1, such as a sample, is taken as it is. With more, each value goes to
+        the nearest level.
+        """
+        x = self.quantised(image)
+        logits = self.network(self.decoded(x).to(image.dtype))  # (b, c, outputs, h, w)
+        if self.levels == 2:
+            nats = F.softplus(torch.where(x == 1, -logits.squeeze(2), logits.squeeze(2)))
+        else:
+            nats = F.cross_entropy(logits.movedim(2, 1), x, reduction="none")
+        return nats.flatten(1).sum(1)
+
+    def quantised(self, image: Tensor) -> Tensor:
+        """(b, c, h, w) in [-1, 1] -> int64 from 0 to levels - 1."""
+        if self.levels == 2:
+            return (torch.rand_like(image) < (image + 1) / 2).long()
+        return ((image + 1) * ((self.levels - 1) / 2)).round().long()
+
+    def decoded(self, x: Tensor) -> Tensor:
+        """0 to levels - 1 -> [-1, 1]."""
+        return x * (2 / (self.levels - 1)) - 1
+
+    @torch.no_grad()
+    def generate(self, n: int) -> Tensor:  # type: ignore[override]
+        """(n, c, h, w) in [-1, 1], one value after the other: h * w * c small steps."""
+        channels, height, width = self.shape
+        canvas = Canvas(self.network, torch.zeros(n, *self.shape, device=self.device, dtype=self.dtype))
+        for y, x, channel in itertools.product(range(height), range(width), range(channels)):
+            logits = canvas.logits(y, x)[:, channel]  # (n, outputs)
+            if self.levels == 2:
+                drawn = (torch.rand_like(logits) < torch.sigmoid(logits)).squeeze(1)
+            else:  # the largest of logit + Gumbel noise is a draw from the softmax
+                drawn = (logits - torch.empty_like(logits).exponential_().log()).argmax(1)
+            canvas.image[:, channel, y, x] = self.decoded(drawn).to(self.dtype)
+        return canvas.image.contiguous()

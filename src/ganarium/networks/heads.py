@@ -1,0 +1,25 @@
+"""Last layers other than one score."""
+
+from torch import Tensor, nn
+
+from ganarium.networks import full, init_normal
+from ganarium.networks.norms import Norm, normalise_spectrally
+
+
+class PerClass(nn.Module):
+    """(b, *shape) -> (b, num_classes): a discriminator of `backbones`, its last layer replaced by one for each class.
+
+    The new layer has a bias if the old one had, and starts at N(0, 0.02); `norm` is the discriminator's.
+    """
+
+    def __init__(self, discriminator: nn.Module, num_classes: int, norm: Norm) -> None:
+        super().__init__()
+        *_, (name, last) = [item for item in discriminator.named_modules() if isinstance(item[1], nn.Linear)]
+        self.body, self.head = discriminator, nn.Linear(last.in_features, num_classes, bias=last.bias is not None)
+        self.body.set_submodule(name, nn.Identity())
+        init_normal(self.head)
+        if norm == "spectral":
+            normalise_spectrally(self.head)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return full(self.head(self.body.features(x)))  # type: ignore[operator]

@@ -1,0 +1,51 @@
+"""Normalisation of discriminators, by name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ganarium.errors import UserError
+
+Norm = Literal["none", "batch", "layer", "spectral"]
+
+
+def norm_layers(norm: Norm, channels: int, *, flat: bool = False) -> list[nn.Module]:
+    """What stands behind a layer of `channels` outputs: batch norm per channel, or layer norm over all of a sample with
+    a gain and a shift per channel (Gulrajani et al. 2017, section 4); `spectral` is no layer."""
+    if norm == "batch":
+        return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
+    return [nn.GroupNorm(1, channels)] if norm == "layer" else []
+
+
+def normalise_spectrally(network: nn.Module) -> None:
+    """Divides every weight by its largest singular value, with one power iteration in a forward pass (Miyato et al.
+    2018). Comes after the weights are initialised: from then on `weight` is computed."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            spectral_norm(layer)
+
+
+@contextmanager
+def unrecorded(network: nn.Module) -> Iterator[None]:
+    """Inside, batch norm leaves its running statistics as they are: around passes of fakes through a network that
+    classifies reals."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
+
+
+def check_penalised(norm: Norm, model: str) -> None:
+    """`UserError` for batch norm in a critic whose gradient is penalised for each sample by itself."""
+    if norm == "batch":
+        raise UserError(
+            f"{model} penalises the gradient of each sample's score, and batch norm makes a score depend on the whole "
+            "batch: use --norm layer or none."
+        )

@@ -1,0 +1,345 @@
+"""How a model is sampled and asked to translate or to classify: written once, for every model.
+
+None of them touches the training: the random generators are forked, buffers and modes are put back.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from ganarium.data.batches import UnpairedImages, decode, encode
+from ganarium.data.decode import MODES, Unfit, as_seen, fitted
+from ganarium.errors import UserError
+
+if TYPE_CHECKING:
+    from ganarium.model import Model
+
+CHUNK = 64  # samples made in one forward; also the batch whose statistics batch norm sees in the mode "train"
+
+
+class Place:
+    """Where a stream of samples was left: random generators, and the buffers that sampling moves. Empty at first."""
+
+    def __init__(self) -> None:
+        self.random: list[Tensor] = []
+        self.buffers: list[Tensor] = []
+
+
+@contextmanager
+def undisturbed(model: "Model", seed: int | None, mode: str, place: Place | None = None) -> Iterator[None]:
+    """Averaged weights, no gradient, a random stream of its own; afterwards all is as it was.
+
+    With a `place` the stream goes on from where the last block with that place has left it.
+    """
+    seed = checked_seed(seed)
+    kind = model.device.type
+    devices = {"devices": [model.device], "device_type": kind} if kind in ("cuda", "mps") else {"devices": []}
+    with torch.random.fork_rng(**devices), torch.no_grad(), model.averaged():
+        torch.manual_seed(seed)
+        training = {module: module.training for module in model.modules()}
+        moved = list(model.buffers()) if mode == "train" else []
+        before = [buffer.clone() for buffer in moved]
+        model.train(mode == "train")
+        if place and place.random:
+            _set_random(model, place.random)
+            _copy(place.buffers, moved)
+        try:
+            yield
+            if place:
+                place.random, place.buffers = _random(model), [buffer.clone() for buffer in moved]
+        finally:
+            for module, was in training.items():
+                module.training = was
+            _copy(before, moved)
+
+
+def checked_seed(seed: int | None) -> int:
+    """The seed, or a new one for None. Raises `UserError` for what is no seed."""
+    if seed is None:
+        return int.from_bytes(os.urandom(7), "little")
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UserError(f"the seed must be a whole number from 0 to 2**63 - 1, not {seed!r}.")
+    return seed
+
+
+def _random(model: "Model") -> list[Tensor]:
+    """The states of the CPU's generator and of the model's device."""
+    if model.device.type == "cuda":
+        return [torch.get_rng_state(), torch.cuda.get_rng_state(model.device)]
+    return [torch.get_rng_state(), *([torch.mps.get_rng_state()] if model.device.type == "mps" else [])]
+
+
+def _set_random(model: "Model", states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if model.device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], model.device)
+    elif model.device.type == "mps":
+        torch.mps.set_rng_state(states[1])
+
+
+def _copy(values: list[Tensor], into: list[Tensor]) -> None:
+    for value, buffer in zip(values, into, strict=True):
+        buffer.copy_(value)
+
+
+def no_conditions(model: "Model", n: int, latent: Tensor | None = None, **given: Any) -> dict[str, Tensor]:
+    """The default of `Model.conditions`: a noise model takes `latent`, and nothing else."""
+    if given:
+        name = type(model).__name__
+        raise UserError(f"{name} is told no {' and no '.join(sorted(given))}: sample it without.")
+    if latent is None:
+        return {}
+    wanted = (n, model.latent(1).shape[1])
+    if not isinstance(latent, Tensor) or latent.shape != wanted:
+        got = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
+        raise UserError(f"latent must be a tensor of shape {wanted}, one code for each sample, not {got}.")
+    return {"latent": latent.to(model.device, model.dtype)}
+
+
+def sample(self: "Model", n: int, *, seed: int | None = None, **conditions: Any) -> Tensor:
+    """`n` samples as float32 (n, c, h, w) in [-1, 1], or points (n, 2), on the model's device.
+
+    Uses the averaged weights where the model keeps them, and the mode in which its paper samples; in the mode "train"
+    batch norm sees batches of 64 whatever `n`, so one sample alone is as good as one of many. The same seed gives the
+    same samples; without one they differ from call to call. `latent=` (n, latent_dim) fixes the codes of a noise model;
+    `label=` and `code=` exist where the model has them. Raises `UserError` (a `ValueError`) for anything else.
+    """
+    return torch.cat(list(samples(self, n, seed=seed, **conditions)))
+
+
+def samples(model: "Model", n: int, *, seed: int | None = None, **conditions: Any) -> Iterator[Tensor]:
+    """The samples that `model.sample` gives for the same seed, in parts of at most 64, each made when it is asked for:
+    any number of them in the memory of one part, and of the `n` codes where codes are asked for.
+
+    Nothing is disturbed between two parts. What is wrong is raised at once, as by `model.sample`.
+    """
+    return _parts(model, n, *_begun(model, n, seed, conditions))
+
+
+def traced(model: "Model", n: int, count: int, *, seed: int, **conditions: Any) -> tuple[Tensor, Tensor]:
+    """The first `count` of the `n` samples of a seed, and the codes (count, latent_dim) that they were made from.
+
+    Raises `UserError` for a model without codes, or one that draws more than one code for a sample.
+    """
+    with undisturbed(model, seed, "eval"):
+        model.latent(1)  # says it where there are none
+    begun = _begun(model, n, seed, conditions)
+    given, own, drawn, parts = begun[2], model.latent, [], []
+
+    def latent(n: int) -> Tensor:
+        drawn.append(own(n))
+        return drawn[-1]
+
+    vars(model)["latent"] = latent  # what `generate` draws is seen nowhere else
+    try:
+        for part in _parts(model, n, *begun):
+            parts.append(part)
+            if sum(map(len, parts)) >= count:
+                break
+    finally:
+        del vars(model)["latent"]
+    if "latent" not in given and len(drawn) != len(parts):
+        raise UserError(f"{type(model).__name__} does not make a sample from one code, so none can be told.")
+    codes = given["latent"] if "latent" in given else torch.cat(drawn)
+    return torch.cat(parts)[:count], codes[:count]
+
+
+def classes(model: "Model") -> tuple[str, int]:
+    """By what a model is told which class to make, and how many there are: ("label", 10), or ("code", 10) for the
+    categories of a code. Raises `UserError` for a model that cannot be told."""
+
+    def takes(name: str, value: int) -> bool:
+        try:
+            with undisturbed(model, 0, "eval"):
+                model.conditions(1, **{name: value})
+            return True
+        except UserError:
+            return False
+
+    for name in ("label", "code"):
+        if takes(name, 0):
+            if name == "label" and model.num_classes:
+                return name, model.num_classes
+            return name, next(count for count in range(1, 1001) if count == 1000 or not takes(name, count))
+    raise UserError(f"{type(model).__name__} takes no class and no code with categories, so it has no rows of classes.")
+
+
+def labels(model: "Model") -> int:
+    """How many labels `sample` can be given; 0 if the model is told none."""
+    try:
+        by, count = classes(model)
+    except UserError:
+        return 0
+    return count if by == "label" else 0
+
+
+def continuous_codes(model: "Model") -> int:
+    """How many continuous numbers a model's code has beside its category; 0 if it has no code."""
+    numbers = 0
+    with undisturbed(model, 0, "eval"), suppress(UserError):
+        while numbers < 1000:
+            model.conditions(1, code=[0.0] * (2 + numbers))
+            numbers += 1
+    return numbers
+
+
+def _begun(
+    model: "Model", n: int, seed: int | None, conditions: dict[str, Any]
+) -> tuple[int, Place, dict[str, Tensor]]:
+    """Seed and place of a stream of samples, and what was asked for, checked."""
+    if model.directions:
+        raise UserError(f"{type(model).__name__} maps images to images: use translate.")
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise UserError(f"the number of samples must be a whole number of at least 1, not {n!r}.")
+    seed, place = checked_seed(seed), Place()
+    with undisturbed(model, seed, model.sample_mode, place):
+        given = model.conditions(n, **conditions)
+    return seed, place, given
+
+
+def _parts(model: "Model", n: int, seed: int, place: Place, given: dict[str, Tensor]) -> Iterator[Tensor]:
+    batch_statistics = model.sample_mode == "train"
+    # codes that were asked for may be alike (a walk); half of the batch from the prior keeps its statistics usual
+    part = CHUNK // 2 if batch_statistics and "latent" in given else CHUNK
+    for start in range(0, n, part):
+        take = min(part, n - start)
+        with undisturbed(model, seed, model.sample_mode, place):
+            rows = {name: value[start : start + part] for name, value in given.items()}
+            if batch_statistics and take < CHUNK:
+                rows = {name: _filled(model, name, value) for name, value in rows.items()}
+                made = model.generate(CHUNK, **rows)[:take].float()
+            else:
+                made = model.generate(take, **rows).float()
+        # some papers' generators have no bounded output
+        yield made.clamp(-1, 1) if len(model.shape) == 3 else made
+
+
+def _filled(model: "Model", name: str, rows: Tensor) -> Tensor:
+    """Rows made up to a whole chunk: with codes from the prior, or by repeating."""
+    missing = CHUNK - len(rows)
+    fill = model.latent(missing) if name == "latent" else rows.repeat(missing // len(rows) + 1, *[1] * (rows.dim() - 1))
+    return torch.cat([rows, fill[:missing].to(rows)])
+
+
+def translate(self: "Model", image: Any, *, direction: str | None = None) -> Any:
+    """Maps an image, and gives back what it was given: PIL image, uint8 array (h, w, c), or tensor (c, h, w) or
+    (b, c, h, w) in [-1, 1].
+
+    Pictures and arrays are first scaled so that their shorter side is the model's (it was trained to see things at that
+    size) and keep their proportions; tensors are taken as they are. `direction` is one of `model.directions`. Raises
+    `UserError` for a model that does not map images, an unknown direction or a wrong number of channels.
+    """
+    if not self.directions:
+        raise UserError(f"{type(self).__name__} does not map images: use sample.")
+    direction = direction or self.directions[0]
+    if direction not in self.directions:
+        raise UserError(f"{direction!r} is no direction of this model: choose one of {', '.join(self.directions)}.")
+    if isinstance(image, Image.Image):
+        mode = {1: "L", 3: "RGB", 4: "RGBA"}[self.shape[0]]
+        picture = np.array(image.convert(mode))
+        return Image.fromarray(_squeezed(self.translate(picture, direction=direction)))
+    if isinstance(image, np.ndarray):
+        pixels = torch.from_numpy(np.array(image if image.ndim == 3 else image[:, :, None]))
+        if pixels.dtype != torch.uint8:
+            raise UserError(f"an array must be uint8 (h, w, c), not {image.dtype}.")
+        scaled = _to_training_scale(decode(pixels[None]), self.shape)
+        mapped = encode(self.translate(scaled, direction=direction))[0].cpu().numpy()
+        return mapped if image.ndim == 3 else _squeezed(mapped)
+    if not isinstance(image, Tensor) or image.dim() not in (3, 4):
+        raise UserError("translate takes a PIL image, a uint8 array (h, w, c) or a tensor (b, c, h, w) in [-1, 1].")
+    batch = image if image.dim() == 4 else image[None]
+    if batch.shape[1] != self.shape[0]:
+        raise UserError(f"the image has {batch.shape[1]} channels and the model was trained on {self.shape[0]}.")
+    batch = batch.to(self.device, self.dtype)
+    with undisturbed(self, 0, self.sample_mode):
+        result = torch.cat([self.mapped(part, direction) for part in torch.split(batch, CHUNK)]).float()
+    return result if image.dim() == 4 else result[0]
+
+
+def classify(self: "Model", image: Any) -> Tensor:
+    """The class that each image most likely belongs to: int64 (b,), or () of one image; see `probabilities`."""
+    return self.probabilities(image).argmax(-1)
+
+
+def probabilities(self: "Model", image: Any) -> Tensor:
+    """How likely an image belongs to each class: float32 (num_classes,), or (b, num_classes) of a batch, on the model's
+    device; each row sums to 1.
+
+    `image` is a PIL image, a uint8 array (h, w, c), or a tensor (c, h, w) or (b, c, h, w) in [-1, 1] (points: (2,) or
+    (b, 2)). Pictures and arrays are scaled to cover the model's size and cropped at the middle; tensors must have that
+    size. Averaged weights, no dropout. Raises `UserError` for a model that does not classify, or another image.
+    """
+    if not self.classifies:
+        raise UserError(
+            f"{type(self).__name__} as it was trained does not classify: use a run of a model that learns to, such as "
+            "a semi-supervised one."
+        )
+    if isinstance(image, np.ndarray):
+        image = _picture(image)
+    if isinstance(image, Image.Image) and len(self.shape) == 3:
+        image = _covering(image, self.shape)
+    batched = isinstance(image, Tensor) and image.dim() == len(self.shape) + 1
+    if not isinstance(image, Tensor) or image.shape[batched:] != self.shape:
+        wanted = ", ".join(map(str, self.shape))
+        raise UserError(
+            f"a tensor to classify must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a uint8 "
+            "array (h, w, c) is fitted to that."
+        )
+    if not image.is_floating_point():
+        raise UserError(f"a tensor to classify must have values in [-1, 1], not {image.dtype}.")
+    if not image.isfinite().all():
+        raise UserError("the tensor to classify has values that are not finite.")
+    batch = (image if batched else image[None]).to(self.device, self.dtype)
+    with undisturbed(self, 0, "eval"):
+        logits = torch.cat([self.class_logits(part) for part in torch.split(batch, CHUNK)])
+    found = logits.float().softmax(1)
+    return found if batched else found[0]
+
+
+def preview(self: "Model", held_out: Any, *, seed: int = 0) -> Tensor:
+    """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images pairs of input and
+    output in each direction. `held_out` is a typed batch the model was not trained on."""
+    if not self.directions:
+        return self.sample(CHUNK if len(self.shape) == 3 else 2000, seed=seed)
+    inputs = [held_out.a, held_out.b] if isinstance(held_out, UnpairedImages) else [held_out.image]
+    columns = []
+    for source, direction in zip(inputs, self.directions, strict=False):
+        columns += [source.float(), self.translate(source, direction=direction)]
+    return torch.stack([column[:16] for column in columns], 1).flatten(0, 1)
+
+
+def _to_training_scale(image: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """(1, c, h, w) with its shorter side scaled to the shorter side the model was trained on."""
+    target, shorter = min(shape[1:]), min(image.shape[2:])
+    if target == shorter:
+        return image
+    size = [round(side * target / shorter) for side in image.shape[2:]]
+    return F.interpolate(image, size=size, mode="bilinear", antialias=True, align_corners=False).clamp(-1, 1)
+
+
+def _covering(image: Image.Image, shape: tuple[int, ...]) -> Tensor:
+    """A picture as training has pictures of a folder: (c, h, w) in [-1, 1], scaled to cover that and cropped."""
+    channels, height, width = shape
+    try:
+        pixels = np.array(fitted(as_seen(image, channels), (height, width), "crop"))
+    except Unfit as error:
+        raise UserError(f"the picture {error}: give another part of it.") from error
+    return decode(torch.from_numpy(pixels.reshape(1, height, width, channels)))[0]
+
+
+def _picture(array: np.ndarray) -> Image.Image:
+    """A uint8 array (h, w) or (h, w, c) as PIL has it."""
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in MODES):
+        raise UserError(f"an array must be uint8 (h, w, c) with 1, 3 or 4 channels, not {array.dtype} {array.shape}.")
+    return Image.fromarray(_squeezed(array) if array.ndim == 3 else array)
+
+
+def _squeezed(picture: np.ndarray) -> np.ndarray:
+    return picture[:, :, 0] if picture.shape[2] == 1 else picture
