@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import ganarium
-from ganarium import distributed
 from ganarium.data.batches import Batches
+from ganarium.runtime import distributed
 from ganarium.trainer import Trainer
 from synthetic import SMALL, dataset
 

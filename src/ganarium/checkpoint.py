@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ganarium import distributed
 from ganarium.errors import RunError, UserError
 from ganarium.model import Model
+from ganarium.runtime import distributed
 from ganarium.trainer import Diverged, Trainer
 
 FORMAT = 1

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganarium import checkpoint, distributed, logs, pictures, progress, registry, report, runs
+from ganarium import checkpoint, logs, pictures, progress, registry, report, runs
 from ganarium.casebook import Casebook
 from ganarium.data import OWN_DATA, SOURCES, load_data, suited
 from ganarium.data.batches import Batches, Dataset, PartlyLabelledImages
@@ -38,6 +38,7 @@ from ganarium.errors import RunError, UserError
 from ganarium.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganarium.report import exhibits
 from ganarium.runs import FORMAT, run_folder
+from ganarium.runtime import distributed
 from ganarium.trainer import PRECISIONS, Diverged, Trainer
 
 DEFAULT_STEPS = 10_000

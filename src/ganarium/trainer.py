@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium import distributed
 from ganarium.data.batches import Batches
 from ganarium.errors import RunError, UserError
 from ganarium.mixing import Drawn, Noted
 from ganarium.model import Model, Player
 from ganarium.players import at
+from ganarium.runtime import distributed
 
 OBSERVED = 2048  # numbers of a watched tensor that `drain` brings along: of a larger one, every so many
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # -> dtype of the weights

@@ -32,8 +32,8 @@ HELP = """Generative adversarial networks as real software: train, resume and sa
 def run() -> NoReturn:
     """The program `ganarium`."""
     code = main()
-    if "ganarium.distributed" in sys.modules:
-        sys.modules["ganarium.distributed"].leave(code)
+    if "ganarium.runtime.distributed" in sys.modules:
+        sys.modules["ganarium.runtime.distributed"].leave(code)
     sys.exit(code)
 
 
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"{error.filename} could not be written" if error.filename else "a file could not be written"
         return _say(f"{where}: {error.strerror or error}.", 1)
     finally:
-        if "ganarium.distributed" in sys.modules:
-            sys.modules["ganarium.distributed"].stop()
+        if "ganarium.runtime.distributed" in sys.modules:
+            sys.modules["ganarium.runtime.distributed"].stop()
 
 
 def application(arguments: list[str]) -> tuple[App, list[str]]:

@@ -24,11 +24,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ganarium.data.cache import cache_dir
 from ganarium.data.decode import Plan, decode_file, quiet
 from ganarium.data.trees import Tree, shown
-from ganarium.data.workers import answered
 from ganarium.errors import UserError
+from ganarium.runtime.cache import cache_dir
+from ganarium.runtime.workers import answered
 
 RESIDENT = 2**30  # bytes of pixels from one source that are held in memory
 BLOCK = 128  # files that a worker decodes in one go

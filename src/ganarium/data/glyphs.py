@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganarium.data.batches import Dataset
-from ganarium.data.cache import cached
 from ganarium.data.stored import check_memory, held_out, with_channels
 from ganarium.errors import UserError
+from ganarium.runtime.cache import cached
 
 DIGITS = "0123456789"
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # without I, l and O: in many fonts 1, 1 and 0

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ganarium.data.cache import cache_dir
 from ganarium.errors import UserError
+from ganarium.runtime.cache import cache_dir
 
 PATIENCE = 20  # seconds without a word from a server
 

@@ -23,9 +23,9 @@ from ganarium.data.folders import check_words, passed_over
 from ganarium.data.layouts import Layout, find_layout
 from ganarium.data.stored import FEWEST, check_count
 from ganarium.data.trees import Tree, open_tree, shown
-from ganarium.data.workers import answered
 from ganarium.errors import UserError
 from ganarium.registry import list_models
+from ganarium.runtime.workers import answered
 
 BLOCK = 128  # files that a worker examines in one go
 ALONE = 256  # up to so many files are examined without workers, which take a moment to start

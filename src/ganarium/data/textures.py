@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ganarium.data.batches import Dataset, Photos
-from ganarium.data.cache import cached
 from ganarium.data.glyphs import PER_CLASS, choose, distorted, draw_masters
 from ganarium.data.stored import check_memory, held_out
 from ganarium.errors import UserError
+from ganarium.runtime.cache import cached
 
 VERSION = 1  # counts the changes to the drawing below
 NUM_TRAIN, NUM_TEST = 400, 40
