@@ -26,8 +26,8 @@ from torchvision import transforms
 import ganarium
 from ganarium.data import load_data
 from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.layers.penalized import Conv2d, LeakyReLU
 from ganarium.losses import gradient_penalty
-from ganarium.networks.penalised import Conv2d, LeakyReLU
 from ganarium.options import environment
 from ganarium.trainer import Trainer
 

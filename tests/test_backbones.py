@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import ganarium
+from ganarium.layers.normalization import check_penalised
 from ganarium.networks import resnet
 from ganarium.networks.backbones import backbone
-from ganarium.networks.norms import check_penalised
 
 KINDS = ("mlp", "dcgan", "resnet")
 NORMS = ("none", "batch", "layer", "spectral")

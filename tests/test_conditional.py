@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from ganarium import registry
+from ganarium.layers.labels import asked_labels, known_classes, one_hot
 from ganarium.networks.acgan import Trunk
 from ganarium.networks.backbones import backbone
 from ganarium.networks.conditional import Joint, LabelledGenerator, LayeredDiscriminator, Projection, embedding
-from ganarium.networks.labels import asked_labels, known_classes, one_hot
 from synthetic import refused
 
 CPU = torch.device("cpu")

@@ -24,8 +24,8 @@ import ganarium
 from ganarium import checkpoint, cli, pictures, runs, sampling
 from ganarium.cli.make import _groups
 from ganarium.errors import UserError
+from ganarium.layers.labels import asked_labels
 from ganarium.model import Model
-from ganarium.networks.labels import asked_labels
 from synthetic import trainer
 
 POINTS = {"data": "ring", "width": 8, "batch_size": 8, "threads": 1, "quiet": True}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganarium.networks.penalised import inputs_only
+from ganarium.layers.penalized import inputs_only
 
 
 def as_real(score: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ganarium import registry
 from ganarium.data.batches import Batches, Dataset, Images, PartlyLabelledImages
+from ganarium.layers.gaussian_noise import GaussianNoise, noise_for_dropout
 from ganarium.metrics import clustering_accuracy
 from ganarium.models.catgan import entropy, marginal_entropy
 from ganarium.networks.backbones import backbone
-from ganarium.networks.noise import GaussianNoise, noise_for_dropout
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ganarium import registry
 from ganarium.data.batches import Batches, Dataset, LabelledImages
+from ganarium.layers.maxout import Maxout, MaxoutDiscriminator
 from ganarium.losses import as_fake, as_real
-from ganarium.networks.maxout import Maxout, MaxoutDiscriminator
 from synthetic import obeyed, quadrants, refused, trainer
 
 LN2 = math.log(2)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from ganarium import registry
 from ganarium.data import toys
 from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.layers.penalized import LeakyReLU
 from ganarium.networks.backbones import backbone
 from ganarium.networks.ct_gan import Critic, NoisyPerceptron, WeightNormed
-from ganarium.networks.penalised import LeakyReLU
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync

@@ -10,10 +10,10 @@ from ganarium import registry
 from ganarium.data.augment import crop_and_mirror, window
 from ganarium.data.batches import Batches, Dataset, UnpairedImages, decode, encode
 from ganarium.errors import UserError
+from ganarium.layers.image_pool import ImagePool
 from ganarium.models.cyclegan import CycleGAN
-from ganarium.networks.patch import PatchDiscriminator
-from ganarium.networks.pool import ImagePool
-from ganarium.networks.translation import ResidualBlock, ResNetGenerator
+from ganarium.networks.cyclegan_generator import ResidualBlock, ResNetGenerator
+from ganarium.networks.patchgan import PatchDiscriminator
 from ganarium.trainer import Trainer
 
 

@@ -9,8 +9,8 @@ import ganarium
 from ganarium import registry
 from ganarium.data.batches import Batches, Images
 from ganarium.data.toys import ring
+from ganarium.layers.normalization import check_penalised
 from ganarium.losses import gradient_norm, gradient_penalty
-from ganarium.networks.norms import check_penalised
 from ganarium.trainer import Trainer
 from synthetic import trainer
 

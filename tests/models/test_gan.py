@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ganarium import registry
 from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.layers.maxout import Maxout
 from ganarium.losses import as_fake, as_real
 from ganarium.models.gan import GAN, Config
-from ganarium.networks.maxout import Maxout
 from ganarium.networks.mlp import MLP
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer

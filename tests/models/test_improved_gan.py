@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from ganarium import registry
 from ganarium.data import toys
 from ganarium.data.batches import Batches, Images, PartlyLabelledImages
+from ganarium.layers.historical_average import History, flat
+from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination
+from ganarium.layers.virtual_batch_norm import VirtualBatchNorm, VirtuallyNormed
 from ganarium.networks.ct_gan import WeightNormed
-from ganarium.networks.history import History, flat
-from ganarium.networks.minibatch import MinibatchDiscrimination
-from ganarium.networks.virtual import VirtualBatchNorm, VirtuallyNormed
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from ganarium import registry
 from ganarium.data.batches import Images
+from ganarium.layers.init import init_normal
 from ganarium.losses import as_fake, as_real
 from ganarium.models.softmax_gan import Config, SoftmaxGAN
-from ganarium.networks import init_normal
 from ganarium.networks.mlp import MLP
 from synthetic import refused, trainer
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ganarium import registry
 from ganarium.data.batches import PartlyLabelledImages
+from ganarium.layers.gaussian_noise import GaussianNoise
 from ganarium.networks.ct_gan import WeightNormed
-from ganarium.networks.noise import GaussianNoise
 from ganarium.networks.triple_gan import Discriminator
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer

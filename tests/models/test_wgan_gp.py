@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
+from ganarium.layers.penalized import Conv2d, LeakyReLU, inputs_only
 from ganarium.losses import gradient_penalty
 from ganarium.networks.dcgan import Discriminator, Generator
-from ganarium.networks.penalised import Conv2d, LeakyReLU, inputs_only
 from synthetic import refused, trainer
 
 

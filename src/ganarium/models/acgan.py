@@ -23,14 +23,16 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches, LabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.init import init_normal
+from ganarium.layers.labels import asked_labels, known_classes, one_hot
+from ganarium.layers.normalization import unrecorded
+from ganarium.layers.precision import full
+from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import full, image_shape, init_normal
 from ganarium.networks.acgan import Trunk
 from ganarium.networks.conditional import LabelledGenerator
 from ganarium.networks.dcgan import Generator
-from ganarium.networks.labels import asked_labels, known_classes, one_hot
-from ganarium.networks.norms import unrecorded
 
 PAPER = Paper(
     title="Conditional Image Synthesis with Auxiliary Classifier GANs",

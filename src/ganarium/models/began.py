@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.precision import full
+from ganarium.layers.shapes import halvings, image_shape, pyramid
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import full, halvings, image_shape, pyramid
 
 PAPER = Paper(
     title="BEGAN: Boundary Equilibrium Generative Adversarial Networks",

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="Boundary-Seeking Generative Adversarial Networks",

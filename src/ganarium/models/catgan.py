@@ -26,12 +26,12 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches, PartlyLabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.gaussian_noise import GaussianNoise, noise_for_dropout
+from ganarium.layers.heads import PerClass
+from ganarium.layers.labels import known_classes
+from ganarium.layers.normalization import Norm, unrecorded
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.heads import PerClass
-from ganarium.networks.labels import known_classes
-from ganarium.networks.noise import GaussianNoise, noise_for_dropout
-from ganarium.networks.norms import Norm, unrecorded
 
 PAPER = Paper(
     title="Unsupervised and Semi-supervised Learning with Categorical Generative Adversarial Networks",

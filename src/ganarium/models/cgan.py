@@ -30,13 +30,13 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches, LabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.init import mean_logit
+from ganarium.layers.labels import asked_labels, known_classes, one_hot
+from ganarium.layers.normalization import Norm
 from ganarium.losses import as_fake, as_real
 from ganarium.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
-from ganarium.networks import mean_logit
 from ganarium.networks.backbones import Network
 from ganarium.networks.cgan import Generator, networks
-from ganarium.networks.labels import asked_labels, known_classes, one_hot
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="Conditional Generative Adversarial Nets",

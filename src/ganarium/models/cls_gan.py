@@ -26,11 +26,12 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches, LabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.init import init_normal
+from ganarium.layers.labels import asked_labels, known_classes, one_hot
+from ganarium.layers.shapes import image_shape
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import image_shape, init_normal
 from ganarium.networks.conditional import LabelledGenerator, LayeredDiscriminator, embedding
 from ganarium.networks.dcgan import Generator
-from ganarium.networks.labels import asked_labels, known_classes, one_hot
 
 PAPER = Paper(
     title="Least Squares Generative Adversarial Networks",

@@ -28,11 +28,11 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches, PartlyLabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm, check_penalised
 from ganarium.losses import as_fake, as_real, gradient_penalty
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network
 from ganarium.networks.ct_gan import NoisyPerceptron, networks
-from ganarium.networks.norms import Norm, check_penalised
 
 PAPER = Paper(
     title="Improving the Improved Training of Wasserstein GANs: A Consistency Term and Its Dual Effect",

@@ -29,11 +29,12 @@ from torch import Tensor
 from ganarium.data.augment import crop_and_mirror
 from ganarium.data.batches import Batches, UnpairedImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.image_pool import ImagePool
+from ganarium.layers.init import init_normal
+from ganarium.layers.shapes import image_shape
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import image_shape, init_normal
-from ganarium.networks.patch import PatchDiscriminator, checked_layers
-from ganarium.networks.pool import ImagePool
-from ganarium.networks.translation import ResNetGenerator
+from ganarium.networks.cyclegan_generator import ResNetGenerator
+from ganarium.networks.patchgan import PatchDiscriminator, checked_layers
 
 PAPER = Paper(
     title="Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks",

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.init import init_normal
+from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import image_shape, init_normal
 from ganarium.networks.dcgan import Discriminator, Generator
 
 PAPER = Paper(

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm, check_penalised, normalise_spectrally
+from ganarium.layers.penalized import LeakyReLU
+from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real, gradient_norm
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import image_shape
 from ganarium.networks.backbones import Network, Pair, backbone
 from ganarium.networks.mlp import MLP
-from ganarium.networks.norms import Norm, check_penalised, normalise_spectrally
-from ganarium.networks.penalised import LeakyReLU
 
 PAPER = Paper(
     title="On Convergence and Stability of GANs",

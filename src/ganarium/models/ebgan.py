@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.heads import PerClass
+from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.heads import PerClass
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="Energy-based Generative Adversarial Network",

@@ -30,9 +30,9 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization",

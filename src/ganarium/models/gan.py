@@ -27,13 +27,13 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.init import init_uniform, mean_logit
+from ganarium.layers.maxout import MaxoutDiscriminator
+from ganarium.layers.normalization import Norm
 from ganarium.losses import as_fake, as_real
 from ganarium.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
-from ganarium.networks import init_uniform, mean_logit
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.maxout import MaxoutDiscriminator
 from ganarium.networks.mlp import MLP
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="Generative Adversarial Nets",

@@ -26,14 +26,14 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches, PartlyLabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.historical_average import History
+from ganarium.layers.labels import known_classes
+from ganarium.layers.normalization import Norm
+from ganarium.layers.virtual_batch_norm import VirtuallyNormed
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network
-from ganarium.networks.history import History
 from ganarium.networks.improved_gan import begin, networks
-from ganarium.networks.labels import known_classes
-from ganarium.networks.norms import Norm
-from ganarium.networks.virtual import VirtuallyNormed
 
 PAPER = Paper(
     title="Improved Techniques for Training GANs",

@@ -25,9 +25,11 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.init import init_normal
+from ganarium.layers.precision import full
+from ganarium.layers.shapes import halvings, image_shape, pyramid
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import full, halvings, image_shape, init_normal, pyramid
 from ganarium.networks.infogan import Generator, Trunk
 
 PAPER = Paper(

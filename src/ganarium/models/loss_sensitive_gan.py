@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches, LabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.heads import PerClass
+from ganarium.layers.labels import asked_labels, one_hot
+from ganarium.layers.normalization import Norm, unrecorded
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.heads import PerClass
-from ganarium.networks.labels import asked_labels, one_hot
-from ganarium.networks.norms import Norm, unrecorded
 
 PAPER = Paper(
     title="Loss-Sensitive Generative Adversarial Networks on Lipschitz Densities",

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, OptimizerConfig, Paper, Player, RMSProp, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="Least Squares Generative Adversarial Networks",

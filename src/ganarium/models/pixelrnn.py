@@ -27,8 +27,8 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.shapes import image_shape
 from ganarium.model import Model, Paper, Player, RMSProp, Step, watch
-from ganarium.networks import image_shape
 from ganarium.networks.pixelcnn import Canvas, PixelCNN
 
 PAPER = Paper(

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="The relativistic discriminator: a key element missing from standard GAN",

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches, PartlyLabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.heads import PerClass
+from ganarium.layers.labels import known_classes
+from ganarium.layers.normalization import Norm, unrecorded
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.heads import PerClass
-from ganarium.networks.labels import known_classes
-from ganarium.networks.norms import Norm, unrecorded
 
 PAPER = Paper(
     title="Semi-Supervised Learning with Generative Adversarial Networks",

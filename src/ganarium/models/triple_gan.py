@@ -32,11 +32,11 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches, PartlyLabelledImages
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.labels import asked_labels, known_classes
+from ganarium.layers.normalization import unrecorded
+from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import image_shape
-from ganarium.networks.labels import asked_labels, known_classes
-from ganarium.networks.norms import unrecorded
 from ganarium.networks.triple_gan import Classifier, Discriminator, Generator
 
 PAPER = Paper(

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm
 from ganarium.model import Model, Paper, Player, RMSProp, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.norms import Norm
 
 PAPER = Paper(
     title="Wasserstein GAN",

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm, check_penalised
 from ganarium.losses import gradient_norm
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network, backbone
-from ganarium.networks.norms import Norm, check_penalised
 
 PAPER = Paper(
     title="Wasserstein Divergence for GANs",

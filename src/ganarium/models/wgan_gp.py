@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.normalization import Norm, check_penalised, normalise_spectrally
+from ganarium.layers.shapes import image_shape
 from ganarium.losses import gradient_penalty
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks import image_shape
 from ganarium.networks.backbones import Network, backbone
 from ganarium.networks.dcgan import Discriminator, Generator
 from ganarium.networks.mlp import MLP
-from ganarium.networks.norms import Norm, check_penalised, normalise_spectrally
 
 PAPER = Paper(
     title="Improved Training of Wasserstein GANs",

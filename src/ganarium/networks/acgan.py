@@ -5,7 +5,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.networks import halvings, pyramid
+from ganarium.layers.shapes import halvings, pyramid
 
 
 class Trunk(nn.Module):

@@ -6,10 +6,12 @@ from typing import Literal, NamedTuple
 from torch import nn
 
 from ganarium.errors import UserError
-from ganarium.networks import dcgan, image_shape, init_normal, resnet
+from ganarium.layers.init import init_normal
+from ganarium.layers.normalization import Norm, normalise_spectrally
+from ganarium.layers.penalized import LeakyReLU
+from ganarium.layers.shapes import image_shape
+from ganarium.networks import dcgan, resnet
 from ganarium.networks.mlp import MLP
-from ganarium.networks.norms import Norm, normalise_spectrally
-from ganarium.networks.penalised import LeakyReLU
 
 Network = Literal["auto", "mlp", "dcgan", "resnet"]
 

@@ -9,11 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.errors import UserError
-from ganarium.networks import full, image_shape, init_uniform
+from ganarium.layers.init import init_uniform
+from ganarium.layers.maxout import Maxout, MaxoutDiscriminator
+from ganarium.layers.normalization import Norm
+from ganarium.layers.precision import full
+from ganarium.layers.shapes import image_shape
 from ganarium.networks.backbones import Pair, backbone
 from ganarium.networks.conditional import Joint, LabelledGenerator, Projection, embedding
-from ganarium.networks.maxout import Maxout, MaxoutDiscriminator
-from ganarium.networks.norms import Norm
 
 if TYPE_CHECKING:
     from ganarium.models.cgan import Config

@@ -5,8 +5,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganarium.networks import full, halvings, init_normal, pyramid
-from ganarium.networks.norms import Norm, normalise_spectrally
+from ganarium.layers.init import init_normal
+from ganarium.layers.normalization import Norm, normalise_spectrally
+from ganarium.layers.precision import full
+from ganarium.layers.shapes import halvings, pyramid
 
 
 def embedding(num_classes: int, dim: int, *, product: bool = False) -> nn.Linear:

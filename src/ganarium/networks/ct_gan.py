@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.errors import UserError
-from ganarium.networks import full, image_shape
+from ganarium.layers.labels import known_classes
+from ganarium.layers.normalization import Norm, normalise_spectrally
+from ganarium.layers.precision import full
+from ganarium.layers.shapes import image_shape
 from ganarium.networks.backbones import backbone
-from ganarium.networks.labels import known_classes
-from ganarium.networks.norms import Norm, normalise_spectrally
 
 if TYPE_CHECKING:
     from ganarium.models.ct_gan import Config

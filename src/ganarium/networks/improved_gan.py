@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from ganarium.errors import UserError
-from ganarium.networks import image_shape
+from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination
+from ganarium.layers.normalization import normalise_spectrally
+from ganarium.layers.shapes import image_shape
 from ganarium.networks.backbones import backbone
 from ganarium.networks.ct_gan import Critic, NoisyPerceptron, PerceptronGenerator, WeightNormed
-from ganarium.networks.minibatch import MinibatchDiscrimination
-from ganarium.networks.norms import normalise_spectrally
 
 if TYPE_CHECKING:
     from ganarium.models.improved_gan import Config

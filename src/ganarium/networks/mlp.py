@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ganarium.networks import full
-from ganarium.networks.norms import Norm, norm_layers
+from ganarium.layers.normalization import Norm, norm_layers
+from ganarium.layers.precision import full
 
 
 class MLP(nn.Module):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.networks import full
+from ganarium.layers.precision import full
 
 
 def groups(count: int, channels: int) -> Tensor:

@@ -7,9 +7,10 @@ the last two. Every block has `width` channels (128 published).
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.networks import full, halvings, pyramid
-from ganarium.networks.norms import Norm, norm_layers
-from ganarium.networks.penalised import Conv2d, LeakyReLU
+from ganarium.layers.normalization import Norm, norm_layers
+from ganarium.layers.penalized import Conv2d, LeakyReLU
+from ganarium.layers.precision import full
+from ganarium.layers.shapes import halvings, pyramid
 
 
 class UpBlock(nn.Module):

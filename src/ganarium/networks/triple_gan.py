@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.networks import full
+from ganarium.layers.gaussian_noise import GaussianNoise
+from ganarium.layers.labels import one_hot
+from ganarium.layers.precision import full
 from ganarium.networks.ct_gan import WeightNormed
-from ganarium.networks.labels import one_hot
-from ganarium.networks.noise import GaussianNoise
 
 
 class Generator(nn.Module):

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.data.batches import Dataset, decode
+from ganarium.layers.init import init_normal
 from ganarium.model import Player
-from ganarium.networks import init_normal
 from ganarium.networks.dcgan import Generator
 from ganarium.proofs.claims import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import Reader, data_of, drawn, mean_image_and_noise, trained, untrained

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from ganarium.errors import UserError
-from ganarium.networks import full
+from ganarium.layers.precision import full
 
 
 class PatchDiscriminator(nn.Module):

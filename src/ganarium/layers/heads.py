@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from ganarium.networks import full, init_normal
-from ganarium.networks.norms import Norm, normalise_spectrally
+from ganarium.layers.init import init_normal
+from ganarium.layers.normalization import Norm, normalise_spectrally
+from ganarium.layers.precision import full
 
 
 class PerClass(nn.Module):

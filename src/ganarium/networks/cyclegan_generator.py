@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.networks import full
+from ganarium.layers.precision import full
 
 
 class ResNetGenerator(nn.Module):

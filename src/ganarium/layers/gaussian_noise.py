@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ganarium.networks import full
+from ganarium.layers.precision import full
 
 
 class GaussianNoise(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ganarium.networks import full
+from ganarium.layers.precision import full
 
 
 class Maxout(nn.Module):
