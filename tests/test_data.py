@@ -21,13 +21,13 @@ from PIL import Image
 from torch import Tensor
 
 from ganarium.data import SOURCES, list_data, load_data, suited
+from ganarium.data.arrays import cover, held_out, pad, resize, with_channels
 from ganarium.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages, decode, encode
-from ganarium.data.glyphs import BASELINE, DIGITS, FONTS, GROUPS, PER_CLASS, draw_masters, render
-from ganarium.data.mnist import FILES
-from ganarium.data.scenes import KINDS, draw_scenes, scenes_of, stripe_angle
-from ganarium.data.scenes import render as render_scenes
-from ganarium.data.stored import cover, held_out, pad, resize, with_channels
-from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.data.sources.glyphs import BASELINE, DIGITS, FONTS, GROUPS, PER_CLASS, draw_masters, render
+from ganarium.data.sources.mnist import FILES
+from ganarium.data.sources.points import MODE_STD, mode_centres
+from ganarium.data.sources.scenes import KINDS, draw_scenes, scenes_of, stripe_angle
+from ganarium.data.sources.scenes import render as render_scenes
 from ganarium.runtime.cache import cache_dir
 from synthetic import refused
 

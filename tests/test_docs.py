@@ -15,8 +15,8 @@ from PIL import Image
 
 import ganarium
 from ganarium import cli, options, registry
-from ganarium.data import toys
 from ganarium.data.batches import Images
+from ganarium.data.sources import points as toys
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import model_pages

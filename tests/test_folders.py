@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import ganarium
-from ganarium.data import decoded, load_data
+from ganarium.data import load_data
 from ganarium.data.batches import (
     Batches,
     CaptionedImages,
@@ -27,7 +27,8 @@ from ganarium.data.batches import (
     PartlyLabelledImages,
     UnpairedImages,
 )
-from ganarium.data.folders import from_files
+from ganarium.data.files import decode_cache as decoded
+from ganarium.data.sources.folder import from_files
 from ganarium.errors import UserError
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import ganarium
 from ganarium import metrics
-from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
 from ganarium.metrics import distances, kernel, neighbours, scores
 from ganarium.metrics.pixels import luma

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
-from ganarium.data import load_data, published, variants
+from ganarium.data import load_data
 from ganarium.data.batches import (
     Batches,
     CaptionedImages,
@@ -27,7 +27,13 @@ from ganarium.data.batches import (
     UnpairedImages,
     encode,
 )
-from ganarium.data.drawn import (
+from ganarium.data.files.download import find, places
+from ganarium.data.sources import mnist_variants as variants
+from ganarium.data.sources import torchvision_sets as published
+from ganarium.data.sources.glyphs import render as render_glyphs
+from ganarium.data.sources.mnist import FILES
+from ganarium.data.sources.mnist_variants import HUES
+from ganarium.data.sources.paired_scenes import (
     CAPTIONS,
     COLOURS,
     KIND_WORDS,
@@ -40,13 +46,9 @@ from ganarium.data.drawn import (
     render_shapes,
     shapes_of,
 )
-from ganarium.data.glyphs import render as render_glyphs
-from ganarium.data.mnist import FILES
-from ganarium.data.published import celeba_files
-from ganarium.data.scenes import KINDS, render, scenes_of
-from ganarium.data.search import find, places
-from ganarium.data.textures import SIDE, render_textures
-from ganarium.data.variants import HUES
+from ganarium.data.sources.scenes import KINDS, render, scenes_of
+from ganarium.data.sources.textures import SIDE, render_textures
+from ganarium.data.sources.torchvision_sets import celeba_files
 from synthetic import refused
 
 RNG = np.random.default_rng(0)
@@ -125,7 +127,7 @@ def test_a_read_only_folder_is_passed_over(home: Path, monkeypatch: pytest.Monke
             (aside / name).write_text(name)
         return aside
 
-    monkeypatch.setattr("ganarium.data.search._writable", lambda folder: folder != home)
+    monkeypatch.setattr("ganarium.data.files.download._writable", lambda folder: folder != home)
     assert find(own_set(fetch)) == home.parent / "cache" / "data" / "own" / "inner"
     assert list(home.iterdir()) == []
 

@@ -16,7 +16,7 @@ import ganarium
 from ganarium import cli, registry
 from ganarium.data import OWN_DATA, suited
 from ganarium.data.batches import Batches, Dataset, Images, PartlyLabelledImages, decode
-from ganarium.data.surveys import survey
+from ganarium.data.inspect.dataset import survey
 from ganarium.options import Options
 from synthetic import ALL, images_only, refused, trainer
 

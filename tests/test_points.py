@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ganarium import registry
-from ganarium.data import toys
 from ganarium.data.batches import Batches, Images
+from ganarium.data.sources import points as toys
 from ganarium.trainer import Trainer
 
 GAN = {"options": {"width": 64}, "batch": 128, "steps": 2000}

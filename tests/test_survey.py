@@ -14,10 +14,12 @@ import torch
 from PIL import Image
 
 from ganarium import cli
-from ganarium.data import examine, load_data, surveys
+from ganarium.data import load_data
+from ganarium.data.files.tree import open_tree
+from ganarium.data.inspect import dataset as surveys
+from ganarium.data.inspect import file as examine
+from ganarium.data.inspect.dataset import survey
 from ganarium.data.survey_page import page
-from ganarium.data.surveys import survey
-from ganarium.data.trees import open_tree
 from ganarium.errors import UserError
 from ganarium.trial import RESERVE, trial
 

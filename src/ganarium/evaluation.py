@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganarium import metrics, sampling
 from ganarium.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages
-from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError, nearest
 from ganarium.metrics.judge import FeatureNetwork, Judge, judge_for, list_judges, load_judge
 from ganarium.metrics.protocol import Protocol, one_protocol

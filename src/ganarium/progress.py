@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ganarium import checkpoint, evaluation, logs, metrics, sampling
 from ganarium.data.batches import Dataset
-from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
 from ganarium.metrics.judge import judge_for
 from ganarium.metrics.protocol import Protocol

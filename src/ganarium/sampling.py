@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganarium.data.batches import UnpairedImages, decode, encode
-from ganarium.data.decode import MODES, Unfit, as_seen, fitted
+from ganarium.data.files.decode import MODES, Unfit, as_seen, fitted
 from ganarium.errors import UserError
 
 if TYPE_CHECKING:

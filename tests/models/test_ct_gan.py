@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data import toys
 from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.data.sources import points as toys
 from ganarium.layers.penalized import LeakyReLU
 from ganarium.networks.backbones import backbone
 from ganarium.networks.ct_gan import Critic, NoisyPerceptron, WeightNormed

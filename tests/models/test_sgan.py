@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data import toys
 from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.data.sources import points as toys
 from ganarium.models.sgan import realness
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer

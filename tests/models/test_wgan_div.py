@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import ganarium
 from ganarium import registry
 from ganarium.data.batches import Batches, Images
-from ganarium.data.toys import ring
+from ganarium.data.sources.points import ring
 from ganarium.losses import gradient_norm
 from ganarium.trainer import Trainer
 from synthetic import trainer

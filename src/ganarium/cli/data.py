@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from ganarium.cli.parameters import whole
 
 if TYPE_CHECKING:
-    from ganarium.data.surveys import Groups, Survey
+    from ganarium.data.inspect.dataset import Groups, Survey
     from ganarium.trial import Trial
 
 WIDTH, MARGIN = 80, 12  # columns: of a line, and of the word that it begins with
@@ -67,7 +67,7 @@ def data_(
         Where to write the picture grid (and the page beside it). Default: runs/data/NAME.png.
     """
     from ganarium import registry
-    from ganarium.data.surveys import survey
+    from ganarium.data.inspect.dataset import survey
     from ganarium.options import parse_size, resolve_device
 
     if model is not None:
@@ -96,7 +96,7 @@ def data_(
 def save_grid(found: "Survey", path: Path) -> Path | None:
     """The pictures as a model sees them, side by side; None if there are none."""
     from ganarium import pictures
-    from ganarium.data.surveys import as_images
+    from ganarium.data.inspect.dataset import as_images
 
     if found.grid is None:
         return None

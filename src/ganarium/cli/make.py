@@ -147,7 +147,7 @@ def translate(
         auto, cpu, cuda or mps.
     """
     from ganarium import api
-    from ganarium.data.folders import open_image, picture_files
+    from ganarium.data.sources.folder import open_image, picture_files
 
     model = api.load(run, device=device)
     sources = {path: open_image(path, model.shape[0]) for path in picture_files(pictures)}
@@ -189,8 +189,8 @@ def classify(
         auto, cpu, cuda or mps.
     """
     from ganarium import api
-    from ganarium.data.folders import open_image, picture_files
-    from ganarium.data.trees import shown
+    from ganarium.data.files.tree import shown
+    from ganarium.data.sources.folder import open_image, picture_files
 
     model, names = api.load(run, raw=raw, device=device), _class_names(run)
     if len(model.shape) != 3:

@@ -11,8 +11,8 @@ from ganarium.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ganarium.data.batches import Dataset
-    from ganarium.data.surveys import Survey as Survey
-    from ganarium.data.surveys import survey as survey
+    from ganarium.data.inspect.dataset import Survey as Survey
+    from ganarium.data.inspect.dataset import survey as survey
 
 LARGEST_SIDE = 8192  # pixels
 
@@ -36,28 +36,34 @@ _PHOTOS = ("Images", "HighResolutionImages")
 SOURCES = {
     "mnist": Source("mnist", "mnist", "70,000 handwritten digits, 28 px padded to 32, grey", _LABELLED),
     "fashion_mnist": Source("mnist", "fashion_mnist", "70,000 garments, 28 px padded to 32, grey", _LABELLED),
-    "usps": Source("published", "usps", "9,298 handwritten digits from envelopes, 16 px, grey", _LABELLED),
-    "cifar10": Source("published", "cifar10", "60,000 photos of ten kinds of objects, 32 px, RGB", _LABELLED),
-    "svhn": Source("published", "svhn", "99,289 digits of house numbers, 32 px, RGB", _LABELLED),
-    "celeba": Source("published", "celeba", "182,732 aligned faces, 178x218 px cropped to 64, RGB", _PLAIN),
-    "stacked_mnist": Source("variants", "stacked_mnist", "three digits, one a channel: 1,000 classes, RGB", _LABELLED),
-    "mnist_binarised": Source("variants", "mnist_binarised", "MNIST in black and white, drawn once", _LABELLED),
-    "mnist_stochastic": Source("variants", "mnist_stochastic", "MNIST in black and white, drawn anew", _LABELLED),
-    "mnist_tinted": Source("variants", "mnist_tinted", "MNIST, each digit in one of six hues, RGB", _LABELLED),
-    "mnist_negative": Source("variants", "mnist_negative", "MNIST black on white, grey", _LABELLED),
-    "mnist_m": Source("variants", "mnist_m", "MNIST-M made anew: digits on crops of photos, RGB", _LABELLED),
+    "usps": Source("torchvision_sets", "usps", "9,298 handwritten digits from envelopes, 16 px, grey", _LABELLED),
+    "cifar10": Source("torchvision_sets", "cifar10", "60,000 photos of ten kinds of objects, 32 px, RGB", _LABELLED),
+    "svhn": Source("torchvision_sets", "svhn", "99,289 digits of house numbers, 32 px, RGB", _LABELLED),
+    "celeba": Source("torchvision_sets", "celeba", "182,732 aligned faces, 178x218 px cropped to 64, RGB", _PLAIN),
+    "stacked_mnist": Source(
+        "mnist_variants", "stacked_mnist", "three digits, one a channel: 1,000 classes, RGB", _LABELLED
+    ),
+    "mnist_binarised": Source("mnist_variants", "mnist_binarised", "MNIST in black and white, drawn once", _LABELLED),
+    "mnist_stochastic": Source("mnist_variants", "mnist_stochastic", "MNIST in black and white, drawn anew", _LABELLED),
+    "mnist_tinted": Source("mnist_variants", "mnist_tinted", "MNIST, each digit in one of six hues, RGB", _LABELLED),
+    "mnist_negative": Source("mnist_variants", "mnist_negative", "MNIST black on white, grey", _LABELLED),
+    "mnist_m": Source("mnist_variants", "mnist_m", "MNIST-M made anew: digits on crops of photos, RGB", _LABELLED),
     "glyphs": Source("glyphs", "glyphs", "digits and letters drawn from fonts, any size, grey", _LABELLED),
     "glyphs_coloured": Source("textures", "glyphs_coloured", "glyphs on drawn textures, any size, RGB", _LABELLED),
     "scenes_unpaired": Source("scenes", "scenes_unpaired", "drawn shapes in two looks, any size, RGB", _UNPAIRED),
-    "scenes_paired": Source("drawn", "scenes_paired", "the same drawn shapes in two looks, any size, RGB", _PAIRED),
-    "scenes_captioned": Source("drawn", "scenes_captioned", "drawn shapes with sentences, any size, RGB", _CAPTIONED),
+    "scenes_paired": Source(
+        "paired_scenes", "scenes_paired", "the same drawn shapes in two looks, any size, RGB", _PAIRED
+    ),
+    "scenes_captioned": Source(
+        "paired_scenes", "scenes_captioned", "drawn shapes with sentences, any size, RGB", _CAPTIONED
+    ),
     "textures": Source("textures", "textures", "drawn pictures to cut windows from, any size, RGB", _PHOTOS),
-    "ring": Source("toys", "ring", "2-D points: eight Gaussians on a circle", _LABELLED),
-    "grid": Source("toys", "grid", "2-D points: 25 Gaussians on a square grid", _LABELLED),
-    "swiss_roll": Source("toys", "swiss_roll", "2-D points: a spiral", _PLAIN),
+    "ring": Source("points", "ring", "2-D points: eight Gaussians on a circle", _LABELLED),
+    "grid": Source("points", "grid", "2-D points: 25 Gaussians on a square grid", _LABELLED),
+    "swiss_roll": Source("points", "swiss_roll", "2-D points: a spiral", _PLAIN),
 }
 
-FOLDER = Source("folders", "folder", "a folder or .zip of images, or hf:owner/name", ())
+FOLDER = Source("folder", "folder", "a folder or .zip of images, or hf:owner/name", ())
 NPZ = Source("npz", "npz", "a .npz file of arrays", ())
 
 # Files that tell a published set, which is read by its name.
@@ -106,7 +112,7 @@ def load_data(
 
     `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
     `glyphs`: `digits`, `letters`, `all` or the characters themselves. `fit` (`crop` or `pad`) and `layout` (`images`,
-    `pairs` or `patches`) are for folders: see `folders.folder`. With `mirror` half of the training images drawn are
+    `pairs` or `patches`) are for folders: see `sources.folder`. With `mirror` half of the training images drawn are
     turned left to right. `kind` is the batch type to be drawn.
     Raises `UserError` when there is no such data, it cannot be read, has no such option or does not give `kind`.
     """
@@ -114,7 +120,7 @@ def load_data(
     source, given = find_source(name_or_path)
     if kind is not None and source.kinds:
         _check_kind(name_or_path, source.kinds, kind)
-    function = getattr(import_module(f"ganarium.data.{source.module}"), source.function)
+    function = getattr(import_module(f"ganarium.data.sources.{source.module}"), source.function)
     known = [name for name, word in inspect.signature(function).parameters.items() if word.kind is word.KEYWORD_ONLY]
     chosen = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
     for option, value in chosen.items():
@@ -187,5 +193,5 @@ def _check_kind(name: str, have: tuple[str, ...], kind: type) -> None:
 
 def __getattr__(name: str) -> Any:
     if name in ("Survey", "survey"):
-        return getattr(import_module("ganarium.data.surveys"), name)
+        return getattr(import_module("ganarium.data.inspect.dataset"), name)
     raise AttributeError(f"module 'ganarium.data' has no attribute {name!r}")

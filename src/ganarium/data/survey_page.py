@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ganarium import pages
-from ganarium.data.surveys import Groups, Survey
+from ganarium.data.inspect.dataset import Groups, Survey
 
 GROUPS = 24  # of duplicates that are shown
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.batches import Dataset, decode
-from ganarium.data.scenes import render, scenes_of
+from ganarium.data.sources.scenes import render, scenes_of
 from ganarium.proofs.claims import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import data_of, trained
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.batches import Dataset
-from ganarium.data.variants import HUES
+from ganarium.data.sources.mnist_variants import HUES
 from ganarium.evaluation import network_for
 from ganarium.metrics.judge import Judge
 from ganarium.proofs.claims import Bound, Claim, Measured, Scale, Trial

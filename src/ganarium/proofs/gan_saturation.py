@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.batches import Dataset
-from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.metrics import mode_coverage, wasserstein_distance
 from ganarium.proofs.claims import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.parzen import parzen

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.batches import Dataset
-from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.metrics import mode_coverage, wasserstein_distance
 from ganarium.model import Step
 from ganarium.proofs.claims import Measured, Trial

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from scipy.stats import spearmanr
 
-from ganarium.data.toys import MODE_STD, mode_centres
+from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.metrics import mode_coverage, wasserstein_distance
 from ganarium.proofs.claims import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import data_of, drawn, training, untrained

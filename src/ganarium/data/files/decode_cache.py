@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ganarium.data.decode import Plan, decode_file, quiet
-from ganarium.data.trees import Tree, shown
+from ganarium.data.files.decode import Plan, decode_file, quiet
+from ganarium.data.files.tree import Tree, shown
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cache_dir
 from ganarium.runtime.workers import answered
@@ -129,7 +129,7 @@ def _worked(blocks: list[tuple[int, int]], folder: Path) -> Iterator[tuple[int, 
         )
 
     tasks = (f"{first} {end}" for first, end in blocks)
-    yield from map(tuple, answered("ganarium.data.decode", [str(folder)], tasks, len(blocks), lost))
+    yield from map(tuple, answered("ganarium.data.files.decode", [str(folder)], tasks, len(blocks), lost))
 
 
 def _contents(tree: Tree, names: Sequence[str]) -> str:

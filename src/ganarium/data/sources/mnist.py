@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganarium.data.arrays import check_memory, pad, resize, with_channels
 from ganarium.data.batches import Dataset
-from ganarium.data.search import Published, file_in, find
-from ganarium.data.stored import check_memory, pad, resize, with_channels
+from ganarium.data.files.download import Published, file_in, find
 from ganarium.errors import UserError
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

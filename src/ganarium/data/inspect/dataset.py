@@ -13,16 +13,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganarium import registry
-from ganarium.data import FOLDER, check_shape, examine, find_source, load_data
+from ganarium.data import FOLDER, check_shape, find_source, load_data
+from ganarium.data.arrays import FEWEST, check_count
 from ganarium.data.batches import Dataset
 from ganarium.data.batches import decode as scaled
-from ganarium.data.decode import SHOWN, decode_file, quiet
-from ganarium.data.decoded import progress
-from ganarium.data.examine import Record
-from ganarium.data.folders import check_words, passed_over
-from ganarium.data.layouts import Layout, find_layout
-from ganarium.data.stored import FEWEST, check_count
-from ganarium.data.trees import Tree, open_tree, shown
+from ganarium.data.files.decode import SHOWN, decode_file, quiet
+from ganarium.data.files.decode_cache import progress
+from ganarium.data.files.layout import Layout, find_layout
+from ganarium.data.files.tree import Tree, open_tree, shown
+from ganarium.data.inspect import file as examine
+from ganarium.data.inspect.file import Record
+from ganarium.data.sources.folder import check_words, passed_over
 from ganarium.errors import UserError
 from ganarium.registry import list_models
 from ganarium.runtime.workers import answered
@@ -216,7 +217,7 @@ def examine_all(tree: Tree, names: Sequence[str]) -> Iterator[tuple[str, Record]
         def lost(task: str) -> str:
             return f"a process that examines pictures ended; it was at {' '.join(task.split())[:300]} ..."
 
-        for number, rows in answered("ganarium.data.examine", [tree.where], tasks, len(blocks), lost):
+        for number, rows in answered("ganarium.data.inspect.file", [tree.where], tasks, len(blocks), lost):
             yield from zip(blocks[number], (Record(*row) for row in rows), strict=True)
             bar.advance(bar.task_ids[0], len(rows))
 

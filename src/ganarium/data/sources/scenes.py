@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ganarium.data.arrays import check_memory
 from ganarium.data.batches import Dataset
-from ganarium.data.stored import check_memory
 
 KINDS = ("circle", "triangle", "square")
 NUM_TRAIN, NUM_TEST = 4000, 400

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ganarium.data.arrays import check_memory, with_channels
 from ganarium.data.batches import Dataset, Photos
-from ganarium.data.mnist import mnist
-from ganarium.data.search import places
-from ganarium.data.stored import check_memory, with_channels
+from ganarium.data.files.download import places
+from ganarium.data.sources.mnist import mnist
 from ganarium.errors import UserError
 
 NUM_STACKED = (128_000, 26_000)  # train and test
@@ -124,7 +124,7 @@ def mnist_m(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
 
 def _photos(size: tuple[int, int]) -> tuple[Photos, Path]:
     """BSDS500's train photos for windows of `size`, and their folder."""
-    from ganarium.data.folders import open_image
+    from ganarium.data.sources.folder import open_image
 
     looked = places("bsds500/images/train", "BSDS500/data/images/train", "BSR/BSDS500/data/images/train")
     folder = next((place for place in looked if next(place.glob("*.jpg"), None)), None)

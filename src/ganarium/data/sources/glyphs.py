@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ganarium.data.arrays import check_memory, held_out, with_channels
 from ganarium.data.batches import Dataset
-from ganarium.data.stored import check_memory, held_out, with_channels
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cached
 

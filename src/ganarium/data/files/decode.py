@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 if TYPE_CHECKING:
-    from ganarium.data.trees import Tree
+    from ganarium.data.files.tree import Tree
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # what a file may be, whatever it is called
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -167,7 +167,7 @@ class Plan(NamedTuple):
 
 def work(folder: Path) -> None:
     """Decodes the blocks that the standard input names ("first last") and answers each with the reasons of failures."""
-    from ganarium.data.trees import open_tree
+    from ganarium.data.files.tree import open_tree
 
     quiet()
     plan = Plan(*json.loads((folder / "plan.json").read_text()))

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ganarium.data.layouts import LABEL_KEYS, TEST, TEXT_KEYS, Row
+from ganarium.data.files.layout import LABEL_KEYS, TEST, TEXT_KEYS, Row
 from ganarium.errors import UserError
 
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganarium.data.arrays import FEWEST, check_count, held_out
 from ganarium.data.batches import Dataset, Photos
-from ganarium.data.decode import FORMATS, Header, as_seen, header, reason
-from ganarium.data.decoded import Decoded, decode_all
-from ganarium.data.layouts import EXTENSIONS, LAYOUTS, Layout, Part, find_layout
-from ganarium.data.stored import FEWEST, check_count, held_out
-from ganarium.data.trees import FolderTree, Tree, open_tree, shown
+from ganarium.data.files.decode import FORMATS, Header, as_seen, header, reason
+from ganarium.data.files.decode_cache import Decoded, decode_all
+from ganarium.data.files.layout import EXTENSIONS, LAYOUTS, Layout, Part, find_layout
+from ganarium.data.files.tree import FolderTree, Tree, open_tree, shown
 from ganarium.errors import UserError, nearest
 
 FITS = ("crop", "pad")

@@ -95,7 +95,7 @@ def open_tree(where: str | Path, names: list[str] | None = None) -> Tree:
     With `names` a folder is not listed again.
     """
     if str(where).startswith("hf:"):
-        from ganarium.data.hub import HubTree
+        from ganarium.data.files.huggingface import HubTree
 
         return HubTree(str(where))
     path = Path(where)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganarium.data.arrays import check_memory
 from ganarium.data.batches import Dataset
-from ganarium.data.scenes import (
+from ganarium.data.sources.scenes import (
     KINDS,
     NUM_TEST,
     NUM_TRAIN,
@@ -26,7 +27,6 @@ from ganarium.data.scenes import (
     draw_scenes,
     render,
 )
-from ganarium.data.stored import check_memory
 
 MOST = 3  # shapes in a scene
 COLOURS = {
