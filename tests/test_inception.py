@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from ganarium.errors import UserError
-from ganarium.metrics import inception
-from ganarium.metrics.inception import FILE, Inception, average, find_inception, largest, load_inception
+from ganarium.metrics.judges import inception
+from ganarium.metrics.judges.inception import FILE, Inception, average, find_inception, largest, load_inception
 
 FIVE = ["1x1", "5x5_1", "5x5_2", "3x3dbl_1", "3x3dbl_2", "3x3dbl_3", "_pool"]
 SEVEN = ["1x1", *(f"7x7_{n}" for n in (1, 2, 3)), *(f"7x7dbl_{n}" for n in (1, 2, 3, 4, 5)), "_pool"]

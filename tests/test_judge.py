@@ -10,10 +10,19 @@ from ganarium.data import load_data
 from ganarium.data.arrays import with_channels as stored_with_channels
 from ganarium.data.batches import decode
 from ganarium.errors import UserError
-from ganarium.metrics import judge as judges
-from ganarium.metrics import train_judge
-from ganarium.metrics.judge import WEIGHTS, Judge, accuracy, confidence, digest_of, judge_for, list_judges, load_judge
-from ganarium.metrics.train_judge import RECIPES, Recipe, not_images
+from ganarium.metrics.judges import judge as judges
+from ganarium.metrics.judges import train_judge
+from ganarium.metrics.judges.judge import (
+    WEIGHTS,
+    Judge,
+    accuracy,
+    confidence,
+    digest_of,
+    judge_for,
+    list_judges,
+    load_judge,
+)
+from ganarium.metrics.judges.train_judge import RECIPES, Recipe, not_images
 
 SURE = 0.9  # a confidence
 

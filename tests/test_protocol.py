@@ -7,7 +7,7 @@ import pytest
 
 import ganarium
 from ganarium.errors import UserError
-from ganarium.metrics.judge import load_judge
+from ganarium.metrics.judges.judge import load_judge
 from ganarium.metrics.protocol import Protocol, one_protocol
 
 ONE = Protocol(features="mnist", digest="0123456789abcdef", num_real=10_000, num_fake=5_000, resize="32x32", seed=0)

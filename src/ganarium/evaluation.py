@@ -16,7 +16,7 @@ from ganarium import metrics, sampling
 from ganarium.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError, nearest
-from ganarium.metrics.judge import FeatureNetwork, Judge, judge_for, list_judges, load_judge
+from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for, list_judges, load_judge
 from ganarium.metrics.protocol import Protocol, one_protocol
 from ganarium.model import Model
 
@@ -111,7 +111,7 @@ def network_for(data: str, channels: int, features: str, device: torch.device) -
 
 def _network(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:
     if features == "inception":
-        from ganarium.metrics.inception import load_inception
+        from ganarium.metrics.judges.inception import load_inception
 
         return load_inception(device)
     if features == "auto":

@@ -29,7 +29,7 @@ from ganarium import checkpoint, evaluation, logs, metrics, sampling
 from ganarium.data.batches import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
-from ganarium.metrics.judge import judge_for
+from ganarium.metrics.judges.judge import judge_for
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.errors import UserError
-from ganarium.metrics.judge import FeatureNetwork, with_channels
+from ganarium.metrics.judges.judge import FeatureNetwork, with_channels
 from ganarium.runtime.cache import cache_dir
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"  # the end of the name is the start of its SHA-256

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ganarium.data import load_data
 from ganarium.data.batches import Batches, Dataset, LabelledImages
-from ganarium.metrics.judge import WEIGHTS, Judge, accuracy, load_judge, save_judge
+from ganarium.metrics.judges.judge import WEIGHTS, Judge, accuracy, load_judge, save_judge
 
 
 @dataclass(frozen=True, kw_only=True)

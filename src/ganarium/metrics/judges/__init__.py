@@ -1,0 +1,1 @@
+"""The networks that measure samples, and their weights."""
