@@ -13,12 +13,16 @@ import torch
 from PIL import Image
 
 import ganarium
-from ganarium import checkpoint, cli, logs, pages, pictures, report
+from ganarium import checkpoint, cli, logs, pictures
 from ganarium.data.batches import decode
 from ganarium.errors import RunError, UserError
 from ganarium.metrics.protocol import Protocol
-from ganarium.report import commands, curves, exhibits, facts, frames, sections
 from ganarium.run import Run
+from ganarium.web import html as pages
+from ganarium.web import report
+from ganarium.web.report import artifacts as exhibits
+from ganarium.web.report import commands, curves, frames, sections
+from ganarium.web.report import run_data as facts
 from synthetic import dataset
 
 QUIET = {"threads": 1, "device": "cpu", "quiet": True}
@@ -540,7 +544,7 @@ def test_in_a_browser_hostile_names_run_no_script_and_a_bare_run_no_error(run, l
 
 def test_in_a_browser_the_other_pages(runs, look, tmp_path):
     measure = functools.partial(ganarium.evaluate, n=40, device="cpu")
-    from ganarium.report import comparison
+    from ganarium.web import comparison
 
     names = ("dcgan", "pixel")
     text = comparison.page({name: runs / name for name in names}, {name: measure(runs / name) for name in names})

@@ -19,9 +19,9 @@ from ganarium.data.files.tree import open_tree
 from ganarium.data.inspect import dataset as surveys
 from ganarium.data.inspect import file as examine
 from ganarium.data.inspect.dataset import survey
-from ganarium.data.survey_page import page
 from ganarium.errors import UserError
 from ganarium.trial import RESERVE, trial
+from ganarium.web.dataset import page
 
 
 def picture(seed, size=(64, 64)):

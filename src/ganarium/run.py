@@ -30,16 +30,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganarium import checkpoint, logs, pictures, progress, registry, report, runs
+from ganarium import checkpoint, logs, pictures, progress, registry, runs
 from ganarium.casebook import Casebook
 from ganarium.data import OWN_DATA, SOURCES, load_data, suited
 from ganarium.data.batches import Batches, Dataset, PartlyLabelledImages
 from ganarium.errors import RunError, UserError
 from ganarium.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
-from ganarium.report import exhibits
 from ganarium.runs import FORMAT, run_folder
 from ganarium.runtime import distributed
 from ganarium.trainer import PRECISIONS, Diverged, Trainer
+from ganarium.web import report
+from ganarium.web.report import artifacts as exhibits
 
 DEFAULT_STEPS = 10_000
 LABELS_PER_CLASS = 10  # of a semi-supervised model

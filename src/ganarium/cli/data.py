@@ -84,7 +84,7 @@ def data_(
     if model is not None:
         dry = _dry_run(found, model, batch_size, steps, device)
     if html:
-        from ganarium.data.survey_page import page
+        from ganarium.web.dataset import page
 
         path = (Path(out) if out else Path("runs") / "data" / _file(found)).with_suffix(".html")
         _write(path, page(found, grid, [] if dry is None else dry_report(dry, found)))

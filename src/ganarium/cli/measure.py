@@ -85,8 +85,8 @@ def compare(
     }
     print(evaluation.compare(found))
     if html:
-        from ganarium import pages
-        from ganarium.report import comparison
+        from ganarium.web import comparison
+        from ganarium.web import html as pages
 
         folders = {name: Path(run) for name, run in zip(names, runs, strict=True)}
         print(f"  {pages.save(comparison.page(folders, found), Path(html))}")

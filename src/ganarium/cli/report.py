@@ -15,11 +15,11 @@ def report(run: str, /, *, device: str = "auto") -> int:
         auto, cpu, cuda or mps.
     """
     from ganarium import api, logs
-    from ganarium import report as pages
     from ganarium.errors import UserError
-    from ganarium.report import exhibits
     from ganarium.run import data_of
     from ganarium.runs import run_folder
+    from ganarium.web import report as pages
+    from ganarium.web.report import artifacts as exhibits
 
     folder = run_folder(run)
     try:

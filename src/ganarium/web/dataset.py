@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganarium import pages
 from ganarium.data.inspect.dataset import Groups, Survey
+from ganarium.web import html as pages
 
 GROUPS = 24  # of duplicates that are shown
 

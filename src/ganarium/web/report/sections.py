@@ -7,10 +7,11 @@ from typing import Any
 
 from PIL import Image
 
-from ganarium import logs, pages, registry
+from ganarium import logs, registry
 from ganarium.metrics.protocol import Protocol
-from ganarium.report import commands, curves, frames
-from ganarium.report.facts import Facts, Measured, Row
+from ganarium.web import html as pages
+from ganarium.web.report import commands, curves, frames
+from ganarium.web.report.run_data import Facts, Measured, Row
 
 SCORES = 100  # histograms of scores on the page
 NAMED = 20  # classes that are named

@@ -7,8 +7,9 @@ what is there.
 
 from pathlib import Path
 
-from ganarium import pages
-from ganarium.report import facts, sections
+from ganarium.web import html as pages
+from ganarium.web.report import run_data as facts
+from ganarium.web.report import sections
 
 SCRIPT = Path(__file__).parent / "report.js"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from ganarium.report.facts import Facts, Row
+from ganarium.web.report.run_data import Facts, Row
 
 MOST = 1000  # points of a curve
 Points = list[tuple[float, float]]  # (step, value)

@@ -3,9 +3,11 @@
 from html import escape
 from pathlib import Path
 
-from ganarium import logs, pages
+from ganarium import logs
 from ganarium.evaluation import Evaluation, compare
-from ganarium.report import SCRIPT, commands, curves, facts, frames, sections
+from ganarium.web import html as pages
+from ganarium.web.report import SCRIPT, commands, curves, frames, sections
+from ganarium.web.report import run_data as facts
 
 
 def page(folders: dict[str, Path], evaluations: dict[str, Evaluation]) -> str:

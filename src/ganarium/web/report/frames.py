@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ganarium import pages
+from ganarium.web import html as pages
 
 MOST = 40  # frames on the page
 ROOM = 3_000_000  # characters that they may take together
