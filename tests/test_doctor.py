@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from ganarium import checkpoint, doctor, gallery
-from ganarium.casebook import BINS, HISTOGRAMS, Casebook, histograms
+from ganarium import checkpoint
 from ganarium.data.batches import Batches, Dataset, Images, UnpairedImages
-from ganarium.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
+from ganarium.doctor import doctor
+from ganarium.doctor import samples as gallery
+from ganarium.doctor.batches import GRID, KEPT, Drawn, Noted, apartness, few
+from ganarium.doctor.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
+from ganarium.doctor.notes import BINS, HISTOGRAMS, Casebook, histograms
+from ganarium.doctor.samples import Gallery
 from ganarium.errors import RunError
-from ganarium.gallery import Gallery
-from ganarium.mixing import GRID, KEPT, Drawn, Noted, apartness, few
 from ganarium.model import Adam
 from ganarium.options import Options
 from ganarium.run import Run

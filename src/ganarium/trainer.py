@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ganarium.data.batches import Batches
+from ganarium.doctor.batches import Drawn, Noted
 from ganarium.errors import RunError, UserError
-from ganarium.mixing import Drawn, Noted
 from ganarium.model import Model, Player
 from ganarium.players import at
 from ganarium.runtime import distributed

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ganarium import logs
 from ganarium.data.batches import Batches
-from ganarium.doctor import Doctor, Note
-from ganarium.gallery import LIMIT
+from ganarium.doctor.doctor import Doctor, Note
+from ganarium.doctor.samples import LIMIT
 from ganarium.model import Model
 from ganarium.trainer import Diverged, Trainer
 

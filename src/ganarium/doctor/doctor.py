@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganarium.gallery import Gallery
-from ganarium.mixing import Drawn, apartness
+from ganarium.doctor.batches import Drawn, apartness
+from ganarium.doctor.samples import Gallery
 from ganarium.trainer import Diverged
 
 LOOK = 50  # iterations to an examination: fewer say little about a trend
