@@ -7,11 +7,12 @@ import pytest
 import torch
 
 import ganarium
-from ganarium import cli, evaluation
+from ganarium import cli
 from ganarium.data import load_data
 from ganarium.data.batches import decode
 from ganarium.errors import UserError
-from ganarium.evaluation import compare, evaluate, network_for, of_features
+from ganarium.evaluation import measures as evaluation
+from ganarium.evaluation.measures import compare, evaluate, network_for, of_features
 
 SMALL = {"threads": 1, "device": "cpu", "quiet": True}
 

@@ -535,7 +535,7 @@ def test_translations_are_measured_in_each_direction() -> None:
 
 
 def test_the_feature_network_draws_nothing() -> None:
-    from ganarium.evaluation import network_for
+    from ganarium.evaluation.measures import network_for
 
     before = torch.get_rng_state()
     network_for("glyphs", 1, "auto", torch.device("cpu"))

@@ -25,10 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganarium import checkpoint, evaluation, logs, metrics, sampling
+from ganarium import checkpoint, logs, metrics, sampling
 from ganarium.data.batches import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
+from ganarium.evaluation import measures as evaluation
 from ganarium.metrics.judges.judge import judge_for
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model

@@ -38,8 +38,8 @@ def evaluate(
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium import evaluation
     from ganarium.cli.make import output_folder
+    from ganarium.evaluation import measures as evaluation
 
     found = evaluation.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device)
     print(found)
@@ -75,7 +75,7 @@ def compare(
     html
         Write a page of this name too, with the sample grids and the curves of the runs side by side.
     """
-    from ganarium import evaluation
+    from ganarium.evaluation import measures as evaluation
 
     names = [Path(run).resolve().name for run in runs]
     names = names if len(set(names)) == len(names) else list(map(str, runs))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Dataset
 from ganarium.data.sources.mnist_variants import HUES
-from ganarium.evaluation import network_for
+from ganarium.evaluation.measures import network_for
 from ganarium.metrics.judges.judge import Judge
 from ganarium.proofs.claims import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import data_of, drawn, trained, untrained

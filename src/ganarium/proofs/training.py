@@ -12,7 +12,7 @@ from ganarium import metrics, registry
 from ganarium.data import SOURCES, load_data
 from ganarium.data.batches import Batches, Dataset, decode
 from ganarium.errors import UserError
-from ganarium.evaluation import network_for
+from ganarium.evaluation.measures import network_for
 from ganarium.metrics.judges.judge import Judge
 from ganarium.model import Step
 from ganarium.proofs.claims import Scale, Trial

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ganarium import pictures, sampling
 from ganarium.data.batches import Batches, Dataset, Images, decode
-from ganarium.evaluation import network_for
+from ganarium.evaluation.measures import network_for
 from ganarium.model import Model
 from ganarium.web import html as pages
 

@@ -1,0 +1,1 @@
+"""How good a model is: each kind of model is measured in one place."""
