@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 
-from ganarium import pictures, registry
+from ganarium import registry
 from ganarium.data import load_data
 from ganarium.data.batches import Batches
+from ganarium.pictures import grid as pictures
 from ganarium.proofs.points import read_points
 from ganarium.proofs.training import Reader
 from ganarium.trainer import Trainer

@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
-from ganarium import pictures, registry
+from ganarium import registry
 from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.networks.backbones import backbone
+from ganarium.pictures import grid as pictures
 from ganarium.players import Player
 from ganarium.proofs.training import Reader
 from ganarium.trainer import Trainer

@@ -21,11 +21,12 @@ from rich.text import Text
 from torch import Tensor, nn
 
 import ganarium
-from ganarium import checkpoint, cli, pictures, runs, sampling
+from ganarium import checkpoint, cli, runs, sampling
 from ganarium.cli.make import _groups
 from ganarium.errors import UserError
 from ganarium.layers.labels import asked_labels
 from ganarium.model import Model
+from ganarium.pictures import grid as pictures
 from synthetic import trainer
 
 POINTS = {"data": "ring", "width": 8, "batch_size": 8, "threads": 1, "quiet": True}

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 import ganarium
-from ganarium import checkpoint, cli, logs, pictures
+from ganarium import checkpoint, cli, logs
 from ganarium.data.batches import decode
 from ganarium.errors import RunError, UserError
 from ganarium.metrics.protocol import Protocol
+from ganarium.pictures import grid as pictures
 from ganarium.run import Run
 from ganarium.web import html as pages
 from ganarium.web import report

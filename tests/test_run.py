@@ -23,8 +23,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import ganarium
-from ganarium import cli, pictures, registry
+from ganarium import cli, registry
 from ganarium.options import Options
+from ganarium.pictures import grid as pictures
 
 GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
 POINTS = ["--data", "ring", "--batch-size", "16", "--width", "8"]

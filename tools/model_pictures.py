@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from PIL import Image, ImageOps
 
 import ganarium
-from ganarium import pictures
 from ganarium.errors import UserError
+from ganarium.pictures import grid as pictures
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images" / "models"
 PROTOCOL = FOLDER / "protocol.json"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ganarium.errors import RunError as RunError
     from ganarium.errors import UserError as UserError
     from ganarium.evaluation.measures import evaluate as evaluate
-    from ganarium.pictures import save_grid as save_grid
+    from ganarium.pictures.grid import save_grid as save_grid
     from ganarium.registry import create as create
     from ganarium.registry import list_models as list_models
 

@@ -95,8 +95,8 @@ def data_(
 
 def save_grid(found: "Survey", path: Path) -> Path | None:
     """The pictures as a model sees them, side by side; None if there are none."""
-    from ganarium import pictures
     from ganarium.data.inspect.dataset import as_images
+    from ganarium.pictures import grid as pictures
 
     if found.grid is None:
         return None

@@ -76,7 +76,8 @@ def sample(
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium import api, logs, pictures, sampling
+    from ganarium import api, logs, sampling
+    from ganarium.pictures import grid as pictures
 
     if n > MOST:
         raise UserError(f"--n is at most {MOST} at once, not {n}: draw more with another --seed.")
@@ -331,7 +332,7 @@ def _points(path: Path, n: int) -> "Iterator[Callable[[Tensor], None]]":
 @contextmanager
 def _single_files(folder: Path, n: int) -> "Iterator[Callable[[Tensor], None]]":
     """Writes images, part by part, as PNGs by number, all of them or none; older ones of the folder make way."""
-    from ganarium import pictures
+    from ganarium.pictures import grid as pictures
 
     aside, done = folder.with_name(f".writing-{folder.name}"), 0
     digits = max(5, len(str(n - 1)))

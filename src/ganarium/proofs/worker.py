@@ -16,8 +16,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
-from ganarium import pictures
 from ganarium.errors import RunError, UserError
+from ganarium.pictures import grid as pictures
 from ganarium.proofs.claims import Trial, load_proof
 
 

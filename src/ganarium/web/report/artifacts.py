@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium import pictures, sampling
+from ganarium import sampling
 from ganarium.data.batches import Batches, Dataset, Images, decode
 from ganarium.evaluation.measures import network_for
 from ganarium.model import Model
+from ganarium.pictures import grid as pictures
 from ganarium.web import html as pages
 
 SHOWN, NEAREST = 10, 3  # images of each kind with their neighbours, and how many neighbours each

@@ -1,0 +1,1 @@
+"""Pictures of what models make: grids, animations, walks through codes."""
