@@ -28,7 +28,7 @@ from ganarium.data import load_data
 from ganarium.data.batches import Batches, Dataset, Images
 from ganarium.layers.penalized import Conv2d, LeakyReLU
 from ganarium.losses import gradient_penalty
-from ganarium.options import environment
+from ganarium.runs.options import environment
 from ganarium.trainer import Trainer
 
 BATCH = 64

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import ganarium
-from ganarium import checkpoint, registry
+from ganarium import registry
 from ganarium.data.batches import Batches, Dataset, UnpairedImages
 from ganarium.errors import UserError
+from ganarium.runs import checkpoint
 from ganarium.trainer import Trainer
 
 # Options that make a model small enough to test, where its defaults are not; and a smaller batch.

@@ -18,8 +18,8 @@ from PIL import Image
 from ganarium import cli, registry, run
 from ganarium.data import suited
 from ganarium.errors import UserError, nearest
-from ganarium.logs import Bar
-from ganarium.options import Options
+from ganarium.runs.options import Options
+from ganarium.runs.rows import Bar
 
 ROOT = Path(__file__).parents[1]
 FROZEN = Path(__file__).with_name("options.json")
@@ -519,7 +519,7 @@ def test_translations(trained: Callable[[str], Path], here: Path, capsys: pytest
 
 
 def test_bf16_is_chosen_where_it_is_faster(tmp_path: Path) -> None:
-    from ganarium.options import _bf16_pays
+    from ganarium.runs.options import _bf16_pays
 
     cpuinfo = tmp_path / "cpuinfo"
     for said, pays in {

@@ -11,8 +11,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ganarium
-from ganarium import checkpoint, registry
+from ganarium import registry
 from ganarium.data.batches import decode
+from ganarium.runs import checkpoint
 from synthetic import ALL, SMALL, images_only, saved, trainer
 
 ROOT = Path(registry.__file__).parent
@@ -240,7 +241,7 @@ def test_file_reads_like_its_paper(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_option_names_do_not_collide_with_those_of_train(name):
-    from ganarium.options import Options
+    from ganarium.runs.options import Options
 
     own = {field.name for field in dataclasses.fields(registry.module(name).Config)}
     assert not own & {field.name for field in dataclasses.fields(Options)}

@@ -21,12 +21,14 @@ from rich.text import Text
 from torch import Tensor, nn
 
 import ganarium
-from ganarium import checkpoint, cli, runs, sampling
+from ganarium import cli, sampling
 from ganarium.cli.make import _groups
 from ganarium.errors import UserError
 from ganarium.layers.labels import asked_labels
 from ganarium.model import Model
 from ganarium.pictures import grid as pictures
+from ganarium.runs import checkpoint
+from ganarium.runs import listing as runs
 from synthetic import trainer
 
 POINTS = {"data": "ring", "width": 8, "batch_size": 8, "threads": 1, "quiet": True}

@@ -14,9 +14,10 @@ from cyclopts import CycloptsError
 from PIL import Image
 
 import ganarium
-from ganarium import cli, options, registry
+from ganarium import cli, registry
 from ganarium.data.batches import Images
 from ganarium.data.sources import points as toys
+from ganarium.runs import options
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import model_pages

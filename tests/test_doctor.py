@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from ganarium import checkpoint
 from ganarium.data.batches import Batches, Dataset, Images, UnpairedImages
 from ganarium.doctor import doctor
 from ganarium.doctor import samples as gallery
@@ -21,8 +20,9 @@ from ganarium.doctor.notes import BINS, HISTOGRAMS, Casebook, histograms
 from ganarium.doctor.samples import Gallery
 from ganarium.errors import RunError
 from ganarium.model import Adam
-from ganarium.options import Options
 from ganarium.run import Run
+from ganarium.runs import checkpoint
+from ganarium.runs.options import Options
 from ganarium.trainer import OBSERVED, Diverged, Moved, Trainer
 from synthetic import trainer
 

@@ -17,7 +17,7 @@ from ganarium import cli, registry
 from ganarium.data import OWN_DATA, suited
 from ganarium.data.batches import Batches, Dataset, Images, PartlyLabelledImages, decode
 from ganarium.data.inspect.dataset import survey
-from ganarium.options import Options
+from ganarium.runs.options import Options
 from synthetic import ALL, images_only, refused, trainer
 
 SEMI = {"semi_supervised": True, "width": 8}

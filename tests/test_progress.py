@@ -18,12 +18,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import ganarium
-from ganarium import checkpoint, cli, progress
+from ganarium import cli, progress
 from ganarium.data import load_data
 from ganarium.data.batches import Dataset, decode
 from ganarium.errors import UserError
 from ganarium.metrics.protocol import Protocol
 from ganarium.progress import Evaluations, Measure, measure_for, outlook, said, trend
+from ganarium.runs import checkpoint
 from synthetic import refused
 
 GLYPHS = {"data": "glyphs", "characters": "01", "size": 8, "batch_size": 8}

@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 
 import ganarium
-from ganarium import checkpoint, cli, logs
+from ganarium import cli
 from ganarium.data.batches import decode
 from ganarium.errors import RunError, UserError
 from ganarium.metrics.protocol import Protocol
 from ganarium.pictures import grid as pictures
 from ganarium.run import Run
+from ganarium.runs import checkpoint
+from ganarium.runs import rows as logs
 from ganarium.web import html as pages
 from ganarium.web import report
 from ganarium.web.report import artifacts as exhibits

@@ -24,8 +24,8 @@ from torch import Tensor
 
 import ganarium
 from ganarium import cli, registry
-from ganarium.options import Options
 from ganarium.pictures import grid as pictures
+from ganarium.runs.options import Options
 
 GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
 POINTS = ["--data", "ring", "--batch-size", "16", "--width", "8"]
@@ -637,7 +637,7 @@ def test_slerp() -> None:
 
 def test_a_run_in_training_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from ganarium.run import Run
-    from ganarium.runs import alone
+    from ganarium.runs.listing import alone
 
     run = tmp_path / "run"
     ganarium.train("gan", "ring", steps=4, batch_size=8, out=str(run), quiet=True)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ganarium import checkpoint
 from ganarium.data.batches import Batches, Images
 from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, watch
+from ganarium.runs import checkpoint
 from ganarium.trainer import Diverged, Trainer
 from synthetic import dataset, saved, trainer
 

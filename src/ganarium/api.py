@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from ganarium import checkpoint, options, registry
+from ganarium import registry
 from ganarium.errors import UserError, nearest
 from ganarium.model import Model
 from ganarium.run import Run, run_folder
+from ganarium.runs import checkpoint, options
 from ganarium.trainer import PRECISIONS, laid_out, with_averages
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganarium import checkpoint, logs, metrics, sampling
+from ganarium import metrics, sampling
 from ganarium.data.batches import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
@@ -33,6 +33,8 @@ from ganarium.evaluation import measures as evaluation
 from ganarium.metrics.judges.judge import judge_for
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
+from ganarium.runs import checkpoint
+from ganarium.runs import rows as logs
 
 FILE = "evaluations.jsonl"
 IMAGES, POINTS, HELD_OUT = 1000, 500, 256  # samples of an evaluation

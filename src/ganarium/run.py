@@ -30,14 +30,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganarium import checkpoint, logs, progress, registry, runs
+from ganarium import progress, registry
 from ganarium.data import OWN_DATA, SOURCES, load_data, suited
 from ganarium.data.batches import Batches, Dataset, PartlyLabelledImages
 from ganarium.doctor.notes import Casebook
 from ganarium.errors import RunError, UserError
-from ganarium.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganarium.pictures import grid as pictures
-from ganarium.runs import FORMAT, run_folder
+from ganarium.runs import checkpoint
+from ganarium.runs import listing as runs
+from ganarium.runs import rows as logs
+from ganarium.runs.listing import FORMAT, run_folder
+from ganarium.runs.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganarium.runtime import distributed
 from ganarium.trainer import PRECISIONS, Diverged, Trainer
 from ganarium.web import report

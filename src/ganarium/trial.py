@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from ganarium import checkpoint, registry
+from ganarium import registry
 from ganarium.data import batches as kinds
 from ganarium.data.batches import Batches, Dataset, Photos
 from ganarium.errors import UserError
-from ganarium.options import resolve_device, resolve_precision
+from ganarium.runs import checkpoint
+from ganarium.runs.options import resolve_device, resolve_precision
 from ganarium.trainer import PRECISIONS, Trainer
 
 ENOUGH = 0.8  # the share of the free memory that a run may take

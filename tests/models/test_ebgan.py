@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ganarium import registry
 from ganarium.data.batches import Images
 from ganarium.models.ebgan import EBGAN, energies, pull_away
-from ganarium.options import Options
 from ganarium.run import Run
+from ganarium.runs.options import Options
 from synthetic import refused, trainer
 
 

@@ -68,7 +68,7 @@ def data_(
     """
     from ganarium import registry
     from ganarium.data.inspect.dataset import survey
-    from ganarium.options import parse_size, resolve_device
+    from ganarium.runs.options import parse_size, resolve_device
 
     if model is not None:
         registry.checked(model)

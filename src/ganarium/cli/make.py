@@ -76,8 +76,9 @@ def sample(
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium import api, logs, sampling
+    from ganarium import api, sampling
     from ganarium.pictures import grid as pictures
+    from ganarium.runs import rows as logs
 
     if n > MOST:
         raise UserError(f"--n is at most {MOST} at once, not {n}: draw more with another --seed.")

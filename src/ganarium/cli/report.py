@@ -14,10 +14,11 @@ def report(run: str, /, *, device: str = "auto") -> int:
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium import api, logs
+    from ganarium import api
     from ganarium.errors import UserError
     from ganarium.run import data_of
-    from ganarium.runs import run_folder
+    from ganarium.runs import rows as logs
+    from ganarium.runs.listing import run_folder
     from ganarium.web import report as pages
     from ganarium.web.report import artifacts as exhibits
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from ganarium.errors import UserError
 
 if TYPE_CHECKING:
-    from ganarium.runs import Summary
+    from ganarium.runs.listing import Summary
 
 COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "broken": "red"}
 HEADER = ("name", "model", "data", "steps", "time", "steps/s", "size", "state")
@@ -29,7 +29,7 @@ def runs(folder: str = "runs", /) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from ganarium.runs import summaries
+    from ganarium.runs.listing import summaries
 
     path = Path(folder)
     if not path.is_dir() and folder != "runs":
@@ -79,8 +79,8 @@ def clean(
     dry_run
         Only say what would be removed.
     """
-    from ganarium import checkpoint
-    from ganarium.runs import alone, disk_use, run_folder
+    from ganarium.runs import checkpoint
+    from ganarium.runs.listing import alone, disk_use, run_folder
 
     chosen = list({Path(name).resolve(): run_folder(name) for name in folders}.values())
     with ExitStack() as stack:
@@ -115,7 +115,7 @@ def size(count: float) -> str:
 
 def _cells(summary: "Summary") -> tuple[str, ...]:
     """The columns of HEADER."""
-    from ganarium.logs import clock
+    from ganarium.runs.rows import clock
 
     speed = "" if summary.speed is None else f"{summary.speed:.3g}"
     steps = f"{summary.step}/{summary.total}"

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from ganarium import registry
 from ganarium.cli.parameters import from_file, parameters, read_file, take_option, whole
 from ganarium.errors import UserError
-from ganarium.options import Options
+from ganarium.runs.options import Options
 
 GENERAL = """Train a model on a data set, in a folder of its own.
 

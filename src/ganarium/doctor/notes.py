@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganarium import logs
 from ganarium.data.batches import Batches
 from ganarium.doctor.doctor import Doctor, Note
 from ganarium.doctor.samples import LIMIT
 from ganarium.model import Model
+from ganarium.runs import rows as logs
 from ganarium.trainer import Diverged, Trainer
 
 HISTOGRAMS = 200  # lines of scores.jsonl in a run

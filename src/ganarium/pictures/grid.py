@@ -14,7 +14,7 @@ from torch import Tensor
 from ganarium import sampling
 from ganarium.data.batches import encode
 from ganarium.errors import UserError
-from ganarium.logs import read_metrics
+from ganarium.runs.rows import read_metrics
 
 
 def to_picture(image: Tensor) -> Image.Image:

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from ganarium.errors import UserError
-from ganarium.logs import read_metrics
-from ganarium.options import environment, resolve_device
 from ganarium.proofs.claims import FOLDER, SCALES, Bound, Scale, gain_of, level_of, list_proofs, load_proof
 from ganarium.proofs.training import data_of
 from ganarium.registry import MODELS, checked
+from ganarium.runs.options import environment, resolve_device
+from ganarium.runs.rows import read_metrics
 from ganarium.runtime.workers import answered
 
 Values = dict[str, float | None]  # None: not finite

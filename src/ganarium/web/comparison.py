@@ -3,8 +3,8 @@
 from html import escape
 from pathlib import Path
 
-from ganarium import logs
 from ganarium.evaluation.measures import Evaluation, compare
+from ganarium.runs import rows as logs
 from ganarium.web import html as pages
 from ganarium.web.report import SCRIPT, commands, curves, frames, sections
 from ganarium.web.report import run_data as facts

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganarium import registry
-from ganarium.options import Options
+from ganarium.runs.options import Options
 
 ELSEWHERE = {"minutes", "out"}  # minutes have become steps; a run is never overwritten, so it gets a folder of its own
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganarium import logs, runs
 from ganarium.metrics.protocol import Protocol
+from ganarium.runs import listing as runs
+from ganarium.runs import rows as logs
 
 Row = dict[str, Any]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from ganarium import logs, registry
+from ganarium import registry
 from ganarium.metrics.protocol import Protocol
+from ganarium.runs import rows as logs
 from ganarium.web import html as pages
 from ganarium.web.report import commands, curves, frames
 from ganarium.web.report.run_data import Facts, Measured, Row

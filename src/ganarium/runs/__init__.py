@@ -1,0 +1,1 @@
+"""A run on disk: its options, its folder, its checkpoints and its rows."""
