@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganarium import cli, registry, run
+from ganarium import cli, registry
 from ganarium.data import suited
 from ganarium.errors import UserError, nearest
 from ganarium.runs.options import Options
 from ganarium.runs.rows import Bar
+from ganarium.training import session as run
 
 ROOT = Path(__file__).parents[1]
 FROZEN = Path(__file__).with_name("options.json")

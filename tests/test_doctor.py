@@ -20,10 +20,10 @@ from ganarium.doctor.notes import BINS, HISTOGRAMS, Casebook, histograms
 from ganarium.doctor.samples import Gallery
 from ganarium.errors import RunError
 from ganarium.model import Adam
-from ganarium.run import Run
 from ganarium.runs import checkpoint
 from ganarium.runs.options import Options
 from ganarium.trainer import OBSERVED, Diverged, Moved, Trainer
+from ganarium.training.session import Run
 from synthetic import trainer
 
 RNG = np.random.default_rng

@@ -241,7 +241,7 @@ def test_a_run_chooses_ten_labels_of_each_class(here: Path, capsys: pytest.Captu
     for folder, number, seed in (("ten", 10, 0), ("four", 4, 3)):
         options = json.loads(Path(folder, "config.json").read_text())["options"]
         assert options["labels_per_class"] == number
-        from ganarium.run import Run
+        from ganarium.training.session import Run
 
         data = Run.reopen(folder).trainer.batches.data
         assert data.labelled.tolist() == data.keep_labels(number, seed).labelled.tolist()

@@ -18,13 +18,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import ganarium
-from ganarium import cli, progress
+from ganarium import cli
 from ganarium.data import load_data
 from ganarium.data.batches import Dataset, decode
 from ganarium.errors import UserError
 from ganarium.metrics.protocol import Protocol
-from ganarium.progress import Evaluations, Measure, measure_for, outlook, said, trend
 from ganarium.runs import checkpoint
+from ganarium.training import validation as progress
+from ganarium.training.validation import Evaluations, Measure, measure_for, outlook, said, trend
 from synthetic import refused
 
 GLYPHS = {"data": "glyphs", "characters": "01", "size": 8, "batch_size": 8}

@@ -18,9 +18,9 @@ from ganarium.data.batches import decode
 from ganarium.errors import RunError, UserError
 from ganarium.metrics.protocol import Protocol
 from ganarium.pictures import grid as pictures
-from ganarium.run import Run
 from ganarium.runs import checkpoint
 from ganarium.runs import rows as logs
+from ganarium.training.session import Run
 from ganarium.web import html as pages
 from ganarium.web import report
 from ganarium.web.report import artifacts as exhibits
@@ -316,7 +316,7 @@ def test_a_run_with_and_without_the_report_is_bit_equal(tmp_path, monkeypatch):
         written.append(report.write(self.folder))
 
     monkeypatch.setattr(Run, "_report", always)
-    monkeypatch.setattr("ganarium.run.LONG", 0.0)
+    monkeypatch.setattr("ganarium.training.session.LONG", 0.0)
     monkeypatch.setattr(exhibits, "MOST", 300)
     with_it = weights("with")
     assert len(written) == 3

@@ -636,8 +636,8 @@ def test_slerp() -> None:
 
 
 def test_a_run_in_training_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ganarium.run import Run
     from ganarium.runs.listing import alone
+    from ganarium.training.session import Run
 
     run = tmp_path / "run"
     ganarium.train("gan", "ring", steps=4, batch_size=8, out=str(run), quiet=True)

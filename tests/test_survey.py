@@ -20,7 +20,7 @@ from ganarium.data.inspect import dataset as surveys
 from ganarium.data.inspect import file as examine
 from ganarium.data.inspect.dataset import survey
 from ganarium.errors import UserError
-from ganarium.trial import RESERVE, trial
+from ganarium.training.estimate import RESERVE, trial
 from ganarium.web.dataset import page
 
 

@@ -10,9 +10,9 @@ import torch
 from ganarium import registry
 from ganarium.errors import UserError, nearest
 from ganarium.model import Model
-from ganarium.run import Run, run_folder
 from ganarium.runs import checkpoint, options
 from ganarium.trainer import PRECISIONS, laid_out, with_averages
+from ganarium.training.session import Run, run_folder
 
 
 def train(model: str, data: str, *, quiet: bool = False, **settings: Any) -> Model:

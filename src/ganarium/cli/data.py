@@ -13,7 +13,7 @@ from ganarium.cli.parameters import whole
 
 if TYPE_CHECKING:
     from ganarium.data.inspect.dataset import Groups, Survey
-    from ganarium.trial import Trial
+    from ganarium.training.estimate import Trial
 
 WIDTH, MARGIN = 80, 12  # columns: of a line, and of the word that it begins with
 FEW = 3  # names that are told; all are in the page
@@ -229,8 +229,8 @@ def verdict(found: "Survey", given: str, model: str | None) -> str:
 
 
 def _dry_run(found: "Survey", model: str, batch_size: int | None, steps: int | None, device: str) -> "Trial | None":
-    from ganarium.run import DEFAULT_STEPS
-    from ganarium.trial import trial
+    from ganarium.training.estimate import trial
+    from ganarium.training.session import DEFAULT_STEPS
 
     if why := found.models[model]:
         print(_line(model, why))

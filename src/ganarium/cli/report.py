@@ -16,9 +16,9 @@ def report(run: str, /, *, device: str = "auto") -> int:
     """
     from ganarium import api
     from ganarium.errors import UserError
-    from ganarium.run import data_of
     from ganarium.runs import rows as logs
     from ganarium.runs.listing import run_folder
+    from ganarium.training.session import data_of
     from ganarium.web import report as pages
     from ganarium.web.report import artifacts as exhibits
 

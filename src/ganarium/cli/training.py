@@ -71,7 +71,7 @@ def _command(name: str | None) -> Any:
     defaults = own_options()
 
     def train_model(model: str, /, *, options: Any, model_options: Any = defaults, config: Config = None) -> int:
-        from ganarium.run import Run
+        from ganarium.training.session import Run
 
         chosen = Options(**dataclasses.asdict(options))
         return _go(Run.new(model, chosen, dataclasses.asdict(model_options)))
@@ -100,7 +100,7 @@ def resume(
     device
         Go on on another device: auto, cpu, cuda, mps.
     """
-    from ganarium.run import Run
+    from ganarium.training.session import Run
 
     reopened = Run.reopen(run, steps=steps, device=device)
     if reopened.finished:

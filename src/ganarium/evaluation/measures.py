@@ -62,7 +62,7 @@ def evaluate(
     Raises `UserError` for what cannot be measured.
     """
     from ganarium import api  # which can train, and a run in training measures itself with this file
-    from ganarium.run import data_of
+    from ganarium.training.session import data_of
 
     config = api.config_of(run)
     model = api.load(run, raw=raw, device=device)

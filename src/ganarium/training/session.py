@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganarium import progress, registry
+from ganarium import registry
 from ganarium.data import OWN_DATA, SOURCES, load_data, suited
 from ganarium.data.batches import Batches, Dataset, PartlyLabelledImages
 from ganarium.doctor.notes import Casebook
@@ -43,6 +43,7 @@ from ganarium.runs.listing import FORMAT, run_folder
 from ganarium.runs.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganarium.runtime import distributed
 from ganarium.trainer import PRECISIONS, Diverged, Trainer
+from ganarium.training import validation as progress
 from ganarium.web import report
 from ganarium.web.report import artifacts as exhibits
 

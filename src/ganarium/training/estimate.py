@@ -81,7 +81,11 @@ def trial(
     registry.make_config(model, job["options"])
     env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(
-        [sys.executable, "-m", "ganarium.trial"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        [sys.executable, "-m", "ganarium.training.estimate"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
     ) as child:
         try:
             said, _ = child.communicate(json.dumps(job))
