@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from ganarium.proofs.claims import Trial, load_proof
+from ganarium.proofs.claim import Trial, load_proof
 from studies import RESULTS, Task, keep, rows, run_all, seeds_of, spread
 
 NAME = "few-labels"

@@ -20,7 +20,7 @@ from ganarium import registry
 from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.pictures import grid as pictures
-from ganarium.proofs.points import read_points
+from ganarium.proofs.measures.points import read_points
 from ganarium.proofs.training import Reader
 from ganarium.trainer import Trainer
 from studies import RESULTS, Task, rows, run_all, seeds_of, spread

@@ -8,8 +8,10 @@ import torch
 
 from ganarium import registry
 from ganarium.data.batches import Batches, Dataset
-from ganarium.proofs import catgan_clusters, cgan_match, few_labels, fidelity, infogan_codes, triple_gan_few_labels
-from ganarium.proofs.claims import list_proofs, load_proof
+from ganarium.proofs.claim import list_proofs, load_proof
+from ganarium.proofs.claims import catgan_clusters, cgan_match, infogan_codes, triple_gan_few_labels
+from ganarium.proofs.measures import few_labels
+from ganarium.proofs.measures import label_fidelity as fidelity
 from ganarium.proofs.training import without_player
 from ganarium.trainer import Trainer
 

@@ -12,8 +12,8 @@ from ganarium.data import SOURCES
 from ganarium.data.batches import Dataset
 from ganarium.errors import UserError
 from ganarium.proofs import prove as harness
-from ganarium.proofs.claims import SCALES, Bound, Scale, gain_of, level_in_words, level_of, list_proofs, load_proof
-from ganarium.proofs.parzen import parzen
+from ganarium.proofs.claim import SCALES, Bound, Scale, gain_of, level_in_words, level_of, list_proofs, load_proof
+from ganarium.proofs.measures.parzen import parzen
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "proofs"
 FOUNDATION = ("began", "cyclegan", "dcgan", "gan", "infogan", "pixelrnn", "wgan_gp")

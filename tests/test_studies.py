@@ -16,7 +16,7 @@ import studies
 import wgan_ablation
 from ganarium import registry
 from ganarium.data.batches import Batches, Dataset
-from ganarium.proofs.claims import load_proof
+from ganarium.proofs.claim import load_proof
 from ganarium.trainer import Trainer
 
 ENVIRONMENT = {"processor": "a processor", "versions": {"torch": "2.9.0+cpu"}}

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ganarium.proofs.claims import Bound, gain_in_words, level_in_words
+from ganarium.proofs.claim import Bound, gain_in_words, level_in_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "proofs"

@@ -40,7 +40,7 @@ def prove(
     list_
         Only name the claims, of the model or of all.
     """
-    from ganarium.proofs.claims import gain_in_words, level_in_words, list_proofs, load_proof
+    from ganarium.proofs.claim import gain_in_words, level_in_words, list_proofs, load_proof
     from ganarium.registry import checked
 
     if list_:

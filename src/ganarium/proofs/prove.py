@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ganarium.errors import UserError
-from ganarium.proofs.claims import FOLDER, SCALES, Bound, Scale, gain_of, level_of, list_proofs, load_proof
+from ganarium.proofs.claim import FOLDER, SCALES, Bound, Scale, gain_of, level_of, list_proofs, load_proof
 from ganarium.proofs.training import data_of
 from ganarium.registry import MODELS, checked
 from ganarium.runs.options import environment, resolve_device

@@ -15,7 +15,7 @@ from ganarium.errors import UserError
 from ganarium.evaluation.measures import network_for
 from ganarium.metrics.judges.judge import Judge
 from ganarium.model import Step
-from ganarium.proofs.claims import Scale, Trial
+from ganarium.proofs.claim import Scale, Trial
 from ganarium.trainer import Trainer
 
 

@@ -18,7 +18,7 @@ import torch
 
 from ganarium.errors import RunError, UserError
 from ganarium.pictures import grid as pictures
-from ganarium.proofs.claims import Trial, load_proof
+from ganarium.proofs.claim import Trial, load_proof
 
 
 def answer(task: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""CLS-GAN: the generator makes the class that it is asked for."""
+
+from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial
+from ganarium.proofs.measures.label_fidelity import CONTROL, MEASURE, fidelity_baselines, measure_fidelity
+
+CLAIM = Claim(
+    model="cls_gan",
+    text="A judge reads in a sample the class that G was asked for.",
+    source="Mao et al. 2016, the experiment on handwritten Chinese characters",
+    control=CONTROL,
+    measure=MEASURE,
+    scales={
+        "cpu": Scale(
+            data="mnist",
+            data_options={"size": (16, 16)},
+            steps=8000,
+            options={"width": 16, "lr": 3e-4},
+            bounds=(Bound(value="fidelity", at_least=0.9), Bound(value="diversity", at_least=0.6)),
+        ),
+        "gpu": Scale(
+            data="mnist",
+            data_options={"size": (28, 28)},
+            steps=20_000,
+            bounds=(Bound(value="fidelity", at_least=0.95), Bound(value="diversity", at_least=0.6)),
+        ),
+    },
+)
+
+
+def measure(trial: Trial) -> Measured:
+    return measure_fidelity(trial, "cls_gan")[0]
+
+
+def baselines(trial: Trial) -> dict[str, dict[str, float]]:
+    return fidelity_baselines(trial, "cls_gan")

@@ -1,0 +1,1 @@
+"""What proofs measure, each written once."""
