@@ -1,0 +1,121 @@
+"""The floors of the house: a module imports its own floor and those below, never one above.
+
+docs/architecture.md draws them. An import inside a function is allowed only where it defers torch, a package that is
+slow to import, or one that is optional.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import ganarium
+
+ROOT = Path(ganarium.__file__).parent
+FLOORS = {
+    0: ["__init__", "__main__", "version", "errors", "runtime"],
+    1: ["players", "losses", "layers", "networks", "data", "metrics"],
+    2: ["model", "sampling", "registry", "models"],
+    3: ["trainer", "evaluation", "pictures"],
+    4: ["runs"],
+    5: ["doctor"],
+    6: ["exporting", "web"],
+    7: ["training"],
+    8: ["api", "testing", "proofs"],
+    9: ["studio", "cli"],
+}
+FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
+# The public names of `ganarium` and `python -m ganarium` are doors to the upper floors; they load them when asked.
+DOORS = {"__init__", "__main__"}
+
+
+def part(module: str) -> str:
+    """The file or folder of the root to which a module belongs: ganarium.data.batches -> data."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    trees = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = ["ganarium", *path.relative_to(ROOT).with_suffix("").parts]
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
+        trees[name] = ast.parse(path.read_text())
+    return trees
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules of ganarium that an import statement names; `from ganarium import x` is `ganarium.x`."""
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ganarium":
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+        return [name if name in modules() else node.module for name in names]
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names if alias.name.split(".")[0] == "ganarium"]
+    return []
+
+
+def typing_only(tree: ast.Module) -> set[ast.AST]:
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)]
+    return {inner for block in blocks for inner in ast.walk(block)}
+
+
+def upward() -> set[tuple[str, str]]:
+    """(module, module of a higher floor that it imports)."""
+    found = set()
+    for name, tree in modules().items():
+        if part(name) in DOORS:
+            continue
+        skipped = typing_only(tree)
+        for node in ast.walk(tree):
+            if node not in skipped:
+                found |= {(name, other) for other in imported(node) if FLOOR[part(other)] > FLOOR[part(name)]}
+    return found
+
+
+def circles() -> list[list[str]]:
+    """Modules that import one another at the top of their files, each circle as a path."""
+    edges = {
+        name: {
+            other
+            for node in tree.body
+            for other in imported(node)
+            if other in modules() and other != name and part(other) not in DOORS
+        }
+        for name, tree in modules().items()
+    }
+    found: list[list[str]] = []
+    state: dict[str, int] = {}
+
+    def visit(name: str, path: list[str]) -> None:
+        state[name] = 1
+        for other in sorted(edges[name]):
+            if state.get(other) == 1:
+                found.append([*path[path.index(other) :], other])
+            elif other not in state:
+                visit(other, [*path, other])
+        state[name] = 2
+
+    for name in edges:
+        if name not in state:
+            visit(name, [name])
+    return found
+
+
+def test_every_file_and_folder_has_a_floor() -> None:
+    there = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there <= set(FLOOR), f"no floor: {sorted(there - set(FLOOR))}"
+
+
+def test_imports_go_down_only() -> None:
+    assert upward() == set()
+
+
+def test_no_circles() -> None:
+    assert circles() == []
+
+
+def test_an_upward_import_would_be_seen() -> None:
+    """The control: `losses` importing the trainer, and two files that import each other."""
+    tree = ast.parse("from ganarium import trainer\nfrom ganarium.runs.checkpoint import read")
+    floors = [FLOOR[part(name)] for node in tree.body for name in imported(node)]
+    assert floors == [3, 4]
+    assert all(floor > FLOOR["losses"] for floor in floors)
