@@ -4,9 +4,9 @@
     python benchmarks/few_labels.py --models sgan catgan --seeds 0
     python benchmarks/few_labels.py --device cuda --scale gpu
 
-MNIST, in the settings of the proofs on few labels (`ganarium prove MODEL --claim MODEL_few_labels`): a model learns from
-so many labels and from all images; the control is the same classifier on the labelled images alone, for as many steps.
-The runs with 100 labels are those of the proofs, where their results are kept. Leaves
+MNIST, in the settings of the proofs on few labels (`ganarium prove MODEL --claim MODEL_few_labels`): a model learns
+from so many labels and from all images; the control is the same classifier on the labelled images alone, for as many
+steps. The runs with 100 labels are those of the proofs, where their results are kept. Leaves
 benchmarks/results/few-labels.jsonl, docs/few-labels.md and its picture.
 """
 

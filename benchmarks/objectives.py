@@ -5,8 +5,8 @@
 
 A run's budget is time spent in training alone, not a number of steps: minutes of one processor's own time on a CPU, so
 that a busy machine changes nothing but the wait, and minutes of the clock on a GPU. Each objective has the optimiser,
-the learning rate and the updates of D for one of G of its paper (as ganarium has them by default for these networks); the
-networks are the same. Leaves benchmarks/results/objectives.jsonl, docs/objectives.md and its pictures.
+the learning rate and the updates of D for one of G of its paper (as ganarium has them by default for these networks);
+the networks are the same. Leaves benchmarks/results/objectives.jsonl, docs/objectives.md and its pictures.
 """
 
 import argparse

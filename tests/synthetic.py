@@ -1,5 +1,6 @@
 """Small seeded data and models for the tests of the contract."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -22,7 +23,6 @@ SMALL = {
     "cls_gan": {"latent_dim": 8, "label_dim": 6, "width": 4},
     "ct_gan": {"width": 4},
     "cyclegan": {"width": 4, "num_blocks": 1},
-    "dcgan": {"width": 4},
     "dragan": {"width": 16},
     "ebgan": {"width": 8, "num_measuring_steps": 3},
     "f_gan": {"width": 16},
@@ -30,7 +30,6 @@ SMALL = {
     "improved_gan": {"width": 8},
     "infogan": {"noise_dim": 4},
     "loss_sensitive_gan": {"width": 8},
-    "lsgan": {"width": 4},
     "pixelrnn": {"width": 6, "num_blocks": 1, "head": 8},
     "relativistic_gan": {"width": 4},
     "sgan": {"width": 4},
@@ -38,8 +37,19 @@ SMALL = {
     "triple_gan": {"width": 8, "classifier_width": 4, "num_pretraining_steps": 0, "pseudo_start": 3},
     "wgan": {"width": 4, "num_long_critic_steps": 6},
     "wgan_div": {"width": 4},
-    "wgan_gp": {"width": 4},
 }
+
+
+def small_options(name):
+    """The options in which the small form of a model (`Config.small()`) differs from its defaults."""
+    config = registry.module(name).Config
+    if not hasattr(config, "small"):
+        return SMALL.get(name, {})
+    return {
+        field.name: getattr(config.small(), field.name)
+        for field in dataclasses.fields(config)
+        if getattr(config.small(), field.name) != field.default
+    }
 
 
 def dataset(model_or_kind, shape, n=64, seed=0):
@@ -64,7 +74,7 @@ def dataset(model_or_kind, shape, n=64, seed=0):
 def trainer(name, shape=(1, 16, 16), *, total=20, batch_size=6, precision="fp32", seed=0, prepare=True, **options):
     """A trainer of the small form of a model, on synthetic data."""
     torch.manual_seed(seed)
-    model = ganarium.create(name, shape, 4, **(SMALL.get(name, {}) | options))
+    model = ganarium.create(name, shape, 4, **(small_options(name) | options))
     dtype = torch.float64 if precision == "fp64" else torch.float32
     batches = Batches(dataset(model, shape), model.batch_type, batch_size, seed=seed, dtype=dtype)
     made = Trainer(model, batches, total, precision=precision)
@@ -103,7 +113,7 @@ def saved(made, folder, **config):
 def images_only(name):
     """Whether a model refuses points."""
     try:
-        ganarium.create(name, (2,), 4, **SMALL.get(name, {}))
+        ganarium.create(name, (2,), 4, **small_options(name))
     except ganarium.UserError:
         return True
     return False

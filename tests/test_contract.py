@@ -264,7 +264,7 @@ def test_bf16_learns_and_is_not_stale(name):
         made = trainer(name, precision=precision, total=8)
         for _ in made:
             pass
-        rows[precision] = made.drain()
+        rows[precision] = made.drain().rows
     terms = [key for key in rows["fp32"][0] if "/" in key]
     for key in terms:
         full, half = (torch.tensor([row[key] for row in rows[precision]]) for precision in ("fp32", "bf16"))
@@ -284,7 +284,7 @@ def test_bf16_lowers_a_loss_as_fp32_does(name, term, options, precision):
     made.batches.images[:, :, 8:] = 255
     for _ in made:
         pass
-    losses = [row[term] for row in made.drain()]
+    losses = [row[term] for row in made.drain().rows]
     assert losses[-1] < 0.5 * losses[0]
 
 

@@ -38,7 +38,7 @@ def run_rank(name, folder):
     torch.manual_seed(100 + rank)
     for _ in made:
         pass
-    terms = made.drain()
+    terms = made.drain().rows
     torch.save({"state": made.model.state_dict(), "terms": terms}, Path(folder) / f"{rank}.pt")
     distributed.wait()
     distributed.stop()

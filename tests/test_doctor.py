@@ -18,11 +18,12 @@ from ganarium.doctor.batches import GRID, KEPT, Drawn, Noted, apartness, few
 from ganarium.doctor.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
 from ganarium.doctor.notes import BINS, HISTOGRAMS, Casebook, histograms
 from ganarium.doctor.samples import Gallery
-from ganarium.errors import RunError
+from ganarium.errors import Diverged, RunError
 from ganarium.model import Adam
+from ganarium.players import PlayerState
 from ganarium.runs import checkpoint
 from ganarium.runs.options import Options
-from ganarium.trainer import OBSERVED, Diverged, Moved, Trainer
+from ganarium.trainer import OBSERVED, Trainer
 from ganarium.training.session import Run
 from synthetic import trainer
 
@@ -516,7 +517,7 @@ def hurried(trainer: Trainer) -> None:
     """D's learning rate a hundred times as large."""
     player = trainer.model.players["D"]
     player.optimizer = dataclasses.replace(player.optimizer, lr=100 * player.optimizer.lr)
-    trainer.players["D"] = Moved(player, trainer.device)
+    trainer.players["D"] = PlayerState(player, trainer.device)
 
 
 def blind(trainer: Trainer) -> None:
@@ -608,7 +609,7 @@ def test_a_learning_rate_past_all_measure_is_not_laid_on_the_data(tmp_path: Path
     def wild(trainer: Trainer) -> None:
         player = trainer.model.players["D"]
         player.optimizer = Adam(lr=lambda step, total: 1e-3 * 1.3**step)
-        trainer.players["D"] = Moved(player, trainer.device)
+        trainer.players["D"] = PlayerState(player, trainer.device)
 
     run = admitted("wgan_gp", tmp_path / "run", wild, size="8", batch_size=8, log_every=10)
     with pytest.raises(RunError, match=r"its terms had grown (.* times|to .*); .*lower learning rate"):
@@ -662,7 +663,7 @@ def test_what_drain_brings_along() -> None:
     for _ in zip(range(3), made, strict=False):
         pass
     watched = made.watched["D"]
-    assert [row["step"] for row in made.drain()] == [1, 2, 3]
+    assert [row["step"] for row in made.drain().rows] == [1, 2, 3]
     assert made.observed.keys() == {"D/real", "D/fake"}
     assert torch.equal(made.observed["D/real"], watched["real"])
     assert [row.keys() for row in made.means] == [{"D/real", "D/fake"}] * 3

@@ -23,7 +23,7 @@ def first_losses(name):
     made = trainer(name, (1, 16, 16), total=20, batch_size=BATCH_SIZES.get(name, 4), precision="fp64", seed=7)
     for _ in made:
         pass
-    return made.drain()
+    return made.drain().rows
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -41,7 +41,7 @@ def test_golden_losses_notice_a_small_change():
     made = trainer("dcgan", (1, 16, 16), total=20, batch_size=4, precision="fp64", seed=7, lr=2e-4 * 1.001)
     for _ in made:
         pass
-    assert made.drain()[-1] != pytest.approx(golden[-1], rel=1e-6, abs=1e-9)
+    assert made.drain().rows[-1] != pytest.approx(golden[-1], rel=1e-6, abs=1e-9)
 
 
 if __name__ == "__main__":

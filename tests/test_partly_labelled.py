@@ -200,7 +200,7 @@ def test_twelve_labels_are_learned_by_heart(name: str, monkeypatch: pytest.Monke
         for _ in made:
             pass
         player = "C" if name == "triple_gan" else "D"
-        lowest[mistaken] = min(row[f"{player}/labelled"] for row in made.drain())
+        lowest[mistaken] = min(row[f"{player}/labelled"] for row in made.drain().rows)
     num_logits = 5 if name == "sgan" else 4
     assert lowest[False] < 0.1
     assert lowest[True] > math.log(math.e + num_logits - 1) - 1 - 1e-5

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from ganarium.data.batches import Batches, Images
+from ganarium.errors import Diverged
 from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, watch
 from ganarium.runs import checkpoint
-from ganarium.trainer import Diverged, Trainer
+from ganarium.trainer import Trainer
 from synthetic import dataset, saved, trainer
 
 
@@ -241,9 +242,10 @@ def test_watched_scalars_are_logged_and_tensors_kept():
         yield "p", {"sum": model.a.weight.sum()}, watch(control=model.seen + 2, scores=x)
 
     made = train(one_player(), script)
-    assert made.drain()[0] == pytest.approx({"step": 1, "p/sum": 2.0, "p/control": 2.0})
-    assert made.watched["p"]["scores"].shape == (4, 2)
-    assert not made.watched["p"]["scores"].requires_grad
+    assert made.drain().rows[0] == pytest.approx({"step": 1, "p/sum": 2.0, "p/control": 2.0})
+    watched = next(made.updates()).watched
+    assert watched["scores"].shape == (4, 2)
+    assert not watched["scores"].requires_grad
 
 
 def test_bf16_autocast_is_entered_anew_for_every_part():

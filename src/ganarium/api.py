@@ -11,16 +11,16 @@ from ganarium import registry
 from ganarium.errors import UserError, nearest
 from ganarium.model import Model
 from ganarium.runs import checkpoint, options
-from ganarium.trainer import PRECISIONS, laid_out, with_averages
+from ganarium.trainer import PRECISIONS, add_averages, to_channels_last
 from ganarium.training.session import Run, run_folder
 
 
 def train(model: str, data: str, *, quiet: bool = False, **settings: Any) -> Model:
     """Trains a model on a data set, leaves the run in a folder, and gives the trained model, ready to sample.
 
-    `settings` are the options of `ganarium train` (steps, seed, out, device ...: see `options.Options`) and of the model
-    (see `ganarium show MODEL`). Raises `UserError` for bad input, before anything is written, and `RunError` for a run
-    that cannot go on. SIGINT and SIGTERM save the run and raise KeyboardInterrupt.
+    `settings` are the options of `ganarium train` (steps, seed, out, device ...: see `options.Options`) and of the
+    model (see `ganarium show MODEL`). Raises `UserError` for bad input, before anything is written, and `RunError` for
+    a run that cannot go on. SIGINT and SIGTERM save the run and raise KeyboardInterrupt.
     """
     chosen, model_options = options.from_mapping({"data": str(data), **settings})
     known = {field.name for kind in (options.Options, registry.module(model).Config) for field in fields(kind)}
@@ -47,11 +47,11 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
         model = registry.create(
             config["model"], tuple(config["data"]["shape"]), config["data"]["num_classes"], **config["model_options"]
         )
-    with_averages(model.to(PRECISIONS[config["precision"]]))
+    add_averages(model.to(PRECISIONS[config["precision"]]))
     checkpoint.restore_model(model, files, meta)
     if raw:
         model.averages = {}
-    return laid_out(model.to(options.resolve_device(device))).eval()
+    return to_channels_last(model.to(options.resolve_device(device))).eval()
 
 
 def config_of(path: str | Path) -> dict[str, Any]:

@@ -12,6 +12,19 @@ class RunError(RuntimeError):
     """A run that cannot go on (divergence, a full disk): one sentence. The command line prints it and exits with 1."""
 
 
+class Diverged(RunError):
+    """A loss term or a parameter stopped being finite.
+
+    `rows` holds the terms of the iterations before that one, `terms` and `means` those of the update itself by name.
+    """
+
+    step: int = 0
+    player: str = ""
+    terms: dict[str, float] = {}
+    means: dict[str, float] = {}  # of the tensors it watched
+    rows: list[dict[str, float]] = []
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The end of an error sentence: the likeliest names, or all of them, up to 50, when none comes near."""
     choices = sorted(choices)

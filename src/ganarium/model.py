@@ -1,7 +1,8 @@
 """The contract: a model is a set of players and the order in which they move.
 
 A model file subclasses `Model`, declares its players in `__init__` and writes the paper's algorithm as one generator,
-`step`. The trainer owns every update; between two yields it has moved the named player.
+`step`. The trainer owns every update; between two yields it has moved the named player. What the model can do for a
+user (prior, labels, code, directions ...) is declared in the fields of `sampling.Sampling`.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -11,12 +12,27 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganarium import sampling
 from ganarium.data.batches import Batches, Images
-from ganarium.errors import UserError
 from ganarium.players import SGD, Adam, Group, OptimizerConfig, Player, RMSProp
+from ganarium.sampling import Code, Prior, Sampling
 
-__all__ = ["SGD", "Adam", "Group", "Model", "OptimizerConfig", "Paper", "Player", "RMSProp", "Step", "watch"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "Code",
+    "Group",
+    "Model",
+    "OptimizerConfig",
+    "Paper",
+    "Player",
+    "Prior",
+    "RMSProp",
+    "Step",
+    "watch",
+]
+
+# Words that observers know in the names of terms and of watched tensors; see `Model.step`.
+PENALTY, REAL, FAKE = "penalty", "real", "fake"
 
 
 class Paper(NamedTuple):
@@ -33,18 +49,19 @@ Step = Generator[tuple[Any, ...], None, None]  # what `Model.step` gives: (playe
 
 
 def watch(**tensors: Tensor) -> dict[str, Tensor]:
-    """Detached tensors for whoever observes (scores, a control variable); scalars among them are logged by name."""
+    """Detached tensors for whoever observes (scores, a control variable); scalars among them are logged by name.
+
+    Scores of reals and fakes that belong together are called alike, with `real` in the one name and `fake` in the
+    other: `real` and `fake`, `real_a` and `fake_a`. They are higher for reals.
+    """
     return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
-class Model(nn.Module):
-    """Base of every model. Subclasses set `players` (and `ema`) in `__init__` and write `step` and `generate`."""
+class Model(Sampling):
+    """Base of every model. Subclasses set `players` (and `ema`) in `__init__` and write `step`."""
 
     batch_type: type = Images  # what `next(batches)` gives; an instance may set its own from the config
     batch_size: int = 64  # the paper's; --batch-size overrides it
-    sample_mode: str = "eval"  # "train" where the paper samples with batch statistics or dropout
-    directions: tuple[str, ...] = ()  # of `translate`, for models that map images; the first is the default
-    classifies: bool = False  # whether `classify` is there; an instance may set its own from the config
     still: dict[str, str] = {}  # parameters that may never move -> the reason
     clock: Tensor  # () int64, the iteration as a tensor
 
@@ -52,6 +69,8 @@ class Model(nn.Module):
         """`shape` is (c, h, w) of an image or (2,) for points."""
         super().__init__()
         self.config, self.shape, self.num_classes = config, tuple(shape), num_classes
+        if len(shape) == 1:
+            self.batch_size = 256  # as in the toy script of WGAN-GP
         self.iteration = 0
         self.players: dict[str, Player] = {}
         self.ema: dict[str, float] = {}  # module name -> decay
@@ -59,45 +78,15 @@ class Model(nn.Module):
         self.register_buffer("clock", torch.zeros((), dtype=torch.int64))
 
     def step(self, batches: Batches) -> Step:
-        """One iteration: yields (player, {term: scalar}) or (player, terms, watch(...)); see the module docstring."""
+        """One iteration: yields (player, {term: scalar}) or (player, terms, watch(...)); see the module docstring.
+
+        The terms are summed for the update and logged by name. A term with `penalty` in its name is a regulariser:
+        observers leave it out of the player's loss.
+        """
         raise NotImplementedError
 
     def prepare(self, batches: Batches) -> None:
         """Runs once before iteration 0; what it changes is saved with the model."""
-
-    def latent(self, n: int) -> Tensor:
-        """Draws `n` codes (n, latent_dim) from the prior, on the model's device."""
-        raise UserError(f"{type(self).__name__} has no latent codes.")
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        """The raw forward used in `step`: (n, *shape) from the prior, or from the given codes."""
-        raise NotImplementedError
-
-    def mapped(self, image: Tensor, direction: str) -> Tensor:
-        """The raw forward of `translate`: (b, c, h, w) in [-1, 1] to the same."""
-        raise NotImplementedError
-
-    def class_logits(self, image: Tensor) -> Tensor:
-        """The raw forward of `classify`: (b, *shape) to logits (b, num_classes), for models that classify."""
-        raise NotImplementedError
-
-    def conditions(self, n: int, **given: Any) -> dict[str, Tensor]:
-        """What `sample` was asked for, checked, as tensors with one row per sample."""
-        return sampling.no_conditions(self, n, **given)
-
-    sample = sampling.sample
-    translate = sampling.translate
-    classify = sampling.classify
-    probabilities = sampling.probabilities
-    preview = sampling.preview
-
-    @property
-    def device(self) -> torch.device:
-        return self.clock.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

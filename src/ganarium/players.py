@@ -81,3 +81,30 @@ class Player:
 
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for group in self.groups() for parameter in group]
+
+
+class PlayerState:
+    """A player with its optimiser."""
+
+    def __init__(self, player: Player, device: torch.device) -> None:
+        self.player = player
+        self.parameters = player.parameters()
+        groups = [{"params": group} for group in player.groups()]
+        self.optimizer = player.optimizer.build(groups, device.type in ("cpu", "cuda"))
+        self.fused = bool(self.optimizer.defaults.get("fused"))
+        own = [part.numbers for part in player.parts]
+        self._numbers = own
+        self._scheduled = any(map(_varies, own)) or _varies(vars(player.optimizer))
+        self.set_numbers(0, 1, always=True)
+
+    def set_numbers(self, iteration: int, total: int, always: bool = False) -> None:
+        """Learning rates, momenta and so on, for this iteration."""
+        if not (always or self._scheduled):
+            return
+        shared = self.player.optimizer.numbers(iteration, total)
+        for group, own in zip(self.optimizer.param_groups, self._numbers, strict=True):
+            group.update(shared | {key: at(value, iteration, total) for key, value in own.items()})
+
+
+def _varies(numbers: dict[str, Any]) -> bool:
+    return any(callable(v) or (isinstance(v, tuple) and any(map(callable, v))) for v in numbers.values())

@@ -1,27 +1,223 @@
 """How a model is sampled and asked to translate or to classify: written once, for every model.
 
-None of them touches the training: the random generators are forked, buffers and modes are put back.
+`Sampling` is the half of `Model` that users call. A model declares what it can do in its fields (prior, labels, code,
+directions ...); commands, reports and exports read these fields, and nobody finds out by trying. None of the methods
+touches the training: the random generators are forked, buffers and modes are put back.
 """
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganarium.data.batches import UnpairedImages, decode, encode
 from ganarium.data.files.decode import MODES, Unfit, as_seen, fitted
 from ganarium.errors import UserError
-
-if TYPE_CHECKING:
-    from ganarium.model import Model
+from ganarium.layers.labels import asked_labels, one_hot
 
 CHUNK = 64  # samples made in one forward; also the batch whose statistics batch norm sees in the mode "train"
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The distribution of z: `dim` independent numbers, normal with variance 1, or uniform on [low, high]."""
+
+    dim: int
+    kind: Literal["normal", "uniform"] = "normal"
+    low: float = -1.0
+    high: float = 1.0
+
+    def draw(self, n: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """`n` codes (n, dim)."""
+        z = torch.empty(n, self.dim, device=device, dtype=dtype)
+        return z.normal_() if self.kind == "normal" else z.uniform_(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Code:
+    """The part of z that a user can set: a category, one-hot, and behind it continuous numbers, usual in [-1, 1].
+
+    `start` is the column of z at which it begins.
+    """
+
+    categories: int
+    continuous: int
+    start: int
+
+
+class Sampling(nn.Module):
+    """What a model can do, and how it is asked for it. Fields are declared by the class, or in `__init__`."""
+
+    config: Any
+    shape: tuple[int, ...]  # (c, h, w) of an image, or (2,) for points
+    num_classes: int | None  # of the data
+    clock: Tensor
+    sample_mode: str = "eval"  # "train" where the paper samples with batch statistics or dropout
+    prior: Prior | None = None  # of z, for models that make samples from noise
+    conditional: bool = False  # whether `sample` takes `label=`, one of `num_classes`
+    code: Code | None = None  # whether `sample` takes `code=`
+    directions: tuple[str, ...] = ()  # of `translate`, for models that map images; the first is the default
+    classifies: bool = False  # whether `classify` is there
+    has_likelihood: bool = False  # whether `nll` is there
+
+    def latent(self, n: int) -> Tensor:
+        """Draws `n` codes (n, prior.dim) from the prior, on the model's device."""
+        if self.prior is None:
+            raise UserError(f"{type(self).__name__} has no latent codes.")
+        return self.prior.draw(n, self.device, self.dtype)
+
+    def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        """The raw forward used in `step`: (n, *shape) from the prior, or from the given codes (n, prior.dim).
+
+        A conditional model also takes labels (n,), else it draws them, each class with equal chance; its `generator`
+        reads them as one-hot rows beside the codes.
+        """
+        z = self.latent(n) if latent is None else latent
+        if not self.conditional:
+            return self.generator(z)  # type: ignore[operator, no-any-return]
+        label = self.random_labels(n) if label is None else label
+        return self.generator(z, one_hot(label, self.num_labels, z.dtype))  # type: ignore[operator, no-any-return]
+
+    def mapped(self, image: Tensor, direction: str) -> Tensor:
+        """The raw forward of `translate`: (b, c, h, w) in [-1, 1] to the same."""
+        raise NotImplementedError
+
+    def class_logits(self, image: Tensor) -> Tensor:
+        """The raw forward of `classify`: (b, *shape) to logits (b, num_classes), for models that classify."""
+        raise NotImplementedError
+
+    def nll(self, image: Tensor) -> Tensor:
+        """-log p of each image (b, c, h, w) in nats: (b,), for models that have a likelihood."""
+        raise NotImplementedError
+
+    def random_labels(self, n: int) -> Tensor:
+        """int64 (n,), each class with equal chance."""
+        return torch.randint(self.num_labels, (n,), device=self.device)
+
+    def conditions(self, n: int, **given: Any) -> dict[str, Tensor]:
+        """What `sample` was asked for, checked, as tensors with one row for each sample; see `sample`."""
+        return conditions(self, n, **given)
+
+    @property
+    def num_labels(self) -> int:
+        """How many classes the data have: `num_classes`, which a conditional model knows to be there."""
+        assert self.num_classes is not None
+        return self.num_classes
+
+    @property
+    def device(self) -> torch.device:
+        return self.clock.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Averaged weights for as long as the block lasts, where the model keeps them."""
+        yield
+
+    def sample(self, n: int, *, seed: int | None = None, **conditions: Any) -> Tensor:
+        """`n` samples as float32 (n, c, h, w) in [-1, 1], or points (n, 2), on the model's device.
+
+        Uses the averaged weights where the model keeps them, and the mode in which its paper samples; in the mode
+        "train" batch norm sees batches of 64 whatever `n`, so one sample alone is as good as one of many. The same seed
+        gives the same samples; without one they differ from call to call. `latent=` (n, latent_dim) fixes the codes of
+        a noise model; `label=` and `code=` exist where the model has them. Raises `UserError` (a `ValueError`) for
+        anything else.
+        """
+        return torch.cat(list(samples(self, n, seed=seed, **conditions)))
+
+    def translate(self, image: Any, *, direction: str | None = None) -> Any:
+        """Maps an image, and gives back what it was given: PIL image, uint8 array (h, w, c), or tensor (c, h, w) or
+        (b, c, h, w) in [-1, 1].
+
+        Pictures and arrays are first scaled so that their shorter side is the model's (it was trained to see things at
+        that size) and keep their proportions; tensors are taken as they are. `direction` is one of `model.directions`.
+        Raises `UserError` for a model that does not map images, an unknown direction or a wrong number of channels.
+        """
+        if not self.directions:
+            raise UserError(f"{type(self).__name__} does not map images: use sample.")
+        direction = direction or self.directions[0]
+        if direction not in self.directions:
+            raise UserError(f"{direction!r} is no direction of this model: choose one of {', '.join(self.directions)}.")
+        if isinstance(image, Image.Image):
+            mode = {1: "L", 3: "RGB", 4: "RGBA"}[self.shape[0]]
+            picture = np.array(image.convert(mode))
+            return Image.fromarray(_squeezed(self.translate(picture, direction=direction)))
+        if isinstance(image, np.ndarray):
+            pixels = torch.from_numpy(np.array(image if image.ndim == 3 else image[:, :, None]))
+            if pixels.dtype != torch.uint8:
+                raise UserError(f"an array must be uint8 (h, w, c), not {image.dtype}.")
+            scaled = _to_training_scale(decode(pixels[None]), self.shape)
+            mapped = encode(self.translate(scaled, direction=direction))[0].cpu().numpy()
+            return mapped if image.ndim == 3 else _squeezed(mapped)
+        if not isinstance(image, Tensor) or image.dim() not in (3, 4):
+            raise UserError("translate takes a PIL image, a uint8 array (h, w, c) or a tensor (b, c, h, w) in [-1, 1].")
+        batch = image if image.dim() == 4 else image[None]
+        if batch.shape[1] != self.shape[0]:
+            raise UserError(f"the image has {batch.shape[1]} channels and the model was trained on {self.shape[0]}.")
+        batch = batch.to(self.device, self.dtype)
+        with undisturbed(self, 0, self.sample_mode):
+            result = torch.cat([self.mapped(part, direction) for part in torch.split(batch, CHUNK)]).float()
+        return result if image.dim() == 4 else result[0]
+
+    def classify(self, image: Any) -> Tensor:
+        """The class that each image most likely belongs to: int64 (b,), or () of one image; see `probabilities`."""
+        return self.probabilities(image).argmax(-1)
+
+    def probabilities(self, image: Any) -> Tensor:
+        """How likely an image belongs to each class: float32 (num_classes,), or (b, num_classes) of a batch, on the
+        model's device; each row sums to 1.
+
+        `image` is a PIL image, a uint8 array (h, w, c), or a tensor (c, h, w) or (b, c, h, w) in [-1, 1] (points: (2,)
+        or (b, 2)). Pictures and arrays are scaled to cover the model's size and cropped at the middle; tensors must
+        have that size. Averaged weights, no dropout. Raises `UserError` for a model that does not classify, or another
+        image.
+        """
+        if not self.classifies:
+            raise UserError(
+                f"{type(self).__name__} as it was trained does not classify: use a run of a model that learns to, "
+                "such as a semi-supervised one."
+            )
+        if isinstance(image, np.ndarray):
+            image = _picture(image)
+        if isinstance(image, Image.Image) and len(self.shape) == 3:
+            image = _covering(image, self.shape)
+        batched = isinstance(image, Tensor) and image.dim() == len(self.shape) + 1
+        if not isinstance(image, Tensor) or image.shape[batched:] != self.shape:
+            wanted = ", ".join(map(str, self.shape))
+            raise UserError(
+                f"a tensor to classify must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a "
+                "uint8 array (h, w, c) is fitted to that."
+            )
+        if not image.is_floating_point():
+            raise UserError(f"a tensor to classify must have values in [-1, 1], not {image.dtype}.")
+        if not image.isfinite().all():
+            raise UserError("the tensor to classify has values that are not finite.")
+        batch = (image if batched else image[None]).to(self.device, self.dtype)
+        with undisturbed(self, 0, "eval"):
+            logits = torch.cat([self.class_logits(part) for part in torch.split(batch, CHUNK)])
+        found = logits.float().softmax(1)
+        return found if batched else found[0]
+
+    def preview(self, held_out: Any, *, seed: int = 0) -> Tensor:
+        """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images pairs of input
+        and output in each direction. `held_out` is a typed batch the model was not trained on."""
+        if not self.directions:
+            return self.sample(CHUNK if len(self.shape) == 3 else 2000, seed=seed)
+        inputs = [held_out.a, held_out.b] if isinstance(held_out, UnpairedImages) else [held_out.image]
+        columns = []
+        for source, direction in zip(inputs, self.directions, strict=False):
+            columns += [source.float(), self.translate(source, direction=direction)]
+        return torch.stack([column[:16] for column in columns], 1).flatten(0, 1)
 
 
 class Place:
@@ -33,7 +229,7 @@ class Place:
 
 
 @contextmanager
-def undisturbed(model: "Model", seed: int | None, mode: str, place: Place | None = None) -> Iterator[None]:
+def undisturbed(model: Sampling, seed: int | None, mode: str, place: Place | None = None) -> Iterator[None]:
     """Averaged weights, no gradient, a random stream of its own; afterwards all is as it was.
 
     With a `place` the stream goes on from where the last block with that place has left it.
@@ -69,14 +265,14 @@ def checked_seed(seed: int | None) -> int:
     return seed
 
 
-def _random(model: "Model") -> list[Tensor]:
+def _random(model: Sampling) -> list[Tensor]:
     """The states of the CPU's generator and of the model's device."""
     if model.device.type == "cuda":
         return [torch.get_rng_state(), torch.cuda.get_rng_state(model.device)]
     return [torch.get_rng_state(), *([torch.mps.get_rng_state()] if model.device.type == "mps" else [])]
 
 
-def _set_random(model: "Model", states: list[Tensor]) -> None:
+def _set_random(model: Sampling, states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
     if model.device.type == "cuda":
         torch.cuda.set_rng_state(states[1], model.device)
@@ -89,32 +285,7 @@ def _copy(values: list[Tensor], into: list[Tensor]) -> None:
         buffer.copy_(value)
 
 
-def no_conditions(model: "Model", n: int, latent: Tensor | None = None, **given: Any) -> dict[str, Tensor]:
-    """The default of `Model.conditions`: a noise model takes `latent`, and nothing else."""
-    if given:
-        name = type(model).__name__
-        raise UserError(f"{name} is told no {' and no '.join(sorted(given))}: sample it without.")
-    if latent is None:
-        return {}
-    wanted = (n, model.latent(1).shape[1])
-    if not isinstance(latent, Tensor) or latent.shape != wanted:
-        got = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
-        raise UserError(f"latent must be a tensor of shape {wanted}, one code for each sample, not {got}.")
-    return {"latent": latent.to(model.device, model.dtype)}
-
-
-def sample(self: "Model", n: int, *, seed: int | None = None, **conditions: Any) -> Tensor:
-    """`n` samples as float32 (n, c, h, w) in [-1, 1], or points (n, 2), on the model's device.
-
-    Uses the averaged weights where the model keeps them, and the mode in which its paper samples; in the mode "train"
-    batch norm sees batches of 64 whatever `n`, so one sample alone is as good as one of many. The same seed gives the
-    same samples; without one they differ from call to call. `latent=` (n, latent_dim) fixes the codes of a noise model;
-    `label=` and `code=` exist where the model has them. Raises `UserError` (a `ValueError`) for anything else.
-    """
-    return torch.cat(list(samples(self, n, seed=seed, **conditions)))
-
-
-def samples(model: "Model", n: int, *, seed: int | None = None, **conditions: Any) -> Iterator[Tensor]:
+def samples(model: Sampling, n: int, *, seed: int | None = None, **conditions: Any) -> Iterator[Tensor]:
     """The samples that `model.sample` gives for the same seed, in parts of at most 64, each made when it is asked for:
     any number of them in the memory of one part, and of the `n` codes where codes are asked for.
 
@@ -123,13 +294,13 @@ def samples(model: "Model", n: int, *, seed: int | None = None, **conditions: An
     return _parts(model, n, *_begun(model, n, seed, conditions))
 
 
-def traced(model: "Model", n: int, count: int, *, seed: int, **conditions: Any) -> tuple[Tensor, Tensor]:
+def traced(model: Sampling, n: int, count: int, *, seed: int, **conditions: Any) -> tuple[Tensor, Tensor]:
     """The first `count` of the `n` samples of a seed, and the codes (count, latent_dim) that they were made from.
 
     Raises `UserError` for a model without codes, or one that draws more than one code for a sample.
     """
-    with undisturbed(model, seed, "eval"):
-        model.latent(1)  # says it where there are none
+    if model.prior is None:
+        raise UserError(f"{type(model).__name__} has no latent codes.")
     begun = _begun(model, n, seed, conditions)
     given, own, drawn, parts = begun[2], model.latent, [], []
 
@@ -151,48 +322,71 @@ def traced(model: "Model", n: int, count: int, *, seed: int, **conditions: Any) 
     return torch.cat(parts)[:count], codes[:count]
 
 
-def classes(model: "Model") -> tuple[str, int]:
+def classes(model: Sampling) -> tuple[str, int]:
     """By what a model is told which class to make, and how many there are: ("label", 10), or ("code", 10) for the
-    categories of a code. Raises `UserError` for a model that cannot be told."""
-
-    def takes(name: str, value: int) -> bool:
-        try:
-            with undisturbed(model, 0, "eval"):
-                model.conditions(1, **{name: value})
-            return True
-        except UserError:
-            return False
-
-    for name in ("label", "code"):
-        if takes(name, 0):
-            if name == "label" and model.num_classes:
-                return name, model.num_classes
-            return name, next(count for count in range(1, 1001) if count == 1000 or not takes(name, count))
+    categories of a code. Raises `UserError` for a model that is told neither."""
+    if model.conditional:
+        return "label", model.num_labels
+    if model.code:
+        return "code", model.code.categories
     raise UserError(f"{type(model).__name__} takes no class and no code with categories, so it has no rows of classes.")
 
 
-def labels(model: "Model") -> int:
-    """How many labels `sample` can be given; 0 if the model is told none."""
+def conditions(
+    model: Sampling, n: int, *, latent: Any = None, label: Any = None, code: Any = None, **unknown: Any
+) -> dict[str, Tensor]:
+    """What a model was asked for, by what it declares: tensors with one row for each of the `n` samples.
+
+    `latent` (n, prior.dim) are the codes of a model with a prior. `label` is a class for all samples, or (n,) one for
+    each. `code` is a category, or (category, numbers in [-1, 1] ...), for all samples, or (n, ...) a row for each.
+    """
+    name = type(model).__name__
+    asked = {"label": label is not None and not model.conditional, "code": code is not None and model.code is None}
+    wrong = sorted([word for word, refused in asked.items() if refused] + list(unknown))
+    if latent is not None and model.prior is None:
+        wrong.append("latent")
+    if wrong:
+        raise UserError(f"{name} is told no {' and no '.join(wrong)}: sample it without.")
+    if code is not None:
+        if latent is not None:
+            raise UserError(f"the latent holds a code: give {name} code= or latent=, not both.")
+        latent = _with_code(model, n, code)
+    checked = {}
+    if latent is not None:
+        assert model.prior is not None
+        wanted = (n, model.prior.dim)
+        if not isinstance(latent, Tensor) or latent.shape != wanted:
+            got = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
+            raise UserError(f"latent must be a tensor of shape {wanted}, one code for each sample, not {got}.")
+        checked["latent"] = latent.to(model.device, model.dtype)
+    if label is not None:
+        checked["label"] = asked_labels(label, n, model.num_labels, model.device)
+    return checked
+
+
+def _with_code(model: Sampling, n: int, code: Any) -> Tensor:
+    """Codes (n, prior.dim) from the prior in which the part that can be set is `code`."""
+    assert model.code is not None
+    K, continuous, start = model.code.categories, model.code.continuous, model.code.start
     try:
-        by, count = classes(model)
-    except UserError:
-        return 0
-    return count if by == "label" else 0
+        rows = torch.as_tensor(code, dtype=model.dtype, device=model.device)
+        rows = rows.view(1, -1) if rows.dim() < 2 else rows
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        rows = torch.empty(0)
+    fits = rows.dim() == 2 and len(rows) in (1, n) and 1 <= rows.shape[1] <= 1 + continuous
+    if not fits or not rows.isfinite().all():
+        wanted = f"code must be a category and at most {continuous} finite numbers"
+        raise UserError(f"{wanted}, for all {n} samples, or a list of {n} such lists.")
+    if not bool(((rows[:, 0] >= 0) & (rows[:, 0] < K) & (rows[:, 0] % 1 == 0)).all()):
+        bad = ", ".join(f"{value:g}" for value in rows[:, 0].unique().tolist())
+        raise UserError(f"the category of a code must be a whole number from 0 to {K - 1}, not {bad}.")
+    latent = model.latent(n)
+    latent[:, start : start + K] = one_hot(rows[:, 0], K, model.dtype)
+    latent[:, start + K : start + K + rows.shape[1] - 1] = rows[:, 1:]
+    return latent
 
 
-def continuous_codes(model: "Model") -> int:
-    """How many continuous numbers a model's code has beside its category; 0 if it has no code."""
-    numbers = 0
-    with undisturbed(model, 0, "eval"), suppress(UserError):
-        while numbers < 1000:
-            model.conditions(1, code=[0.0] * (2 + numbers))
-            numbers += 1
-    return numbers
-
-
-def _begun(
-    model: "Model", n: int, seed: int | None, conditions: dict[str, Any]
-) -> tuple[int, Place, dict[str, Tensor]]:
+def _begun(model: Sampling, n: int, seed: int | None, asked: dict[str, Any]) -> tuple[int, Place, dict[str, Tensor]]:
     """Seed and place of a stream of samples, and what was asked for, checked."""
     if model.directions:
         raise UserError(f"{type(model).__name__} maps images to images: use translate.")
@@ -200,11 +394,11 @@ def _begun(
         raise UserError(f"the number of samples must be a whole number of at least 1, not {n!r}.")
     seed, place = checked_seed(seed), Place()
     with undisturbed(model, seed, model.sample_mode, place):
-        given = model.conditions(n, **conditions)
+        given = model.conditions(n, **asked)
     return seed, place, given
 
 
-def _parts(model: "Model", n: int, seed: int, place: Place, given: dict[str, Tensor]) -> Iterator[Tensor]:
+def _parts(model: Sampling, n: int, seed: int, place: Place, given: dict[str, Tensor]) -> Iterator[Tensor]:
     batch_statistics = model.sample_mode == "train"
     # codes that were asked for may be alike (a walk); half of the batch from the prior keeps its statistics usual
     part = CHUNK // 2 if batch_statistics and "latent" in given else CHUNK
@@ -221,98 +415,11 @@ def _parts(model: "Model", n: int, seed: int, place: Place, given: dict[str, Ten
         yield made.clamp(-1, 1) if len(model.shape) == 3 else made
 
 
-def _filled(model: "Model", name: str, rows: Tensor) -> Tensor:
+def _filled(model: Sampling, name: str, rows: Tensor) -> Tensor:
     """Rows made up to a whole chunk: with codes from the prior, or by repeating."""
     missing = CHUNK - len(rows)
     fill = model.latent(missing) if name == "latent" else rows.repeat(missing // len(rows) + 1, *[1] * (rows.dim() - 1))
     return torch.cat([rows, fill[:missing].to(rows)])
-
-
-def translate(self: "Model", image: Any, *, direction: str | None = None) -> Any:
-    """Maps an image, and gives back what it was given: PIL image, uint8 array (h, w, c), or tensor (c, h, w) or
-    (b, c, h, w) in [-1, 1].
-
-    Pictures and arrays are first scaled so that their shorter side is the model's (it was trained to see things at that
-    size) and keep their proportions; tensors are taken as they are. `direction` is one of `model.directions`. Raises
-    `UserError` for a model that does not map images, an unknown direction or a wrong number of channels.
-    """
-    if not self.directions:
-        raise UserError(f"{type(self).__name__} does not map images: use sample.")
-    direction = direction or self.directions[0]
-    if direction not in self.directions:
-        raise UserError(f"{direction!r} is no direction of this model: choose one of {', '.join(self.directions)}.")
-    if isinstance(image, Image.Image):
-        mode = {1: "L", 3: "RGB", 4: "RGBA"}[self.shape[0]]
-        picture = np.array(image.convert(mode))
-        return Image.fromarray(_squeezed(self.translate(picture, direction=direction)))
-    if isinstance(image, np.ndarray):
-        pixels = torch.from_numpy(np.array(image if image.ndim == 3 else image[:, :, None]))
-        if pixels.dtype != torch.uint8:
-            raise UserError(f"an array must be uint8 (h, w, c), not {image.dtype}.")
-        scaled = _to_training_scale(decode(pixels[None]), self.shape)
-        mapped = encode(self.translate(scaled, direction=direction))[0].cpu().numpy()
-        return mapped if image.ndim == 3 else _squeezed(mapped)
-    if not isinstance(image, Tensor) or image.dim() not in (3, 4):
-        raise UserError("translate takes a PIL image, a uint8 array (h, w, c) or a tensor (b, c, h, w) in [-1, 1].")
-    batch = image if image.dim() == 4 else image[None]
-    if batch.shape[1] != self.shape[0]:
-        raise UserError(f"the image has {batch.shape[1]} channels and the model was trained on {self.shape[0]}.")
-    batch = batch.to(self.device, self.dtype)
-    with undisturbed(self, 0, self.sample_mode):
-        result = torch.cat([self.mapped(part, direction) for part in torch.split(batch, CHUNK)]).float()
-    return result if image.dim() == 4 else result[0]
-
-
-def classify(self: "Model", image: Any) -> Tensor:
-    """The class that each image most likely belongs to: int64 (b,), or () of one image; see `probabilities`."""
-    return self.probabilities(image).argmax(-1)
-
-
-def probabilities(self: "Model", image: Any) -> Tensor:
-    """How likely an image belongs to each class: float32 (num_classes,), or (b, num_classes) of a batch, on the model's
-    device; each row sums to 1.
-
-    `image` is a PIL image, a uint8 array (h, w, c), or a tensor (c, h, w) or (b, c, h, w) in [-1, 1] (points: (2,) or
-    (b, 2)). Pictures and arrays are scaled to cover the model's size and cropped at the middle; tensors must have that
-    size. Averaged weights, no dropout. Raises `UserError` for a model that does not classify, or another image.
-    """
-    if not self.classifies:
-        raise UserError(
-            f"{type(self).__name__} as it was trained does not classify: use a run of a model that learns to, such as "
-            "a semi-supervised one."
-        )
-    if isinstance(image, np.ndarray):
-        image = _picture(image)
-    if isinstance(image, Image.Image) and len(self.shape) == 3:
-        image = _covering(image, self.shape)
-    batched = isinstance(image, Tensor) and image.dim() == len(self.shape) + 1
-    if not isinstance(image, Tensor) or image.shape[batched:] != self.shape:
-        wanted = ", ".join(map(str, self.shape))
-        raise UserError(
-            f"a tensor to classify must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a uint8 "
-            "array (h, w, c) is fitted to that."
-        )
-    if not image.is_floating_point():
-        raise UserError(f"a tensor to classify must have values in [-1, 1], not {image.dtype}.")
-    if not image.isfinite().all():
-        raise UserError("the tensor to classify has values that are not finite.")
-    batch = (image if batched else image[None]).to(self.device, self.dtype)
-    with undisturbed(self, 0, "eval"):
-        logits = torch.cat([self.class_logits(part) for part in torch.split(batch, CHUNK)])
-    found = logits.float().softmax(1)
-    return found if batched else found[0]
-
-
-def preview(self: "Model", held_out: Any, *, seed: int = 0) -> Tensor:
-    """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images pairs of input and
-    output in each direction. `held_out` is a typed batch the model was not trained on."""
-    if not self.directions:
-        return self.sample(CHUNK if len(self.shape) == 3 else 2000, seed=seed)
-    inputs = [held_out.a, held_out.b] if isinstance(held_out, UnpairedImages) else [held_out.image]
-    columns = []
-    for source, direction in zip(inputs, self.directions, strict=False):
-        columns += [source.float(), self.translate(source, direction=direction)]
-    return torch.stack([column[:16] for column in columns], 1).flatten(0, 1)
 
 
 def _to_training_scale(image: Tensor, shape: tuple[int, ...]) -> Tensor:

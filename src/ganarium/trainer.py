@@ -3,33 +3,19 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ganarium.data.batches import Batches
-from ganarium.doctor.batches import Drawn, Noted
-from ganarium.errors import RunError, UserError
-from ganarium.model import Model, Player
-from ganarium.players import at
+from ganarium.errors import Diverged, UserError
+from ganarium.model import Model
+from ganarium.players import PlayerState
 from ganarium.runtime import distributed
 
-OBSERVED = 2048  # numbers of a watched tensor that `drain` brings along: of a larger one, every so many
+OBSERVED = 2048  # watched tensors are strided down to at most so many values before they are copied to the host
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # -> dtype of the weights
-
-
-class Diverged(RunError):
-    """A loss term or a parameter stopped being finite.
-
-    `rows` holds the terms of the iterations before that one, `terms` and `means` those of the update itself by name.
-    """
-
-    step: int = 0
-    player: str = ""
-    terms: dict[str, float] = {}
-    means: dict[str, float] = {}  # of the tensors it watched
-    rows: list[dict[str, float]] = []
 
 
 @dataclass(frozen=True)
@@ -62,6 +48,25 @@ class Record:
         return {f"{self.player}/{name}": number for name, number in numbers.items()}
 
 
+class Update(NamedTuple):
+    """One update that was made: what the step yielded for it."""
+
+    player: str
+    terms: dict[str, Tensor]
+    watched: dict[str, Tensor]
+
+
+class Reading(NamedTuple):
+    """What `Trainer.drain` read from the device."""
+
+    rows: list[dict[str, float]]
+    """One an iteration: its step, and the terms of its updates by "player/term"."""
+    means: list[dict[str, float]]
+    """One an iteration: means of what was watched, by "player/name"."""
+    observed: dict[str, Tensor]
+    """What was watched at the last update of each player, by "player/name": (n,) on the CPU."""
+
+
 class Trainer:
     """Holds all that training changes: the model, one optimiser a player, the averages, the place in the data.
 
@@ -74,15 +79,11 @@ class Trainer:
             raise UserError(f"the precision must be one of {', '.join(PRECISIONS)}, not {precision!r}.")
         self.model, self.batches, self.total = model, batches, total
         self.device, self.precision = batches.device, precision
-        laid_out(model.to(self.device, PRECISIONS[precision]))
-        self.players = {name: Moved(player, self.device) for name, player in model.players.items()}
-        with_averages(model)
-        self.watched: dict[str, dict[str, Tensor]] = {}
-        self.observed: dict[str, Tensor] = {}  # "player/name" -> (n,) on the CPU: what was watched at the last `drain`
-        self.means: list[dict[str, float]] = []  # of what was watched, as the rows of the last `drain`
-        self.noted = Noted(batches)
-        self.drawn: dict[str, Drawn] = {}  # field of a batch -> what the batches before the last `drain` were like
-        self._pending: list[Record] = []
+        to_channels_last(model.to(self.device, PRECISIONS[precision]))
+        self.players = {name: PlayerState(player, self.device) for name, player in model.players.items()}
+        add_averages(model)
+        self._watched: dict[str, dict[str, Tensor]] = {}  # of the last update of each player
+        self._records: list[Record] = []  # since the last `drain`
         model.train()
 
     def prepare(self) -> None:
@@ -98,10 +99,16 @@ class Trainer:
             yield self.model.iteration
 
     def iterate(self) -> None:
-        """One iteration: plays the step from yield to yield, then updates the averages."""
+        """One iteration."""
+        for _ in self.updates():
+            pass
+
+    def updates(self) -> Iterator[Update]:
+        """One iteration, update by update: each item is an update that has just been made. At the end of the iteration
+        the averages are updated and `model.iteration` is one more; left in the middle, neither is."""
         model = self.model
         model.clock.fill_(model.iteration)
-        step = model.step(self.noted.as_batches())
+        step = model.step(self.batches)
         try:
             while True:
                 # Autocast is entered anew for every part of the step: a region kept open would serve the weights it
@@ -111,31 +118,34 @@ class Trainer:
                         name, terms, *watched = next(step)
                     except StopIteration:
                         break
-                self._update(name, terms, watched[0] if watched else {})
+                update = Update(name, terms, watched[0] if watched else {})
+                self._make(update)
+                yield update
         finally:
             step.close()
         distributed.average_buffers(model)
         self._average()
         model.iteration += 1
 
-    def _update(self, name: str, terms: dict[str, Tensor], watched: dict[str, Tensor]) -> None:
-        moved = self.players[name]
-        moved.set_numbers(self.model.iteration, self.total)
-        moved.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward(inputs=moved.parameters)  # type: ignore[no-untyped-call]
-        gradients = [parameter.grad for parameter in moved.parameters if parameter.grad is not None]
-        distributed.average(gradients)
-        if moved.player.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(moved.parameters, moved.player.clip_norm)
-        moved.optimizer.step()
-        scalars = {key: value for key, value in watched.items() if value.dim() == 0}
-        means = {key: value.mean() for key, value in watched.items() if value.dim() > 0}
-        norm = torch.nn.utils.get_total_norm(moved.parameters)
-        numbers = (*terms.values(), *scalars.values(), *means.values(), norm)
-        values = torch.stack([value.detach() for value in numbers])
-        record = Record(self.model.iteration, name, (*terms, *scalars), len(terms), tuple(means), values)
-        self._pending.append(record)
-        self.watched[name] = watched
+    def _make(self, update: Update) -> None:
+        state = self.players[update.player]
+        state.set_numbers(self.model.iteration, self.total)
+        state.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(update.terms.values())).sum().backward(inputs=state.parameters)  # type: ignore[no-untyped-call]
+        distributed.average([parameter.grad for parameter in state.parameters if parameter.grad is not None])
+        if state.player.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(state.parameters, state.player.clip_norm)
+        state.optimizer.step()
+        scalars = {key: value for key, value in update.watched.items() if value.dim() == 0}
+        means = {key: value.mean() for key, value in update.watched.items() if value.dim() > 0}
+        norm = torch.nn.utils.get_total_norm(state.parameters)
+        numbers = (*update.terms.values(), *scalars.values(), *means.values(), norm)
+        values = torch.stack([number.detach() for number in numbers])
+        names = (*update.terms, *scalars)
+        self._records.append(
+            Record(self.model.iteration, update.player, names, len(update.terms), tuple(means), values)
+        )
+        self._watched[update.player] = update.watched
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -151,59 +161,51 @@ class Trainer:
             for (key, kept), buffer in zip(average.named_buffers(), live.buffers(), strict=True):
                 kept.copy_(kept.lerp(buffer, 1 - beta) if key.endswith(("running_mean", "running_var")) else buffer)
 
-    def drain(self) -> list[dict[str, float]]:
-        """The terms of the updates since the last call, one dict an iteration, in one read from the device.
+    def drain(self) -> Reading:
+        """All that the updates since the last call left behind, in one read from the device.
 
-        The same read brings what was watched into `observed` and `means`, and the batches into `drawn`. Raises
-        `Diverged` at the first update that left something not finite, naming player, term and iteration.
+        Raises `Diverged` at the first update that left something not finite, naming player, term and iteration.
         """
-        records, self._pending = self._pending, []
+        records, self._records = self._records, []
         if not records:
-            return []
+            return Reading([], [], {})
         watched = {
             f"{player}/{name}": tensor.flatten()[:: -(-tensor.numel() // OBSERVED)]
-            for player, tensors in self.watched.items()
+            for player, tensors in self._watched.items()
             for name, tensor in tensors.items()
             if tensor.dim() > 0
         }
-        taken = self.noted.taken()
-        moments = [both.flatten() for _, both in taken.values()]
-        parts = [*(record.values for record in records), *watched.values(), *moments]
+        parts = [*(record.values for record in records), *watched.values()]
         read = torch.split(torch.cat(parts).cpu(), [len(part) for part in parts])
-        self.observed = dict(zip(watched, read[len(records) :], strict=False))
-        self.drawn = {
-            name: Drawn(size, *part.double().view(both.shape).numpy())
-            for (name, (size, both)), part in zip(taken.items(), read[len(records) + len(watched) :], strict=True)
-        }
         rows: dict[int, dict[str, float]] = {}
         means: dict[int, dict[str, float]] = {}
         for record, values in zip(records, read, strict=False):
             try:
-                mine, seen = record.checked(values.tolist())
+                terms, own_means = record.checked(values.tolist())
             except Diverged as error:
                 error.rows = [row for key, row in rows.items() if key < record.iteration]
                 raise
-            rows.setdefault(record.iteration, {"step": record.iteration + 1}).update(mine)
-            means.setdefault(record.iteration, {}).update(seen)
-        self.means = list(means.values())
-        return list(rows.values())
+            rows.setdefault(record.iteration, {"step": record.iteration + 1}).update(terms)
+            means.setdefault(record.iteration, {}).update(own_means)
+        observed = dict(zip(watched, read[len(records) :], strict=True))
+        return Reading(list(rows.values()), list(means.values()), observed)
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """ "player/parameter/slot" -> tensor, for every slot that exists."""
         names: dict[Tensor, str] = {parameter: name for name, parameter in self.model.named_parameters()}
         return {
             f"{player}/{names[parameter]}/{slot}": torch.as_tensor(value)
-            for player, moved in self.players.items()
-            for parameter, slots in moved.optimizer.state.items()
+            for player, state in self.players.items()
+            for parameter, slots in state.optimizer.state.items()
             for slot, value in slots.items()
             if value is not None
         }
 
-    def load_optimizer_state(self, state: dict[str, Tensor]) -> None:
+    def load_optimizer_state(self, slots: dict[str, Tensor]) -> None:
         """Puts slots back with the strides of their parameters: fused optimisers ignore strides, and a channels_last
         weight with a contiguous moment would be updated wrongly without a word."""
         parameters = dict(self.model.named_parameters())
-        for key, value in state.items():
+        for key, value in slots.items():
             player, name, slot = key.split("/")
             parameter = parameters[name]
             if value.shape == parameter.shape and value.dim() > 0:
@@ -213,38 +215,11 @@ class Trainer:
             self.players[player].optimizer.state[parameter][slot] = value
 
 
-def laid_out(model: Model) -> Model:
+def to_channels_last(model: Model) -> Model:
     """Convolution weights in channels_last, as batches are: the fast layout. It changes the last digits of results."""
     return model.to(memory_format=torch.channels_last)
 
 
-def with_averages(model: Model) -> None:
+def add_averages(model: Model) -> None:
     """Gives the model a running average, for now equal to the weights, of every module it declares in `ema`."""
     model.averages = {name: deepcopy(getattr(model, name)).requires_grad_(False) for name in model.ema}
-
-
-class Moved:
-    """A player with its optimiser."""
-
-    def __init__(self, player: Player, device: torch.device) -> None:
-        self.player = player
-        self.parameters = player.parameters()
-        groups = [{"params": group} for group in player.groups()]
-        self.optimizer = player.optimizer.build(groups, device.type in ("cpu", "cuda"))
-        self.fused = bool(self.optimizer.defaults.get("fused"))
-        own = [part.numbers for part in player.parts]
-        self._numbers = own
-        self._scheduled = any(map(_varies, own)) or _varies(vars(player.optimizer))
-        self.set_numbers(0, 1, always=True)
-
-    def set_numbers(self, iteration: int, total: int, always: bool = False) -> None:
-        """Learning rates, momenta and so on, for this iteration."""
-        if not (always or self._scheduled):
-            return
-        shared = self.player.optimizer.numbers(iteration, total)
-        for group, own in zip(self.optimizer.param_groups, self._numbers, strict=True):
-            group.update(shared | {key: at(value, iteration, total) for key, value in own.items()})
-
-
-def _varies(numbers: dict[str, Any]) -> bool:
-    return any(callable(v) or (isinstance(v, tuple) and any(map(callable, v))) for v in numbers.values())

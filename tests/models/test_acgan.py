@@ -67,7 +67,7 @@ def test_classes_of_reals_are_learned_below_a_tenth_of_a_nat(monkeypatch):
         made = quadrants(trainer("acgan", (1, 8, 8), batch_size=32, total=60, lr=2e-3, **widths))
         for _ in made:
             pass
-        lowest[mistaken] = min(row["D/class_real"] for row in made.drain())
+        lowest[mistaken] = min(row["D/class_real"] for row in made.drain().rows)
     assert lowest[False] < 0.1
     assert lowest[True] > math.log(math.e + 3) - 1 - 1e-5
 

@@ -234,7 +234,7 @@ def ratio(seed: int, fixed: float | None = None, steps: int = 350) -> tuple[floa
     made = Trainer(model, Batches(Dataset("smooth", images.contiguous()), Images, 16, seed=seed), steps)
     for _ in made:
         pass
-    rows = made.drain()
+    rows = made.drain().rows
     last = rows[-100:]
     found = sum(row["G/reconstruction"] for row in last) / sum(row["D/real"] for row in last)
     return found, rows[20]["G/convergence"], sum(row["G/convergence"] for row in last) / 100

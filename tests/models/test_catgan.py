@@ -218,7 +218,7 @@ def test_ten_labels_can_be_learnt():
     made = semi(width=16, noise=0.0, lr=2e-3, total=80)
     for _ in made:
         pass
-    terms = [row["D/labelled"] for row in made.drain()]
+    terms = [row["D/labelled"] for row in made.drain().rows]
     assert min(terms) < 0.1 < math.log(math.e + 3) - 1
 
 

@@ -336,7 +336,7 @@ def test_every_network_trains(network, semi):
         made = trainer("ct_gan", shape, network=network, semi_supervised=semi, width=8, total=2)
         for _ in made:
             pass
-        assert len(made.drain()) == 2
+        assert len(made.drain().rows) == 2
         assert made.model.sample(2, seed=0).shape == (2, *shape)
 
 
@@ -529,7 +529,7 @@ def test_numbers_of_the_semi_supervised_form():
     assert z.shape == (4000, 100)
     assert 0 <= z.min() < 0.001 < 0.999 < z.max() <= 1
     made.iterate()
-    assert [key for key in made.drain()[0] if key.startswith("G")] == ["G/matching"]
+    assert [key for key in made.drain().rows[0] if key.startswith("G")] == ["G/matching"]
 
 
 def test_a_noisy_layer():
@@ -613,7 +613,7 @@ def test_golden_losses_of_the_semi_supervised_form():
         "D/consistency": 0.002512105640373635,
         "G/matching": 0.008719413527469303,
     }
-    assert made.drain()[-1] == pytest.approx(expected, rel=1e-6)
+    assert made.drain().rows[-1] == pytest.approx(expected, rel=1e-6)
 
 
 # ---- semi-supervised: it learns ------------------------------------------------------------------------------------

@@ -334,7 +334,7 @@ def test_both_players_are_held_to_their_own_past(network):
     made._update = watched
     for _ in made:
         pass
-    rows = made.drain()
+    rows = made.drain().rows
     assert [rows[0]["D/history"], rows[0]["G/history"]] == [0.0, 0.0]
     assert min(rows[3]["D/history"], rows[3]["G/history"]) > 0
     assert {"history.discriminator.mean", "history.generator.mean"} <= set(model.state_dict())
@@ -442,7 +442,7 @@ def test_every_network_trains_with_everything_on(network, semi):
     made._update = watched
     for _ in made:
         pass
-    assert len(made.drain()) == 6
+    assert len(made.drain().rows) == 6
     assert not [key for key, value in made.model.named_parameters() if torch.equal(value, start[key])]
     assert made.model.sample(2, seed=0).shape == (2, 3, 9, 14)
 
@@ -461,7 +461,7 @@ def test_golden_losses_with_everything_on():
         "G/matching": 0.007232705939249412,
         "G/history": 0.0009799538247035463,
     }
-    assert made.drain()[-1] == pytest.approx(expected, rel=1e-6)
+    assert made.drain().rows[-1] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

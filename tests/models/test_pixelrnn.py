@@ -25,7 +25,7 @@ def train(model: PixelRNN, stored: Tensor, steps: int, batch: int = 16) -> list[
     trainer = Trainer(model, Batches(Dataset("synthetic", stored), Images, batch), steps)
     for _ in trainer:
         pass
-    return trainer.drain()
+    return trainer.drain().rows
 
 
 def loud(model: PixelRNN, gain: float = 4.0) -> PixelRNN:

@@ -243,7 +243,7 @@ def test_every_network_trains(network, norm):
     made = trainer("sgan", (3, 9, 14), network=network, norm=norm, width=8, dropout=0.2, total=2)
     for _ in made:
         pass
-    assert len(made.drain()) == 2
+    assert len(made.drain().rows) == 2
     assert made.model.sample(2, seed=0).shape == (2, 3, 9, 14)
     assert made.model.probabilities(torch.zeros(3, 3, 9, 14)).shape == (3, 4)
 

@@ -183,7 +183,7 @@ def test_the_labelled_can_be_learnt():
     trained.players["C"].set_numbers = lambda *numbers: None  # the schedule's rate is for longer runs
     for _ in trained:
         pass
-    losses = [row["C/labelled"] for row in trained.drain()]
+    losses = [row["C/labelled"] for row in trained.drain().rows]
     assert min(losses) < 0.1 < math.log(math.e + 3) - 1
 
 

@@ -36,20 +36,34 @@ def number(kind: Any, tokens: typing.Sequence[Token]) -> float:
     return value
 
 
-def parameters(config: type, group: str) -> type:
-    """A copy of a config dataclass whose fields are options, with their docstrings as help. Checks no values."""
+def parameters(config: type, group: str, *, optional: bool = False) -> type:
+    """A copy of a config dataclass whose fields are options, with their docstrings as help. Checks no values.
+
+    `optional`: a field that is not given is None, whatever its default, which the help shows.
+    """
     docs, hints = field_docs(config), typing.get_type_hints(config)
     fields: list[Any] = []
     for field in dataclasses.fields(config):
-        kinds = typing.get_args(hints[field.name]) or (hints[field.name],)
+        hint = hints[field.name]
+        kinds = typing.get_args(hint) or (hint,)
         converter = whole if int in kinds else number if float in kinds else None
         help_text = " ".join(docs[field.name].split()).replace("None: ", "Default: ")
-        kind: Any = Annotated[hints[field.name], Parameter(help=help_text, group=group, converter=converter)]
+        shown: Any = _shown(field.default) if optional else None
+        option = Parameter(help=help_text, group=group, converter=converter, show_default=shown)
         required = field.default is dataclasses.MISSING
-        fields.append((field.name, kind) if required else (field.name, kind, field.default))
+        if optional:
+            fields.append((field.name, Annotated[hint | None, option], None))
+        else:
+            kind: Any = Annotated[hint, option]
+            fields.append((field.name, kind) if required else (field.name, kind, field.default))
     made = dataclasses.make_dataclass(config.__name__, fields, kw_only=True, frozen=True)
     made.__module__ = config.__module__  # else the parser takes it for a builtin type
     return Parameter(name="*")(made)
+
+
+def _shown(default: Any) -> Any:
+    """What `--help` prints as a default in the place of None; False: nothing."""
+    return False if default is None or default is dataclasses.MISSING else lambda _: default
 
 
 def take_option(arguments: list[str], name: str) -> tuple[str | None, list[str]]:

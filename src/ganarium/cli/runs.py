@@ -59,7 +59,7 @@ def runs(folder: str = "runs", /) -> int:
         console.print(Text.assemble(line, *parts), soft_wrap=True)
     total = size(sum(summary.size for summary in found))
     print(
-        f"{len(found)} run{'s' * (len(found) > 1)}, {total}; `ganarium clean RUN` keeps the last checkpoint and the best"
+        f"{len(found)} run{'s' * (len(found) > 1)}, {total}; `ganarium clean RUN` keeps the last and the best checkpoint"
     )
     return 0
 

@@ -67,14 +67,15 @@ def _command(name: str | None) -> Any:
         train.__doc__ = GENERAL
         train.__annotations__["options"] = run_options
         return train
-    own_options = parameters(registry.module(name).Config, f"Model: {name}")
+    own_options = parameters(registry.module(name).Config, f"Model: {registry.title(name)}", optional=True)
     defaults = own_options()
 
     def train_model(model: str, /, *, options: Any, model_options: Any = defaults, config: Config = None) -> int:
         from ganarium.training.session import Run
 
         chosen = Options(**dataclasses.asdict(options))
-        return _go(Run.new(model, chosen, dataclasses.asdict(model_options)))
+        given = {key: value for key, value in dataclasses.asdict(model_options).items() if value is not None}
+        return _go(Run.new(model, chosen, given))
 
     card = registry.card(name)
     train_model.__doc__ = f"Train {name}: {card['title']} ({card['year']}).\n\n{card['idea']}"
@@ -139,15 +140,13 @@ def _go(run: Any) -> int:
 
 def _next(run: Any) -> list[str]:
     """Commands that work on this run, ready to be pasted."""
-    from ganarium.model import Model
-
     folder, above = shlex.quote(str(run.folder)), shlex.quote(str(run.folder.parent))
     if run.model.directions:
         look = f"ganarium translate {folder} PICTURE.png --direction {run.model.directions[0]}"
     elif len(run.model.shape) == 1:
         look = f"ganarium sample {folder} --n 2000 --files"
     else:
-        look = f"ganarium sample {folder} --n 64" + (" --gif" if type(run.model).latent is not Model.latent else "")
+        look = f"ganarium sample {folder} --n 64" + (" --gif" if run.model.prior else "")
     runs = "ganarium runs" if above == "runs" else f"ganarium runs {above}"
     return [look, f"ganarium evaluate {folder}", f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
 

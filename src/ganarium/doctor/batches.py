@@ -1,11 +1,11 @@
-"""Whether batches are mixed: a few numbers of every real that a step draws, and the one number made of them.
+"""Detects training data that are not shuffled.
 
-It is about the data alone, whatever the networks do, and so it is known what it must be: batches drawn at random differ
-from one another as much as chance lets them, and batches of one kind each differ by more.
+We keep 4x4 pixels of every real image drawn, and compute an F statistic between batches. It is about 1 for shuffled
+data, whatever the model does, and large when each batch holds one class.
 """
 
 from collections import deque
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 
-GRID = 4  # pixels of a side that are noted of an image: averages over regions would tell kinds little better
+GRID = 4  # pixels of a side that are kept of an image: averages over regions would tell kinds little better
 KEPT = 64  # batches since the last reading that are remembered
 
 
-class Drawn(NamedTuple):
+class BatchStatistics(NamedTuple):
     """What batches were like, one row for each."""
 
     size: int  # reals in a batch
@@ -26,47 +26,38 @@ class Drawn(NamedTuple):
     variances: NDArray[np.float64]  # (batches, numbers) within it
 
 
-class Noted:
-    """Batches that are noted as a step draws them. It waits for no device."""
+class RecordingBatches(Batches):
+    """The batches of a run, of which a few numbers are kept as a step draws them. It waits for no device."""
 
     def __init__(self, batches: Batches) -> None:
-        self.batches = batches
-        self._notes: deque[dict[str, Tensor]] = deque(maxlen=KEPT)
-
-    def __next__(self) -> Any:
-        return self._noted(next(self.batches))
+        self.__dict__ = batches.__dict__  # one place in the data, whoever draws
+        self._recent: deque[dict[str, Tensor]] = deque(maxlen=KEPT)  # field of a batch -> its pixels (n, ...)
 
     def draw(self, n: int) -> Any:
-        return self._noted(self.batches.draw(n))
-
-    def as_batches(self) -> Batches:
-        """Itself, by the name that steps know: they do nothing else with batches than to draw."""
-        return cast(Batches, self)
-
-    def _noted(self, batch: Any) -> Any:
+        batch = super().draw(n)
         fields = zip(batch._fields, batch, strict=True)
-        self._notes.append({name: few(field) for name, field in fields if _of_reals(field)})
+        self._recent.append({name: few_pixels(field) for name, field in fields if _is_real(field)})
         return batch
 
-    def taken(self) -> dict[str, tuple[int, Tensor]]:
-        """For every field of a batch its size, and means and variances (2, batches, numbers) on the device. Forgets."""
-        notes, latest = list(self._notes), self._notes[-1] if self._notes else {}
-        self._notes.clear()
-        found = {}
+    def statistics(self) -> dict[str, BatchStatistics]:
+        """What the batches since the last call were like, by the field of a batch: one read from the device."""
+        recent, latest = list(self._recent), self._recent[-1] if self._recent else {}
+        self._recent.clear()
+        statistics = {}
         for name, last in latest.items():
-            alike = [note[name] for note in notes if note[name].shape == last.shape]
+            alike = [pixels[name] for pixels in recent if pixels[name].shape == last.shape]
             reals = torch.stack(alike).flatten(2)  # (batches, n, numbers)
             means = reals.mean(1)
             variances = (reals - means[:, None]).square().sum(1) / max(1, len(last) - 1)
-            found[name] = len(last), torch.stack([means, variances])
-        return found
+            statistics[name] = BatchStatistics(len(last), *torch.stack([means, variances]).cpu().double().numpy())
+        return statistics
 
 
-def _of_reals(field: Any) -> bool:
+def _is_real(field: Any) -> bool:
     return isinstance(field, Tensor) and field.is_floating_point()
 
 
-def few(real: Tensor) -> Tensor:
+def few_pixels(real: Tensor) -> Tensor:
     """Points (n, d) as they are; of images (n, c, h, w) a grid of pixels, copied so that the images can be freed."""
     if real.dim() == 2:
         return real
@@ -74,12 +65,12 @@ def few(real: Tensor) -> Tensor:
     return real[:, :, down // 2 :: down, across // 2 :: across].contiguous()
 
 
-def apartness(drawn: Drawn) -> float:
+def f_statistic(batches: BatchStatistics) -> float:
     """How much batches differ, in what chance alone would give: F of the analysis of variance, the largest number's.
 
     n Var(means) / Var(within a batch) is about 1 for batches drawn at random, whatever the data are, less where they
     are few and each is drawn once an epoch, and 1 + n s / (1 - s) where a part s of the variance is between batches.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = drawn.size * drawn.means.var(0, ddof=1) / drawn.variances.mean(0)
+        ratios = batches.size * batches.means.var(0, ddof=1) / batches.variances.mean(0)
     return float(np.nan_to_num(ratios, nan=0.0, posinf=np.inf).max())  # 0 / 0: a pixel that is always the same

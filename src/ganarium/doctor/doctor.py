@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganarium.doctor.batches import Drawn, apartness
+from ganarium.doctor.batches import BatchStatistics, f_statistic
 from ganarium.doctor.samples import Gallery
-from ganarium.trainer import Diverged
+from ganarium.errors import Diverged
+from ganarium.model import FAKE, PENALTY, REAL
 
 LOOK = 50  # iterations to an examination: fewer say little about a trend
 ENOUGH = 8  # scores: fewer have no spread to speak of
@@ -149,7 +150,7 @@ class Doctor:
         self.batch_size, self.first = batch_size, first or {}
         self._rows: list[dict[str, float]] = []  # since the last examination
         self._means: list[dict[str, float]] = []
-        self._drawn: dict[tuple[str, int], list[Drawn]] = {}  # field and size of batches -> what they were like
+        self._drawn: dict[tuple[str, int], list[BatchStatistics]] = {}  # by field and size
         self._recent: deque[dict[str, float]] = deque(maxlen=STALLED)
         self._losses: deque[dict[str, float]] = deque(maxlen=STALLED)  # of the same rows
         self._galleries: dict[str, Gallery] = {}
@@ -160,7 +161,7 @@ class Doctor:
         rows: list[dict[str, float]],
         means: list[dict[str, float]],
         observed: dict[str, NDArray[Any]],
-        drawn: dict[str, Drawn],
+        drawn: dict[str, BatchStatistics],
     ) -> list[Note]:
         """New notes from what `Trainer.drain` gave: terms, means of the scores, the last scores, batches."""
         self.first = self.first or rows[0]
@@ -199,7 +200,7 @@ class Doctor:
         numbers = [
             (name, math.isfinite(number)) for found in (error.terms, error.means) for name, number in found.items()
         ]
-        real, fake = ([finite for name, finite in numbers if word in name] for word in ("real", "fake"))
+        real, fake = ([finite for name, finite in numbers if word in name] for word in (REAL, FAKE))
         own = [
             {name: row[f"{error.player}/{name}"] for name in error.terms if f"{error.player}/{name}" in row}
             for row in (*self._recent, *self._rows, *error.rows)
@@ -283,7 +284,7 @@ class Doctor:
         found = []
         for name in dict.fromkeys(name for row in self._rows for name in row if "/" in name):
             player = name.split("/")[0]
-            if "penalty" in name or not watchers or player in watchers:
+            if PENALTY in name or not watchers or player in watchers:
                 size = float(np.median([abs(row[name]) for row in self._rows if name in row]))
                 seen = f"{name} is {size:.3g}; untrained, no term was above {usual:.3g}"
                 found.append(Finding("exploding", player, seen if size > EXPLODED * usual else ""))
@@ -295,7 +296,7 @@ class Doctor:
         for (name, size), parts in self._drawn.items():
             means, variances = (np.concatenate(numbers) for numbers in list(zip(*parts, strict=True))[1:])
             if size >= ENOUGH and len(means) >= LOOK:
-                apart = apartness(Drawn(size, means, variances))
+                apart = f_statistic(BatchStatistics(size, means, variances))
                 seen = f"batches differ {apart:.3g} times as much as chance would have them"
                 player = "data" if name == "image" else f"data {name}"
                 found.append(Finding("unmixed", player, seen if apart > UNMIXED else ""))
@@ -334,7 +335,7 @@ class Doctor:
 def pairs(observed: dict[str, NDArray[Any]]) -> Iterator[tuple[str, str]]:
     """The names of scores on reals and on fakes that belong together: "D/real" and "D/fake", "D/real_a" and ..."""
     for name in observed:
-        if "real" in name and (other := name.replace("real", "fake")) in observed:
+        if REAL in name and (other := name.replace(REAL, FAKE)) in observed:
             yield name, other
 
 
@@ -343,7 +344,7 @@ def losses(row: dict[str, float]) -> dict[str, float]:
     sums: dict[str, float] = {}
     for name, value in row.items():
         player, _, term = name.partition("/")
-        if term and "penalty" not in term:
+        if term and PENALTY not in term:
             sums[player] = sums.get(player, 0.0) + value
     return sums
 

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganarium.data.batches import Batches
+from ganarium.doctor.batches import RecordingBatches
 from ganarium.doctor.doctor import Doctor, Note
 from ganarium.doctor.samples import LIMIT
+from ganarium.errors import Diverged
 from ganarium.model import Model
 from ganarium.runs import rows as logs
-from ganarium.trainer import Diverged, Trainer
+from ganarium.trainer import Reading, Trainer
 
 HISTOGRAMS = 200  # lines of scores.jsonl in a run
 BINS = 40
@@ -32,20 +34,22 @@ class Casebook:
         self.folder, self.total, self._step = folder, trainer.total, trainer.model.iteration
         for name in ("doctor.jsonl", "scores.jsonl"):
             logs.cut(folder / name, self._step)
+        self.batches = RecordingBatches(trainer.batches)
+        trainer.batches = self.batches
         begun = logs.read_metrics(folder / "metrics.jsonl")
         self.doctor = Doctor(trainer.batches.batch_size, begun[0] if begun else None)
         held_out.drawn = 0
         sizes = [len(images) for images in (held_out.images, held_out.second) if images is not None]
         self._held_out = held_out.draw(min(LIMIT, *sizes))
 
-    def look(self, rows: list[dict[str, float]], trainer: Trainer) -> list[Note]:
+    def look(self, reading: Reading) -> list[Note]:
         """The doctor's notes on what the trainer has just read from the device."""
-        observed = {name: scores.double().numpy() for name, scores in trainer.observed.items()}
-        step, before = int(rows[-1]["step"]), self._step
+        observed = {name: scores.double().numpy() for name, scores in reading.observed.items()}
+        step, before = int(reading.rows[-1]["step"]), self._step
         self._step = step
         if step * HISTOGRAMS // self.total > before * HISTOGRAMS // self.total and observed:
             self._write("scores.jsonl", {"step": step, "histograms": histograms(observed)})
-        return self._kept(self.doctor.look(rows, trainer.means, observed, trainer.drawn))
+        return self._kept(self.doctor.look(reading.rows, reading.means, observed, self.batches.statistics()))
 
     def see(self, model: Model, images: Tensor) -> list[Note]:
         """The doctor's notes on the images of a picture, as `model.preview` gives them."""

@@ -5,7 +5,7 @@ classifier that comes with the package), or of Inception-v3 where its weights ar
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -169,10 +169,9 @@ def _images(model: Model, train: Dataset, n: int, seed: int, features: str) -> t
 def _classes(model: Model, network: Judge, train: Dataset, n: int, seed: int) -> dict[str, float]:
     """Whether what was asked for is what a judge reads: labels by the names of their classes, of which a data set may
     have some only, codes up to the best renaming."""
-    try:
-        by, count = sampling.classes(model)
-    except UserError:
+    if not model.conditional and model.code is None:
         return {}
+    by, count = sampling.classes(model)
     known = {name: place for place, name in enumerate(network.classes)}
     if by == "label" and not set(train.class_names) <= set(known):
         return {}
@@ -235,11 +234,10 @@ def _translation(
 
 def likelihood(model: Model, images: Iterable[Tensor]) -> dict[str, float]:
     """-log p of images that come in parts, where the model can tell."""
-    own: Callable[[Tensor], Tensor] | None = getattr(model, "nll", None)
-    if own is None:
+    if not model.has_likelihood:
         return {}
     with sampling.undisturbed(model, 0, "eval"):
-        nats = torch.cat([own(part.to(model.device, model.dtype)) for part in images])
+        nats = torch.cat([model.nll(part.to(model.device, model.dtype)) for part in images])
     found = metrics.nll(nats, model.shape)
     return {"nll_nats": found.nats, "bits_per_dimension": found.bits_per_dimension}
 

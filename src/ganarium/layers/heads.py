@@ -1,10 +1,15 @@
-"""Last layers other than one score."""
+"""The last layers of networks."""
 
 from torch import Tensor, nn
 
 from ganarium.layers.init import init_normal
 from ganarium.layers.normalization import Norm, normalise_spectrally
 from ganarium.layers.precision import full
+
+
+def last_linear(network: nn.Module) -> tuple[str, nn.Linear]:
+    """The last dense layer of a network, with its name in it."""
+    return [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1]
 
 
 class PerClass(nn.Module):
@@ -15,7 +20,7 @@ class PerClass(nn.Module):
 
     def __init__(self, discriminator: nn.Module, num_classes: int, norm: Norm) -> None:
         super().__init__()
-        *_, (name, last) = [item for item in discriminator.named_modules() if isinstance(item[1], nn.Linear)]
+        name, last = last_linear(discriminator)
         self.body, self.head = discriminator, nn.Linear(last.in_features, num_classes, bias=last.bias is not None)
         self.body.set_submodule(name, nn.Identity())
         init_normal(self.head)

@@ -18,14 +18,13 @@ Differences from the paper:
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.dcgan import Discriminator, Generator
 
 PAPER = Paper(
@@ -58,6 +57,10 @@ class Config:
         if self.weight_decay < 0:
             raise UserError(f"weight_decay must be at least 0, not {self.weight_decay}.")
 
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=4)
+
 
 class DCGAN(Model):
     batch_size = 128
@@ -66,6 +69,7 @@ class DCGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         image = image_shape(shape, "dcgan")
+        self.prior = Prior(config.latent_dim, "uniform")
         width = config.width or (128 if min(image[1:]) >= 48 else 32)
         self.generator = Generator(image, config.latent_dim, width, last_bias=False)
         self.discriminator = Discriminator(image, width)
@@ -86,10 +90,3 @@ class DCGAN(Model):
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
         yield "D", terms, watch(real=score_real, fake=score_fake)
         yield "G", {"adversarial": as_real(D(G(len(real))))}
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), uniform on [-1, 1]."""
-        return torch.empty(n, self.config.latent_dim, device=self.device, dtype=self.dtype).uniform_(-1, 1)
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)

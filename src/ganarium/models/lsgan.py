@@ -24,9 +24,8 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
-from ganarium.layers.normalization import Norm
-from ganarium.model import Adam, Model, OptimizerConfig, Paper, Player, RMSProp, Step, watch
-from ganarium.networks.backbones import Network, backbone
+from ganarium.model import Adam, Model, OptimizerConfig, Paper, Player, Prior, RMSProp, Step, watch
+from ganarium.networks.backbones import BackboneOptions, backbone
 
 PAPER = Paper(
     title="Least Squares Generative Adversarial Networks",
@@ -39,7 +38,11 @@ CODINGS = {"0-1-1": (0.0, 1.0, 1.0), "pearson": (-1.0, 1.0, 0.0)}  # (a, b, c)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(BackboneOptions):
+    latent_dim: int = 1024
+    """Numbers in z (released)."""
+    prior: Literal["normal", "uniform"] = "uniform"
+    """Distribution of the numbers in z: normal, or uniform on [-1, 1] (released)."""
     coding: Literal["0-1-1", "pearson"] = "0-1-1"
     """The three targets: a = 0, b = c = 1, with which the paper's scenes were made, or a = -1, b = 1, c = 0."""
     fake_target: float | None = None
@@ -48,52 +51,49 @@ class Config:
     """b, what D is to say of reals. None: the coding's."""
     generator_target: float | None = None
     """c, what G wants D to say of fakes. None: the coding's."""
-    network: Network = "auto"
-    """Kind of networks. auto: dcgan for images (released for the stability experiments), mlp for points."""
-    latent_dim: int | None = None
-    """Numbers in z. None: 1024 for images (released), 2 for points."""
-    width: int | None = None
-    """Channels next to the picture, or units in a hidden layer. None: as is usual for the networks."""
-    generator_norm: bool | None = None
-    """Batch norm in G. None: on in convolutional networks (released), off in an mlp."""
-    norm: Norm | None = None
-    """Normalisation in D. None: batch in convolutional networks (released), none in an mlp."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Both released: rmsprop, with the coding "pearson", for the networks without any batch norm."""
-    lr: float | None = None
-    """Learning rate. None: 2e-4 for images (released, DCGAN networks), 1e-3 for points."""
+    lr: float = 2e-4
+    """Learning rate (released, DCGAN networks)."""
     beta1: float = 0.5
     """Adam's first momentum (released)."""
+    beta2: float = 0.999
+    """Adam's second momentum (released)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "width", "lr")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+
+    @classmethod
+    def for_points(cls) -> "Config":
+        return cls(network="mlp", latent_dim=2, prior="normal", lr=1e-3, beta2=0.9)
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=4)
 
 
 class LSGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        points = len(shape) == 1
-        convolutional = not points and config.network != "mlp"
         own = (config.fake_target, config.real_target, config.generator_target)
         targets = zip(own, CODINGS[config.coding], strict=True)
         self.targets = tuple(preset if given is None else given for given, preset in targets)
-        self.latent_dim = config.latent_dim or (2 if points else 1024)
+        self.prior = Prior(config.latent_dim, config.prior)
         self.generator, self.discriminator = backbone(
             "lsgan",
             config.network,
             shape,
-            self.latent_dim,
+            config.latent_dim,
             config.width,
-            generator_norm=convolutional if config.generator_norm is None else config.generator_norm,
-            norm=config.norm or ("batch" if convolutional else "none"),
+            generator_norm=config.batch_norm_in_generator,
+            norm=config.norm_in_discriminator,
         )
-        self.batch_size = 256 if points else 64  # released
-        lr = config.lr or (1e-3 if points else 2e-4)
-        rule: OptimizerConfig = Adam(lr=lr, betas=(config.beta1, 0.9 if points else 0.999))
+        rule: OptimizerConfig = Adam(lr=config.lr, betas=(config.beta1, config.beta2))
         if config.optimizer == "rmsprop":
-            rule = RMSProp(lr=lr, alpha=0.9)  # TensorFlow's default, as released
+            rule = RMSProp(lr=config.lr, alpha=0.9)  # TensorFlow's default, as released
         self.players = {
             "D": Player(self.discriminator, optimizer=rule),
             "G": Player(self.generator, optimizer=rule),
@@ -110,14 +110,6 @@ class LSGAN(Model):
         terms = {"real": half_squares(score_real - b), "fake": half_squares(score_fake - a)}
         yield "D", terms, watch(real=score_real, fake=score_fake)
         yield "G", {"adversarial": half_squares(D(G(len(real))) - c)}
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim): uniform on [-1, 1] for images (released), normal for points."""
-        z = torch.empty(n, self.latent_dim, device=self.device, dtype=self.dtype)
-        return z.normal_() if len(self.shape) == 1 else z.uniform_(-1, 1)
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)
 
 
 def half_squares(x: Tensor) -> Tensor:

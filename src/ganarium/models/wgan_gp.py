@@ -19,15 +19,16 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm, check_penalised, normalise_spectrally
 from ganarium.layers.shapes import image_shape
-from ganarium.losses import gradient_penalty
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks.backbones import Network, backbone
+from ganarium.losses import gradient_norm
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.networks.backbones import Network, Pair, backbone
 from ganarium.networks.dcgan import Discriminator, Generator
 from ganarium.networks.mlp import MLP
 
@@ -42,18 +43,19 @@ PAPER = Paper(
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    penalty_weight: float | None = None
-    """lambda (equation 3). None: 10 (paper), 0.1 on 2-D points (released toy script)."""
+    penalty_weight: float = 10.0
+    """lambda (equation 3)."""
     num_critic_steps: int = 5
     """Updates of the critic for one of G (Algorithm 1)."""
     network: Network = "auto"
-    """Kind of networks. auto: the released DCGAN-sized ones, and those of the toy script for points."""
-    latent_dim: int | None = None
-    """Numbers in z, normal. None: 128 (released), 2 for points."""
+    """Kind of networks: dcgan, resnet or mlp. auto: the released ones, which are of DCGAN's size."""
+    latent_dim: int = 128
+    """Numbers in z, normal (released)."""
     width: int | None = None
-    """Channels of D's first layer, or units. None: 64 grey, 128 colour, 512 points (released); else the network's."""
+    """Channels of D's first layer, or units of a hidden layer. None: 64 for grey images, 128 for colour (released);
+    what is usual in dcgan, resnet and mlp."""
     generator_norm: bool | None = None
-    """Batch norm in G. None: on for colour and in resnet, off for grey, points and in mlp (all but mlp as released)."""
+    """Batch norm in G. None: on for colour images and in resnet (released), off for grey ones (released) and in mlp."""
     norm: Norm = "none"
     """Normalisation in the critic: none as released, or layer norm as the paper advises; batch norm is refused."""
     lr: float = 1e-4
@@ -67,58 +69,70 @@ class Config:
         if not 0 <= self.beta1 < 1:
             raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
 
+    @classmethod
+    def for_points(cls) -> "Config":
+        """The released toy script."""
+        return cls(penalty_weight=0.1, latent_dim=2, width=512, generator_norm=False)
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=4)
+
 
 class WGANGP(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        points, colour = len(shape) == 1, shape[0] > 1
-        self.penalty_weight = config.penalty_weight or (0.1 if points else 10.0)
-        self.latent_dim = config.latent_dim or (2 if points else 128)
-        width = config.width or (512 if points else 128 if colour else 64)
-        by_kind = {"mlp": False, "resnet": True}.get(config.network, colour and not points)
-        norm = by_kind if config.generator_norm is None else config.generator_norm
-        self.batch_size = 256 if points else 64 if colour else 50  # as in the released scripts
-        self.sample_mode = "train" if norm else "eval"  # the released batch norm has no other mode
-        if config.network != "auto":
-            self.generator, self.critic = backbone(
-                "wgan_gp", config.network, shape, self.latent_dim, config.width, generator_norm=norm, norm=config.norm
-            )
+        colour = len(shape) == 3 and shape[0] > 1
+        self.prior = Prior(config.latent_dim)
+        norm = config.generator_norm
+        if norm is None:
+            norm = config.network == "resnet" or (config.network != "mlp" and colour)
+        if config.network == "auto":
+            width = config.width or (128 if colour else 64)
+            self.generator, self.critic = released_networks(config, shape, width, norm)
         else:
-            if points:
-                self.generator = MLP(self.latent_dim, [width] * 3, shape, norm="batch" if norm else "none")
-                self.critic = MLP(shape[0], [width] * 3, (), norm=config.norm)
-            else:
-                image = image_shape(shape, "wgan_gp")
-                self.generator = Generator(image, self.latent_dim, width, batch_norm=norm)
-                self.critic = Discriminator(image, width, norm=config.norm)
-            init_released(self)
-            if config.norm == "spectral":
-                normalise_spectrally(self.critic)
+            self.generator, self.critic = backbone(
+                "wgan_gp", config.network, shape, config.latent_dim, config.width, generator_norm=norm, norm=config.norm
+            )
+        if len(shape) == 3:
+            self.batch_size = 64 if colour else 50  # as in the released scripts
+        self.sample_mode = "train" if norm else "eval"  # the released batch norm has no other mode
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.9))
         self.players = {"D": Player(self.critic, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
-        last_bias = [name for name, _ in self.critic.named_parameters() if name.endswith("bias")][-1]
+        name, _ = last_linear(self.critic)
         self.still = {
-            f"critic.{last_bias}": "E[D(fake)] - E[D(real)] does not change with it: its gradient is exactly 0"
+            f"critic.{name}.bias": "E[D(fake)] - E[D(real)] does not change with it: its gradient is exactly 0"
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.critic, self.generate
-        for _ in range(self.config.num_critic_steps):
+        D, G, config = self.critic, self.generate, self.config
+        for _ in range(config.num_critic_steps):
             real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
                 fake = G(len(real))
             score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: nothing in D mixes samples
-            penalty = self.penalty_weight * gradient_penalty(D, real, fake)
-            terms = {"wasserstein": score_fake.mean() - score_real.mean(), "penalty": penalty}
-            yield "D", terms, watch(real=score_real, fake=score_fake)
+            wasserstein = score_fake.mean() - score_real.mean()
+            e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
+            norm = gradient_norm(D, e * real + (1 - e) * fake)  # (b,), at x^
+            penalty = config.penalty_weight * (norm - 1).square().mean()
+            yield "D", {"wasserstein": wasserstein, "penalty": penalty}, watch(real=score_real, fake=score_fake)
         yield "G", {"wasserstein": -D(G(len(real))).mean()}
 
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), normal."""
-        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
 
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)
+def released_networks(config: Config, shape: tuple[int, ...], width: int, norm: bool) -> Pair:
+    """Those of the released scripts: for images of DCGAN's size, for points three layers of `width` units."""
+    if len(shape) == 1:
+        generator: nn.Module = MLP(config.latent_dim, [width] * 3, shape, norm="batch" if norm else "none")
+        critic: nn.Module = MLP(shape[0], [width] * 3, (), norm=config.norm)
+    else:
+        image = image_shape(shape, "wgan_gp")
+        generator = Generator(image, config.latent_dim, width, batch_norm=norm)
+        critic = Discriminator(image, width, norm=config.norm)
+    for network in (generator, critic):
+        init_released(network)
+    if config.norm == "spectral":
+        normalise_spectrally(critic)
+    return Pair(generator, critic)
 
 
 def init_released(network: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """The networks on which any objective runs: G and D by the name of their kind, so that losses can be compared."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from torch import nn
@@ -14,6 +15,38 @@ from ganarium.networks import dcgan, resnet
 from ganarium.networks.mlp import MLP
 
 Network = Literal["auto", "mlp", "dcgan", "resnet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions:
+    """The options of a model that runs on any of these networks. A model's `Config` inherits them, and may give a field
+    another default and another docstring."""
+
+    network: Network = "auto"
+    """Kind of G and D: dcgan, resnet or mlp. auto: dcgan."""
+    latent_dim: int = 100
+    """Numbers in z."""
+    prior: Literal["normal", "uniform"] = "normal"
+    """Distribution of the numbers in z: normal, or uniform on [-1, 1]."""
+    width: int | None = None
+    """Channels next to the picture, or units of a hidden layer. None: dcgan 64, resnet 128, both 32 below 48 pixels;
+    mlp 512, or 128 for points."""
+    generator_norm: bool | None = None
+    """Batch norm in G. None: on in convolutional networks, off in an mlp."""
+    norm: Norm | None = None
+    """Normalisation in D: none, batch, layer or spectral. None: batch in convolutional networks, none in an mlp."""
+
+    @property
+    def convolutional(self) -> bool:
+        return self.network != "mlp"
+
+    @property
+    def batch_norm_in_generator(self) -> bool:
+        return self.convolutional if self.generator_norm is None else self.generator_norm
+
+    @property
+    def norm_in_discriminator(self) -> Norm:
+        return self.norm or ("batch" if self.convolutional else "none")
 
 
 class Pair(NamedTuple):

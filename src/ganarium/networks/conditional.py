@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ganarium.layers.heads import last_linear
 from ganarium.layers.init import init_normal
 from ganarium.layers.normalization import Norm, normalise_spectrally
 from ganarium.layers.precision import full
@@ -107,6 +108,6 @@ class LayeredDiscriminator(nn.Module):
 
 def without_last(discriminator: nn.Module) -> tuple[nn.Module, nn.Linear]:
     """A discriminator of `backbones`, to be asked for its `features` only, and the linear layer that reads them."""
-    *_, (name, last) = [item for item in discriminator.named_modules() if isinstance(item[1], nn.Linear)]
+    name, last = last_linear(discriminator)
     discriminator.set_submodule(name, nn.Identity())
     return discriminator, last

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.errors import UserError
+from ganarium.layers.heads import last_linear
 from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import Norm, normalise_spectrally
 from ganarium.layers.precision import full
@@ -25,7 +26,7 @@ class Critic(nn.Module):
 
     def __init__(self, body: nn.Module, num_classes: int | None, norm: Norm) -> None:
         super().__init__()
-        name, last = [(name, layer) for name, layer in body.named_modules() if isinstance(layer, nn.Linear)][-1]
+        name, last = last_linear(body)
         body.set_submodule(name, nn.Identity())
         self.body, self.last, self.num_classes = body, last, num_classes
         if num_classes:

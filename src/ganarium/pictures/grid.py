@@ -174,8 +174,8 @@ def walk(model: Any, *, stops: int = 6, frames: int = 12, seed: int = 0, **condi
         torch.manual_seed(seed)
         given = model.conditions(stops * 4, **conditions)
         codes = given["latent"] if "latent" in given else model.latent(stops * 4)
-        if "label" not in conditions and (count := sampling.labels(model)):
-            order = torch.randperm(count)[torch.arange(4) % count]
+        if "label" not in conditions and model.conditional:
+            order = torch.randperm(model.num_labels)[torch.arange(4) % model.num_labels]
             conditions = conditions | {"label": order.repeat(stops * frames)}
     codes = codes.view(4, stops, -1)
     shares = torch.arange(frames, device=codes.device, dtype=codes.dtype) / frames
@@ -201,10 +201,9 @@ def traversals(model: Any, *, seed: int = 0, columns: int = 9) -> list[Image.Ima
 
     Raises `UserError` for a model whose code has no such number.
     """
-    numbers = sampling.continuous_codes(model)
-    if not numbers:
+    if model.code is None or not model.code.continuous:
         raise UserError(f"{type(model).__name__} has no continuous code to go along.")
-    _, count = sampling.classes(model)
+    numbers, count = model.code.continuous, model.code.categories
     sheets = []
     for number in range(numbers):
         code = torch.zeros(count * columns, 1 + numbers)
@@ -236,7 +235,7 @@ def arithmetic(model: Any, groups: Groups, *, n: int = 64, seed: int = 0, **cond
     for a place that the grid does not have, for a model without codes, and for one that is told labels, unless `label`
     says which: the codes of different classes have no sum in one.
     """
-    if "label" not in conditions and sampling.labels(model):
+    if "label" not in conditions and model.conditional:
         raise UserError("codes are added within a class, and this model is told which: give a label.")
     last = max(place for _, places in groups for place in places)
     if last >= n:

@@ -54,7 +54,7 @@ def training(
     trainer.prepare()
     for done in trainer:
         if done % every == 0 or done == trainer.total:
-            yield made, trainer.drain()
+            yield made, trainer.drain().rows
 
 
 def trained(trial: Trial, model: str, train: Dataset, **words: Any) -> Any:

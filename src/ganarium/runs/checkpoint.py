@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ganarium.errors import RunError, UserError
+from ganarium.errors import Diverged, RunError, UserError
 from ganarium.model import Model
 from ganarium.runtime import distributed
-from ganarium.trainer import Diverged, Trainer
+from ganarium.trainer import Trainer
 
 FORMAT = 1
 Files = dict[str, dict[str, Tensor]]  # file name without suffix -> tensors by name

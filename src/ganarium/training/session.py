@@ -34,7 +34,7 @@ from ganarium import registry
 from ganarium.data import OWN_DATA, SOURCES, load_data, suited
 from ganarium.data.batches import Batches, Dataset, PartlyLabelledImages
 from ganarium.doctor.notes import Casebook
-from ganarium.errors import RunError, UserError
+from ganarium.errors import Diverged, RunError, UserError
 from ganarium.pictures import grid as pictures
 from ganarium.runs import checkpoint
 from ganarium.runs import listing as runs
@@ -42,7 +42,7 @@ from ganarium.runs import rows as logs
 from ganarium.runs.listing import FORMAT, run_folder
 from ganarium.runs.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganarium.runtime import distributed
-from ganarium.trainer import PRECISIONS, Diverged, Trainer
+from ganarium.trainer import PRECISIONS, Trainer
 from ganarium.training import validation as progress
 from ganarium.web import report
 from ganarium.web.report import artifacts as exhibits
@@ -295,18 +295,18 @@ class Run:
 
     def _log(self, log: logs.MetricsLog | None, bar: logs.Bar, done: int) -> None:
         try:
-            rows = self.trainer.drain()
+            reading = self.trainer.drain()
         except Diverged as error:
             if log and error.rows:
                 log.write(logs.means(error.rows))
             raise
-        if rows and log:
-            row = logs.means(rows)
+        if reading.rows and log:
+            row = logs.means(reading.rows)
             seconds = round(self._seconds_before + bar.seconds(), 3)
             log.write(row | {"seconds": seconds, "steps_per_second": round(bar.speed(done), 3)})
             bar.show(done, row)
-        if rows and self._casebook:
-            for note in self._casebook.look(rows, self.trainer):
+        if reading.rows and self._casebook:
+            for note in self._casebook.look(reading):
                 bar.say(note.line())
 
     def _picture(self, log: logs.MetricsLog | None, bar: logs.Bar) -> None:

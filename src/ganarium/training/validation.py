@@ -191,7 +191,7 @@ def measure_for(model: Model, train: Dataset, test: Dataset) -> Measure:
     """The way to measure this model on these data. Raises `UserError` where there is none."""
     if model.directions:
         return Translations(model, train, test)
-    if hasattr(model, "nll"):
+    if model.has_likelihood:
         return Likelihood(model, test)
     return Points(model, train) if len(model.shape) == 1 else Pictures(model, train)
 

@@ -1,7 +1,7 @@
 """One picture looked at closely: can it be read, how large is it, what is it like, is it the same as another?
 
-No torch, so that a worker process starts at once. `python -m ganarium.data.examine TREE` is such a worker: it reads lists
-of names, one a line, and answers each with the records of these files (see `workers`).
+No torch, so that a worker process starts at once. `python -m ganarium.data.examine TREE` is such a worker: it reads
+lists of names, one a line, and answers each with the records of these files (see `workers`).
 """
 
 import hashlib

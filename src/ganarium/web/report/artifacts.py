@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium import sampling
 from ganarium.data.batches import Batches, Dataset, Images, decode
 from ganarium.evaluation.measures import network_for
 from ganarium.model import Model
@@ -57,7 +56,7 @@ def walk(folder: Path, model: Model) -> None:
     """Rows of images whose codes go from one to another; each of one class, if the model is told classes."""
     images = pictures.walk(model, stops=2, frames=STEPS - 1)[:STEPS]  # (steps, 4, c, h, w): the way back is not shown
     pictures.save_grid(images.transpose(0, 1).flatten(0, 1), folder / "report" / "walk.png", columns=STEPS)
-    _save(folder / "report" / "walk.json", {"step": model.iteration, "by_class": sampling.labels(model) > 0})
+    _save(folder / "report" / "walk.json", {"step": model.iteration, "by_class": model.conditional})
 
 
 def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, seconds: float = float("inf")) -> None:
