@@ -58,9 +58,7 @@ def runs(folder: str = "runs", /) -> int:
             parts = [Text(f"  {rest}", style="dim")] if rest else []
         console.print(Text.assemble(line, *parts), soft_wrap=True)
     total = size(sum(summary.size for summary in found))
-    print(
-        f"{len(found)} run{'s' * (len(found) > 1)}, {total}; `ganarium clean RUN` keeps the last and the best checkpoint"
-    )
+    print(f"{len(found)} run{'s' * (len(found) > 1)}, {total}; `ganarium clean RUN` keeps the last and best checkpoint")
     return 0
 
 
