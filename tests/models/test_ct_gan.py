@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from ganarium import registry
 from ganarium.data.batches import Batches, PartlyLabelledImages
 from ganarium.data.sources import points as toys
+from ganarium.layers.heads import SplitDiscriminator
 from ganarium.layers.penalized import LeakyReLU
+from ganarium.layers.weight_norm import WeightNormed
 from ganarium.networks.backbones import backbone
-from ganarium.networks.ct_gan import Critic, NoisyPerceptron, WeightNormed
+from ganarium.networks.improved_gan import NoisyPerceptron
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync
@@ -91,7 +93,7 @@ def test_one_real_goes_twice_through_d():
     assert not torch.equal(fake, real)
 
 
-def apart(D: Critic, first: Tensor, second: Tensor) -> float:
+def apart(D: SplitDiscriminator, first: Tensor, second: Tensor) -> float:
     """The consistency term of any two batches, without margin."""
     features = D.features(torch.cat([first, second]))
     (a, b), (score_a, score_b) = features.chunk(2), D.head(features).chunk(2)
@@ -316,7 +318,7 @@ def test_any_network_in_two_parts_is_the_same_function(network, shape, norm):
         whole = backbone("ct_gan", network, shape, 8, 8, generator_norm=False, norm=norm, dropout=0.5).discriminator
         torch.manual_seed(0)
         again = backbone("ct_gan", network, shape, 8, 8, generator_norm=False, norm=norm, dropout=0.5).discriminator
-        parts = Critic(again, classes, norm).eval()
+        parts = SplitDiscriminator(again, classes, norm).eval()
         x = torch.rand(3, *shape)
         assert torch.equal(parts(x), parts.head(parts.features(x)))
         if classes:

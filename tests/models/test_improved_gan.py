@@ -15,7 +15,7 @@ from ganarium.data.sources import points as toys
 from ganarium.layers.historical_average import History, flat
 from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination
 from ganarium.layers.virtual_batch_norm import VirtualBatchNorm, VirtuallyNormed
-from ganarium.networks.ct_gan import WeightNormed
+from ganarium.layers.weight_norm import WeightNormed
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
 from test_contract import NoSync

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganarium import registry
 from ganarium.data.batches import PartlyLabelledImages
 from ganarium.layers.gaussian_noise import GaussianNoise
-from ganarium.networks.ct_gan import WeightNormed
+from ganarium.layers.weight_norm import WeightNormed
 from ganarium.networks.triple_gan import Discriminator
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer

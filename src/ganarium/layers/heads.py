@@ -29,3 +29,30 @@ class PerClass(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return full(self.head(self.body.features(x)))  # type: ignore[operator]
+
+
+class SplitDiscriminator(nn.Module):
+    """(b, *shape) -> score (b,), or logits (b, num_classes): a backbone's discriminator in two parts, `features` and
+    `head`, so that one pass gives what both give."""
+
+    def __init__(self, body: nn.Module, num_classes: int | None, norm: Norm) -> None:
+        super().__init__()
+        name, last = last_linear(body)
+        body.set_submodule(name, nn.Identity())
+        self.body, self.last, self.num_classes = body, last, num_classes
+        if num_classes:
+            self.last = nn.Linear(last.in_features, num_classes)
+            if norm == "spectral":
+                normalise_spectrally(self.last)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(b, *shape) -> (b, f)"""
+        return full(self.body.features(x))  # type: ignore[operator]
+
+    def head(self, features: Tensor) -> Tensor:
+        """(b, f) -> (b,) or (b, num_classes)"""
+        made = full(self.last(features))
+        return made if self.num_classes else made.squeeze(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))

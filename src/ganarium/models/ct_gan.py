@@ -32,7 +32,8 @@ from ganarium.layers.normalization import Norm, check_penalised
 from ganarium.losses import as_fake, as_real, gradient_penalty
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.backbones import Network
-from ganarium.networks.ct_gan import NoisyPerceptron, networks
+from ganarium.networks.ct_gan import networks
+from ganarium.networks.improved_gan import NoisyPerceptron
 
 PAPER = Paper(
     title="Improving the Improved Training of Wasserstein GANs: A Consistency Term and Its Dual Effect",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganarium.layers.gaussian_noise import GaussianNoise
 from ganarium.layers.labels import one_hot
 from ganarium.layers.precision import full
-from ganarium.networks.ct_gan import WeightNormed
+from ganarium.layers.weight_norm import WeightNormed
 
 
 class Generator(nn.Module):
