@@ -378,7 +378,7 @@ def _with_code(model: Sampling, n: int, code: Any) -> Tensor:
         wanted = f"code must be a category and at most {continuous} finite numbers"
         raise UserError(f"{wanted}, for all {n} samples, or a list of {n} such lists.")
     if not bool(((rows[:, 0] >= 0) & (rows[:, 0] < K) & (rows[:, 0] % 1 == 0)).all()):
-        bad = ", ".join(f"{value:g}" for value in rows[:, 0].unique().tolist())
+        bad = ", ".join(f"{value:g}" for value in sorted(set(rows[:, 0].tolist())))
         raise UserError(f"the category of a code must be a whole number from 0 to {K - 1}, not {bad}.")
     latent = model.latent(n)
     latent[:, start : start + K] = one_hot(rows[:, 0], K, model.dtype)
