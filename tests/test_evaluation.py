@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import ganarium
-from ganarium import cli
+from ganarium import cli, evaluate
 from ganarium.data import load_data
 from ganarium.data.batches import decode
 from ganarium.errors import UserError
 from ganarium.evaluation import measures as evaluation
-from ganarium.evaluation.measures import compare, evaluate, network_for, of_features
+from ganarium.evaluation.measures import network_for, of_features
+from ganarium.evaluation.result import compare
 
 SMALL = {"threads": 1, "device": "cpu", "quiet": True}
 
@@ -33,7 +34,7 @@ def runs(tmp_path_factory):
 class Stub:
     """Samples that are given, in place of a generator's."""
 
-    directions = ()
+    directions, conditional, code = (), False, None
     device = torch.device("cpu")
 
     def __init__(self, images):
@@ -80,6 +81,7 @@ def test_labels_are_held_against_the_names_of_the_judge(monkeypatch):
     monkeypatch.setattr(evaluation.sampling, "samples", drawn)
     monkeypatch.setattr(evaluation.sampling, "classes", lambda model: ("label", 4))
     judge, model = network_for("glyphs", 1, "auto", torch.device("cpu")), Stub(images)
+    model.conditional = True
     assert evaluation._classes(model, judge, train, 400, 0)["label_fidelity"] > 0.9
     others = replace(train, class_names=("7", "1", "Z", "A"))
     assert evaluation._classes(model, judge, others, 400, 0)["label_fidelity"] < 0.1

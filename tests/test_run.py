@@ -25,6 +25,7 @@ from torch import Tensor
 import ganarium
 from ganarium import cli, registry
 from ganarium.pictures import grid as pictures
+from ganarium.runs.curves import save_curves
 from ganarium.runs.options import Options
 
 GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
@@ -405,7 +406,7 @@ def test_a_half_line_of_metrics(ten: Path, tmp_path: Path) -> None:
     shutil.rmtree(run / "checkpoints" / "step-00000010")
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 11, "D/re')
-    assert pictures.save_curves(run / "metrics.jsonl", tmp_path / "curves.png")
+    assert save_curves(run / "metrics.jsonl", tmp_path / "curves.png")
     assert cli.main(["resume", str(run)]) == 0
     assert_same_end(run, ten)
 

@@ -11,7 +11,7 @@ _HOMES = {
     "train": "api",
     "resume": "api",
     "load": "api",
-    "evaluate": "evaluation.measures",
+    "evaluate": "api",
     "save_grid": "pictures.grid",
     "load_data": "data",
     "UserError": "errors",
@@ -21,13 +21,13 @@ __all__ = [*_HOMES, "metrics"]
 
 if TYPE_CHECKING:
     from ganarium import metrics as metrics
+    from ganarium.api import evaluate as evaluate
     from ganarium.api import load as load
     from ganarium.api import resume as resume
     from ganarium.api import train as train
     from ganarium.data import load_data as load_data
     from ganarium.errors import RunError as RunError
     from ganarium.errors import UserError as UserError
-    from ganarium.evaluation.measures import evaluate as evaluate
     from ganarium.pictures.grid import save_grid as save_grid
     from ganarium.registry import create as create
     from ganarium.registry import list_models as list_models

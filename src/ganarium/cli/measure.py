@@ -38,13 +38,14 @@ def evaluate(
     device
         auto, cpu, cuda or mps.
     """
+    from ganarium import api
     from ganarium.cli.make import output_folder
-    from ganarium.evaluation import measures as evaluation
+    from ganarium.evaluation import result
 
-    found = evaluation.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device)
-    print(found)
-    name = f"evaluation-{found.step:08d}-{found.protocol.features}-seed{seed}{'-raw' if raw else ''}.json"
-    print(f"  {evaluation.save(found, output_folder(run, None, 'evaluations') / name)}")
+    evaluation = api.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device)
+    print(evaluation)
+    name = f"evaluation-{evaluation.step:08d}-{evaluation.protocol.features}-seed{seed}{'-raw' if raw else ''}.json"
+    print(f"  {result.save(evaluation, output_folder(run, None, 'evaluations') / name)}")
     return 0
 
 
@@ -75,19 +76,20 @@ def compare(
     html
         Write a page of this name too, with the sample grids and the curves of the runs side by side.
     """
-    from ganarium.evaluation import measures as evaluation
+    from ganarium import api
+    from ganarium.evaluation import result
 
     names = [Path(run).resolve().name for run in runs]
     names = names if len(set(names)) == len(names) else list(map(str, runs))
-    found = {
-        name: evaluation.evaluate(run, n=n, seed=seed, features=features, device=device)
+    evaluations = {
+        name: api.evaluate(run, n=n, seed=seed, features=features, device=device)
         for name, run in zip(names, runs, strict=True)
     }
-    print(evaluation.compare(found))
+    print(result.compare(evaluations))
     if html:
         from ganarium.web import comparison
         from ganarium.web import html as pages
 
         folders = {name: Path(run) for name, run in zip(names, runs, strict=True)}
-        print(f"  {pages.save(comparison.page(folders, found), Path(html))}")
+        print(f"  {pages.save(comparison.page(folders, evaluations), Path(html))}")
     return 0

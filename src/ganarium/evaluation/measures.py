@@ -4,10 +4,7 @@ Exactly which metric is what stands in `ganarium.metrics`. Images are measured o
 classifier that comes with the package), or of Inception-v3 where its weights are here; points on the points themselves.
 """
 
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,7 +14,7 @@ from ganarium.data.batches import Batches, Dataset, Images, LabelledImages, Unpa
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError, nearest
 from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for, list_judges, load_judge
-from ganarium.metrics.protocol import Protocol, one_protocol
+from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
 
 NUMBER = 2000  # images of each kind, as many as the exact assignment of the Wasserstein distance is practical for
@@ -26,81 +23,21 @@ LIKELIHOODS = 1000  # held-out images
 PART = 64  # images in memory at a time
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """The numbers of one run; `values` by the metric's name."""
-
-    run: str
-    model: str
-    data: str
-    step: int
-    values: dict[str, float]
-    protocol: Protocol
-
-    def __str__(self) -> str:
-        rows = [f"  {name:28} {value:.4g}" for name, value in self.values.items()]
-        return "\n".join([f"{self.run}: {self.model} on {self.data}, step {self.step}", *rows, f"  {self.protocol}"])
-
-
-def evaluate(
-    run: str | Path,
-    *,
-    n: int | None = None,
-    seed: int = 0,
-    features: str = "auto",
-    raw: bool = False,
-    device: str = "auto",
-) -> Evaluation:
-    """Measures the samples of a run (or of one checkpoint) against its training images.
-
-    `n` samples of `seed` (default 2,000; 2,500 points; 26,000 of stacked MNIST) are compared with as many real ones, or
-    with all there are. `features` is a judge (`metrics.judge.list_judges()`), `inception`, or `auto`: the judge of the
-    data set, and for data without one `cifar10_subset` for colour and `glyphs` for grey, which say how near two sets
-    are and not what is in them. Samples come from the averaged weights, unless `raw`. Images are made and read 64 at a
-    time, on `device`: memory grows with the features alone.
-
-    Raises `UserError` for what cannot be measured.
-    """
-    from ganarium import api  # which can train, and a run in training measures itself with this file
-    from ganarium.training.session import data_of
-
-    config = api.config_of(run)
-    model = api.load(run, raw=raw, device=device)
-    train, test = data_of(config)
-    name = config["data"]["name"]
+def measure(
+    model: Model, train: Dataset, test: Dataset, *, n: int | None = None, seed: int = 0, features: str = "auto"
+) -> tuple[dict[str, float], Protocol]:
+    """The metrics of a model's samples by name, and their protocol. For the arguments see `ganarium.evaluate`."""
     if model.directions:
         values, protocol = _translation(model, train, test, n or NUMBER, seed, features)
     elif len(model.shape) == 1:
         values, protocol = _points(model, train, n or 2500, seed)
     else:
-        values, protocol = _images(model, train, n or (STACKED if name == "stacked_mnist" else NUMBER), seed, features)
+        count = n or (STACKED if train.name == "stacked_mnist" else NUMBER)
+        values, protocol = _images(model, train, count, seed, features)
         values |= likelihood(model, images_of(test, min(LIKELIHOODS, len(test)), 0))
     if model.classifies:
         values["test_accuracy"] = accuracy(model, test)
-    return Evaluation(str(run), config["model"], name, model.iteration, values, protocol)
-
-
-def compare(evaluations: dict[str, Evaluation]) -> str:
-    """A table of several runs, a column each; `UserError` if their data or their protocols differ."""
-    sets = {found.data for found in evaluations.values()}
-    if len(sets) > 1:
-        raise UserError(f"the runs learned from different data ({', '.join(sorted(sets))}): compare runs on one set.")
-    protocol = one_protocol({name: found.protocol for name, found in evaluations.items()})
-    rows = list(dict.fromkeys(row for found in evaluations.values() for row in found.values))
-    wide = max(12, *(len(name) + 2 for name in evaluations))
-    lines = [" " * 30 + "".join(f"{name:>{wide}}" for name in evaluations)]
-    for row in rows:
-        cells = [f"{found.values[row]:.4g}" if row in found.values else "" for found in evaluations.values()]
-        lines.append(f"  {row:28}" + "".join(f"{cell:>{wide}}" for cell in cells))
-    return "\n".join([*lines, f"  {protocol}"])
-
-
-def save(evaluation: Evaluation, path: Path) -> Path:
-    """As JSON, written aside and renamed."""
-    aside = path.with_name(f".{path.name}")
-    aside.write_text(json.dumps(asdict(evaluation), indent=1) + "\n")
-    aside.replace(path)
-    return path
+    return values, protocol
 
 
 def network_for(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:

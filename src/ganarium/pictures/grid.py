@@ -1,7 +1,6 @@
-"""Pictures of samples and of training: grids, animations, sums of codes, curves."""
+"""Pictures of samples and of training: grids, animations, sums of codes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 from ganarium import sampling
 from ganarium.data.batches import encode
 from ganarium.errors import UserError
-from ganarium.runs.rows import read_metrics
+from ganarium.runtime.files import atomic_write
 
 
 def to_picture(image: Tensor) -> Image.Image:
@@ -41,20 +40,9 @@ def save_grid(images: Tensor, path: str | Path, *, columns: int | None = None, r
 
 def save_picture(picture: Image.Image, path: Path) -> Path:
     """Saves a PIL picture, whole or not at all; gives the path."""
-    with _aside(path) as aside:
-        picture.save(aside)
+    with atomic_write(path) as temporary:
+        picture.save(temporary)
     return path
-
-
-@contextmanager
-def _aside(path: Path) -> Iterator[Path]:
-    """Where to write a file that takes its place only when it is whole."""
-    aside = path.with_name(f".writing-{path.name}")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def grid(images: Tensor, columns: int | None = None) -> Image.Image:
@@ -97,8 +85,8 @@ def save_gif(frames: Sequence[Image.Image], path: Path, *, seconds: float = 6.0)
     """An endless animation of about `seconds`, resting on its last frame."""
     each = _milliseconds(frames, seconds)
     first, *rest = [_opaque(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    with _aside(path) as aside:
-        first.save(aside, save_all=True, append_images=rest, duration=[each] * len(rest) + [each + 1000], loop=0)
+    with atomic_write(path) as temporary:
+        first.save(temporary, save_all=True, append_images=rest, duration=[each] * len(rest) + [each + 1000], loop=0)
     return path
 
 
@@ -120,7 +108,7 @@ def save_mp4(frames: Sequence[Image.Image], path: Path, *, seconds: float = 6.0)
     """
     av = video()
     width, height = (side + side % 2 for side in frames[0].size)
-    with _aside(path) as aside, av.open(str(aside), "w", format="mp4") as film:
+    with atomic_write(path) as temporary, av.open(str(temporary), "w", format="mp4") as film:
         known = "libx264" in av.codecs_available
         rate = Fraction(1000, _milliseconds(frames, seconds))
         stream = film.add_stream("libx264" if known else "mpeg4", rate=rate, options={"crf": "18"} if known else {})
@@ -292,27 +280,8 @@ def slerp(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     return torch.where((angle > 1e-3) & (a != b), curved, (1 - share) * a + share * b)
 
 
-def save_curves(metrics: Path, path: Path) -> Path | None:
-    """Draws every term of `metrics.jsonl` over the steps, one panel a player; None if there is nothing to draw."""
-    rows = read_metrics(metrics)
-    if not rows:
-        return None
-    players = list(dict.fromkeys(key.split("/")[0] for row in rows for key in row if "/" in key))
-    figure, panels = _figure(len(players), 7.0, 2.6 * len(players))
-    for player, panel in zip(players, panels, strict=True):
-        for key in dict.fromkeys(key for row in rows for key in row if key.startswith(f"{player}/")):
-            points = [(row["step"], row[key]) for row in rows if key in row]
-            marker = "." if len(points) < 20 else None  # a line of one point shows nothing
-            panel.plot(*zip(*points, strict=True), label=key.split("/", 1)[1], linewidth=1.2, marker=marker)
-        panel.set(title=player, xlabel="step")
-        panel.legend(fontsize=8)
-        panel.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
-    return path
-
-
 def _scatter(points: Tensor, real: Tensor | None, path: Path) -> None:
-    figure, (panel,) = _figure(1, 5.0, 5.0)
+    figure, (panel,) = figure_of_panels(1, 5.0, 5.0)
     if real is not None:
         panel.scatter(*real[:2000].cpu().numpy().T, s=4, color="0.75", label="data")
     panel.scatter(*points.cpu().numpy().T, s=4, color="tab:red", alpha=0.6, label="samples")
@@ -321,14 +290,22 @@ def _scatter(points: Tensor, real: Tensor | None, path: Path) -> None:
         reach = 1.4 * float(real.abs().max())
         panel.set(xlim=(-reach, reach), ylim=(-reach, reach))
         panel.legend(loc="upper right", fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
-def _figure(panels: int, width: float, height: float) -> tuple[Any, Any]:
-    """A figure without pyplot, so that no display and no global state is needed."""
+def figure_of_panels(panels: int, width: float, height: float) -> tuple[Any, Any]:
+    """A figure with panels below each other, and the panels. Sizes are in inches.
+
+    It is made without pyplot, so that it needs no display and no global state.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(panels, 1, squeeze=False)[:, 0]
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=110)

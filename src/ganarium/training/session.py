@@ -39,6 +39,7 @@ from ganarium.pictures import grid as pictures
 from ganarium.runs import checkpoint
 from ganarium.runs import listing as runs
 from ganarium.runs import rows as logs
+from ganarium.runs.curves import save_curves
 from ganarium.runs.listing import FORMAT, run_folder
 from ganarium.runs.options import Options, differences, environment, parse_size, resolve_device, resolve_precision
 from ganarium.runtime import distributed
@@ -246,7 +247,7 @@ class Run:
                 with suppress(OSError):
                     log.close()
                     pictures.save_training_gif(self.folder / "samples")
-                    pictures.save_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
+                    save_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
 
     def save(self) -> None:
         """A checkpoint of this moment, if there is none yet. Every process must call it."""

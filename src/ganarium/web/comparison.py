@@ -3,7 +3,7 @@
 from html import escape
 from pathlib import Path
 
-from ganarium.evaluation.measures import Evaluation, compare
+from ganarium.evaluation.result import Evaluation, compare
 from ganarium.runs import rows as logs
 from ganarium.web import html as pages
 from ganarium.web.report import SCRIPT, commands, curves, frames, sections

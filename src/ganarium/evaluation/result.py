@@ -1,0 +1,48 @@
+"""The result of an evaluation: its numbers and their protocol, as text, as a table of several runs, and as a file."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ganarium.errors import UserError
+from ganarium.metrics.protocol import Protocol, one_protocol
+from ganarium.runtime.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The numbers of one run; `values` by the metric's name."""
+
+    run: str
+    model: str
+    data: str
+    step: int
+    values: dict[str, float]
+    protocol: Protocol
+
+    def __str__(self) -> str:
+        rows = [f"  {name:28} {value:.4g}" for name, value in self.values.items()]
+        return "\n".join([f"{self.run}: {self.model} on {self.data}, step {self.step}", *rows, f"  {self.protocol}"])
+
+
+def compare(evaluations: dict[str, Evaluation]) -> str:
+    """A table of several runs, a column each; `UserError` if their data or their protocols differ."""
+    results = list(evaluations.values())
+    data = {result.data for result in results}
+    if len(data) > 1:
+        raise UserError(f"the runs learned from different data ({', '.join(sorted(data))}): compare runs on one set.")
+    protocol = one_protocol({name: result.protocol for name, result in evaluations.items()})
+    metrics = list(dict.fromkeys(metric for result in results for metric in result.values))
+    width = max(12, *(len(name) + 2 for name in evaluations))
+    lines = [" " * 30 + "".join(f"{name:>{width}}" for name in evaluations)]
+    for metric in metrics:
+        cells = [f"{result.values[metric]:.4g}" if metric in result.values else "" for result in results]
+        lines.append(f"  {metric:28}" + "".join(f"{cell:>{width}}" for cell in cells))
+    return "\n".join([*lines, f"  {protocol}"])
+
+
+def save(evaluation: Evaluation, path: Path) -> Path:
+    """Writes an evaluation as JSON; gives the path."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(asdict(evaluation), indent=1) + "\n")
+    return path
