@@ -25,7 +25,8 @@ from torchvision import transforms
 
 import ganarium
 from ganarium.data import load_data
-from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images
 from ganarium.layers.penalized import Conv2d, LeakyReLU
 from ganarium.losses import gradient_penalty
 from ganarium.runs.options import environment
@@ -190,7 +191,8 @@ def peak_memory() -> float:
     """GiB that a process of its own needs at most to train DCGAN (60,000 images of 32x32, defaults) for 30 steps."""
     code = """
 import resource, torch, ganarium
-from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images
 from ganarium.trainer import Trainer
 model = ganarium.create("dcgan", (1, 32, 32))
 data = Dataset("as large as MNIST", torch.randint(0, 256, (60000, 32, 32, 1), dtype=torch.uint8))

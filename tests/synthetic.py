@@ -8,7 +8,8 @@ import torch
 
 import ganarium
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset, UnpairedImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, UnpairedImages
 from ganarium.errors import UserError
 from ganarium.runs import checkpoint
 from ganarium.trainer import Trainer

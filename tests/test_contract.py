@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import ganarium
 from ganarium import registry
-from ganarium.data.batches import decode
+from ganarium.data.dataset import decode
 from ganarium.runs import checkpoint
 from synthetic import ALL, SMALL, images_only, saved, trainer
 

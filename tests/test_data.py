@@ -22,7 +22,8 @@ from torch import Tensor
 
 from ganarium.data import SOURCES, list_data, load_data, suited
 from ganarium.data.arrays import cover, held_out, pad, resize, with_channels
-from ganarium.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages, decode, encode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImages, decode, encode
 from ganarium.data.sources.glyphs import BASELINE, DIGITS, FONTS, GROUPS, PER_CLASS, draw_masters, render
 from ganarium.data.sources.mnist import FILES
 from ganarium.data.sources.points import MODE_STD, mode_centres

@@ -9,7 +9,7 @@ import torch
 import ganarium
 from ganarium.cli.parameters import read_file
 from ganarium.data import load_data
-from ganarium.data.batches import decode
+from ganarium.data.dataset import decode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from demo_judge import WEIGHTS, accuracy, confidence, load_judge, not_glyphs

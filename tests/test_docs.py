@@ -15,7 +15,7 @@ from PIL import Image
 
 import ganarium
 from ganarium import cli, registry
-from ganarium.data.batches import Images
+from ganarium.data.dataset import Images
 from ganarium.data.sources import points as toys
 from ganarium.runs import options
 

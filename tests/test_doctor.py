@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganarium.data.batches import Batches, Dataset, Images, UnpairedImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images, UnpairedImages
 from ganarium.doctor import doctor
 from ganarium.doctor import samples as gallery
 from ganarium.doctor.batches import GRID, KEPT, Drawn, Noted, apartness, few

@@ -9,7 +9,7 @@ import torch
 import ganarium
 from ganarium import cli, evaluate
 from ganarium.data import load_data
-from ganarium.data.batches import decode
+from ganarium.data.dataset import decode
 from ganarium.errors import UserError
 from ganarium.evaluation import measures as evaluation
 from ganarium.evaluation.measures import network_for, of_features

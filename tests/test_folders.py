@@ -16,8 +16,8 @@ from PIL import Image
 
 import ganarium
 from ganarium.data import load_data
-from ganarium.data.batches import (
-    Batches,
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import (
     CaptionedImages,
     Dataset,
     HighResolutionImages,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from ganarium.data import load_data
 from ganarium.data.arrays import with_channels as stored_with_channels
-from ganarium.data.batches import decode
+from ganarium.data.dataset import decode
 from ganarium.errors import UserError
 from ganarium.metrics.judges import judge as judges
 from ganarium.metrics.judges import train_judge

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset
 from ganarium.proofs.claim import list_proofs, load_proof
 from ganarium.proofs.claims import catgan_clusters, cgan_match, infogan_codes, triple_gan_few_labels
 from ganarium.proofs.measures import few_labels

@@ -17,8 +17,8 @@ from torch import Tensor
 from torchvision import datasets
 
 from ganarium.data import load_data
-from ganarium.data.batches import (
-    Batches,
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import (
     CaptionedImages,
     Dataset,
     HighResolutionImages,

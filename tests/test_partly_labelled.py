@@ -15,7 +15,8 @@ from PIL import Image
 import ganarium
 from ganarium import cli, registry
 from ganarium.data import OWN_DATA, suited
-from ganarium.data.batches import Batches, Dataset, Images, PartlyLabelledImages, decode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images, PartlyLabelledImages, decode
 from ganarium.data.inspect.dataset import survey
 from ganarium.runs.options import Options
 from synthetic import ALL, images_only, refused, trainer

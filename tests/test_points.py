@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Images
 from ganarium.data.sources import points as toys
 from ganarium.trainer import Trainer
 

@@ -20,7 +20,7 @@ from torch import Tensor
 import ganarium
 from ganarium import cli
 from ganarium.data import load_data
-from ganarium.data.batches import Dataset, decode
+from ganarium.data.dataset import Dataset, decode
 from ganarium.errors import UserError
 from ganarium.metrics.protocol import Protocol
 from ganarium.runs import checkpoint

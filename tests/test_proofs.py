@@ -9,7 +9,7 @@ import torch
 
 from ganarium import cli, registry
 from ganarium.data import SOURCES
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.errors import UserError
 from ganarium.proofs import prove as harness
 from ganarium.proofs.claim import SCALES, Bound, Scale, gain_of, level_in_words, level_of, list_proofs, load_proof

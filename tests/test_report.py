@@ -14,7 +14,7 @@ from PIL import Image
 
 import ganarium
 from ganarium import cli
-from ganarium.data.batches import decode
+from ganarium.data.dataset import decode
 from ganarium.errors import RunError, UserError
 from ganarium.metrics.protocol import Protocol
 from ganarium.pictures import grid as pictures
@@ -256,9 +256,9 @@ def searched(train, images, features, **options):
 
 
 def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
-    train = dataset(ganarium.data.batches.Images, (1, 16, 16), n=500)
+    train = dataset(ganarium.data.dataset.Images, (1, 16, 16), n=500)
     monkeypatch.setattr(exhibits, "CHUNK", 37)
-    queries = decode(dataset(ganarium.data.batches.Images, (1, 16, 16), n=9, seed=1).images)
+    queries = decode(dataset(ganarium.data.dataset.Images, (1, 16, 16), n=9, seed=1).images)
     found = searched(train, queries, lambda images: images.flatten(1))
     known = decode(train.images)
     distances, places = torch.cdist(queries.flatten(1), known.flatten(1)).topk(3, largest=False)

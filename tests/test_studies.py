@@ -15,7 +15,8 @@ import objectives
 import studies
 import wgan_ablation
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset
 from ganarium.proofs.claim import load_proof
 from ganarium.trainer import Trainer
 

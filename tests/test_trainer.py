@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganarium.data.batches import Batches, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Images
 from ganarium.errors import Diverged
 from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, watch
 from ganarium.runs import checkpoint

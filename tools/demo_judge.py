@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ganarium.data import load_data
-from ganarium.data.batches import Batches, Dataset, LabelledImages, decode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, LabelledImages, decode
 
 WEIGHTS = Path(__file__).with_suffix(".safetensors")
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganarium.data.batches import Batches, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Images
 from ganarium.players import SGD, Adam, Group, OptimizerConfig, Player, RMSProp
 from ganarium.sampling import Code, Prior, Sampling
 

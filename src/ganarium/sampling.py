@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ganarium.data.batches import UnpairedImages, decode, encode
+from ganarium.data.dataset import UnpairedImages, decode, encode
 from ganarium.data.files.decode import MODES, Unfit, as_seen, fitted
 from ganarium.errors import UserError
 from ganarium.layers.labels import asked_labels, one_hot

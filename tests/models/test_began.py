@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images
 from ganarium.models.began import Decoder
 from ganarium.trainer import Trainer
 from synthetic import trainer

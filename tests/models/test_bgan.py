@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Images
+from ganarium.data.dataset import Images
 from ganarium.losses import as_fake, as_real
 from ganarium.models.bgan import binary
 from synthetic import refused, trainer

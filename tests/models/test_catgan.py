@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset, Images, PartlyLabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images, PartlyLabelledImages
 from ganarium.layers.gaussian_noise import GaussianNoise, noise_for_dropout
 from ganarium.metrics import clustering_accuracy
 from ganarium.models.catgan import entropy, marginal_entropy

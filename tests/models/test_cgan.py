@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset, LabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, LabelledImages
 from ganarium.layers.maxout import Maxout, MaxoutDiscriminator
 from ganarium.losses import as_fake, as_real
 from synthetic import obeyed, quadrants, refused, trainer

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import LabelledImages
+from ganarium.data.dataset import LabelledImages
 from ganarium.losses import as_real
 from ganarium.models.cls_gan import half_squares
 from synthetic import obeyed, quadrants, refused, trainer

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ganarium import registry
 from ganarium.data.augment import crop_and_mirror, window
-from ganarium.data.batches import Batches, Dataset, UnpairedImages, decode, encode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, UnpairedImages, decode, encode
 from ganarium.errors import UserError
 from ganarium.layers.image_pool import ImagePool
 from ganarium.models.cyclegan import CycleGAN

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 import ganarium
 from ganarium import registry
-from ganarium.data.batches import Batches, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Images
 from ganarium.data.sources.points import ring
 from ganarium.layers.normalization import check_penalised
 from ganarium.losses import gradient_norm, gradient_penalty

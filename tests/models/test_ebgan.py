@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Images
+from ganarium.data.dataset import Images
 from ganarium.models.ebgan import EBGAN, energies, pull_away
 from ganarium.runs.options import Options
 from ganarium.training.session import Run

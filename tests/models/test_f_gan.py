@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Images
+from ganarium.data.dataset import Images
 from ganarium.losses import as_fake, as_real
 from ganarium.models.f_gan import DIVERGENCES, FGAN, Config, exp, log_lambert
 from ganarium.networks.mlp import MLP

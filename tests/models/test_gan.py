@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images
 from ganarium.layers.maxout import Maxout
 from ganarium.losses import as_fake, as_real
 from ganarium.models.gan import GAN, Config

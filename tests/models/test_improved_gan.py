@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Images, PartlyLabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Images, PartlyLabelledImages
 from ganarium.data.sources import points as toys
 from ganarium.layers.historical_average import History, flat
 from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination

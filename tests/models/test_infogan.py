@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Images
+from ganarium.data.dataset import Images
 from ganarium.errors import UserError
 from synthetic import trainer
 

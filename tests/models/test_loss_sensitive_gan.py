@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 import ganarium
 from ganarium import registry
-from ganarium.data.batches import Batches, Images, LabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Images, LabelledImages
 from ganarium.data.sources import points as toys
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer

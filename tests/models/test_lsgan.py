@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Images
+from ganarium.data.dataset import Images
 from ganarium.losses import as_real
 from ganarium.models.lsgan import LSGAN, Config, half_squares
 from ganarium.networks.mlp import MLP

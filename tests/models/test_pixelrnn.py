@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images
 from ganarium.errors import UserError
 from ganarium.models.pixelrnn import PixelRNN
 from ganarium.networks.pixelcnn import Canvas, MaskedConv2d, PixelCNN, groups

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import PartlyLabelledImages
 from ganarium.data.sources import points as toys
 from ganarium.models.sgan import realness
 from ganarium.trainer import Trainer

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import Images
+from ganarium.data.dataset import Images
 from ganarium.layers.init import init_normal
 from ganarium.losses import as_fake, as_real
 from ganarium.models.softmax_gan import Config, SoftmaxGAN

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from ganarium.data.batches import PartlyLabelledImages
+from ganarium.data.dataset import PartlyLabelledImages
 from ganarium.layers.gaussian_noise import GaussianNoise
 from ganarium.layers.weight_norm import WeightNormed
 from ganarium.networks.triple_gan import Discriminator

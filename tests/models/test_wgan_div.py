@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 import ganarium
 from ganarium import registry
-from ganarium.data.batches import Batches, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Images
 from ganarium.data.sources.points import ring
 from ganarium.losses import gradient_norm
 from ganarium.trainer import Trainer

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ganarium.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from ganarium.data.batches import Dataset
+    from ganarium.data.dataset import Dataset
     from ganarium.data.inspect.dataset import Survey as Survey
     from ganarium.data.inspect.dataset import survey as survey
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ganarium import metrics, sampling
-from ganarium.data.batches import Batches, Dataset, Images, LabelledImages, UnpairedImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImages
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError, nearest
 from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for, list_judges, load_judge

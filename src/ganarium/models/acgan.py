@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.data.batches import Batches, LabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.labels import asked_labels, known_classes, one_hot

@@ -28,7 +28,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Batches, LabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import mean_logit
 from ganarium.layers.labels import asked_labels, known_classes, one_hot

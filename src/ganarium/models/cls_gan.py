@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Batches, LabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.labels import asked_labels, known_classes, one_hot

@@ -26,7 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import PartlyLabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.normalization import Norm, check_penalised
 from ganarium.losses import as_fake, as_real, gradient_penalty

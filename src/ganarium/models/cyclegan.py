@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ganarium.data.augment import crop_and_mirror
-from ganarium.data.batches import Batches, UnpairedImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import UnpairedImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.image_pool import ImagePool
 from ganarium.layers.init import init_normal

@@ -24,7 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.data.batches import Batches, LabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.heads import PerClass
 from ganarium.layers.labels import asked_labels, one_hot

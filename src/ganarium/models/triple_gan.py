@@ -30,7 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganarium.data.batches import Batches, PartlyLabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import PartlyLabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.labels import asked_labels, known_classes
 from ganarium.layers.normalization import unrecorded

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganarium import sampling
-from ganarium.data.batches import encode
+from ganarium.data.dataset import encode
 from ganarium.errors import UserError
 from ganarium.runtime.files import atomic_write
 

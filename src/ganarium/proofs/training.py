@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ganarium import metrics, registry
 from ganarium.data import SOURCES, load_data
-from ganarium.data.batches import Batches, Dataset, decode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, decode
 from ganarium.errors import UserError
 from ganarium.evaluation.measures import network_for
 from ganarium.metrics.judges.judge import Judge

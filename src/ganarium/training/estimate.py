@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from ganarium import registry
-from ganarium.data import batches as kinds
-from ganarium.data.batches import Batches, Dataset, Photos
+from ganarium.data import dataset as kinds
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Photos
 from ganarium.errors import UserError
 from ganarium.runs import checkpoint
 from ganarium.runs.options import resolve_device, resolve_precision

@@ -32,7 +32,8 @@ from torch import nn
 
 from ganarium import registry
 from ganarium.data import OWN_DATA, SOURCES, load_data, suited
-from ganarium.data.batches import Batches, Dataset, PartlyLabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, PartlyLabelledImages
 from ganarium.doctor.notes import Casebook
 from ganarium.errors import Diverged, RunError, UserError
 from ganarium.pictures import grid as pictures

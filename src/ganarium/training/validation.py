@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import metrics, sampling
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
 from ganarium.evaluation import measures as evaluation

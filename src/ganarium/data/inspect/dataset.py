@@ -15,8 +15,8 @@ from torch import Tensor
 from ganarium import registry
 from ganarium.data import FOLDER, check_shape, find_source, load_data
 from ganarium.data.arrays import FEWEST, check_count
-from ganarium.data.batches import Dataset
-from ganarium.data.batches import decode as scaled
+from ganarium.data.dataset import Dataset
+from ganarium.data.dataset import decode as scaled
 from ganarium.data.files.decode import SHOWN, decode_file, quiet
 from ganarium.data.files.decode_cache import progress
 from ganarium.data.files.layout import Layout, find_layout

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganarium.data.arrays import FEWEST, check_count, held_out
-from ganarium.data.batches import Dataset, Photos
+from ganarium.data.dataset import Dataset, Photos
 from ganarium.data.files.decode import FORMATS, Header, as_seen, header, reason
 from ganarium.data.files.decode_cache import Decoded, decode_all
 from ganarium.data.files.layout import EXTENSIONS, LAYOUTS, Layout, Part, find_layout

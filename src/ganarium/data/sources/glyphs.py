@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganarium.data.arrays import check_memory, held_out, with_channels
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cached
 

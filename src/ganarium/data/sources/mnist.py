@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.arrays import check_memory, pad, resize, with_channels
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.data.files.download import Published, file_in, find
 from ganarium.errors import UserError
 

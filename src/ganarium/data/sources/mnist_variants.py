@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ganarium.data.arrays import check_memory, with_channels
-from ganarium.data.batches import Dataset, Photos
+from ganarium.data.dataset import Dataset, Photos
 from ganarium.data.files.download import places
 from ganarium.data.sources.mnist import mnist
 from ganarium.errors import UserError

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.arrays import check_count, check_memory, cover, held_out, with_channels
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.errors import UserError
 
 IMAGES = ("images", "x", "train_images")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.arrays import check_memory
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.data.sources.scenes import (
     KINDS,
     NUM_TEST,

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 
 NUM_TRAIN, NUM_TEST = 100_000, 10_000
 MODE_STD = {"ring": 0.02 / 1.414, "grid": 0.05 / 2.828}  # of each component, in each coordinate

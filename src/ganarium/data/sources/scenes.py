@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.arrays import check_memory
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 
 KINDS = ("circle", "triangle", "square")
 NUM_TRAIN, NUM_TEST = 4000, 400

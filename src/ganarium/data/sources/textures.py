@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ganarium.data.arrays import check_memory, held_out
-from ganarium.data.batches import Dataset, Photos
+from ganarium.data.dataset import Dataset, Photos
 from ganarium.data.sources.glyphs import PER_CLASS, choose, distorted, draw_masters
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cached

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.arrays import check_memory, cover, pad, resize, with_channels
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.data.files.download import Published, find
 from ganarium.errors import UserError
 

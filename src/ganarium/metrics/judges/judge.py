@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ganarium.data.batches import Dataset, decode
+from ganarium.data.dataset import Dataset, decode
 from ganarium.errors import UserError, nearest
 
 WEIGHTS = Path(__file__).parent / "weights"

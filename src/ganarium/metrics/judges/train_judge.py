@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganarium.data import load_data
-from ganarium.data.batches import Batches, Dataset, LabelledImages
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, LabelledImages
 from ganarium.metrics.judges.judge import WEIGHTS, Judge, accuracy, load_judge, save_judge
 
 

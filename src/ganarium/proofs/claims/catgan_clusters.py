@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ganarium import metrics
-from ganarium.data.batches import Batches, Dataset, decode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, decode
 from ganarium.model import Step
 from ganarium.models.catgan import entropy, marginal_entropy
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial

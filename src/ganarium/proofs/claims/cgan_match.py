@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Batches, decode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import decode
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Step
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import Reader, data_of, drawn, mean_image_and_noise, trained, untrained
 

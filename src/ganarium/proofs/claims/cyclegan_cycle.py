@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Dataset, decode
+from ganarium.data.dataset import Dataset, decode
 from ganarium.data.sources.scenes import render, scenes_of
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import data_of, trained

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.data.batches import Dataset, decode
+from ganarium.data.dataset import Dataset, decode
 from ganarium.layers.init import init_normal
 from ganarium.model import Player
 from ganarium.networks.dcgan import Generator

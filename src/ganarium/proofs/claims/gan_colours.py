@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.data.sources.mnist_variants import HUES
 from ganarium.evaluation.measures import network_for
 from ganarium.metrics.judges.judge import Judge

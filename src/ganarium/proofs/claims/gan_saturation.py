@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.metrics import mode_coverage, wasserstein_distance
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganarium import metrics
-from ganarium.data.batches import decode
+from ganarium.data.dataset import decode
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import Reader, data_of, drawn, trained
 

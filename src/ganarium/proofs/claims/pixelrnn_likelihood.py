@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganarium.data.batches import Batches, Dataset, Images
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import data_of, trained, untrained
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ganarium import metrics
-from ganarium.data.batches import Batches, Dataset, decode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, decode
 from ganarium.model import Step
 from ganarium.proofs.claim import Measured, Trial
 from ganarium.proofs.training import data_of, trained, without_player

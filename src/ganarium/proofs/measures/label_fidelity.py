@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganarium import metrics
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.proofs.claim import Measured, Trial
 from ganarium.proofs.training import Reader, data_of, drawn, trained, untrained
 

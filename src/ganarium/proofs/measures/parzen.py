@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.proofs.training import drawn
 
 SIGMAS = torch.logspace(-1, 0, 10).tolist()  # as in the released code of Goodfellow et al.

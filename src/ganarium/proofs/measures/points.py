@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Dataset
+from ganarium.data.dataset import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.metrics import mode_coverage, wasserstein_distance
 from ganarium.model import Step

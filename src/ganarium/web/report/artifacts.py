@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium.data.batches import Batches, Dataset, Images, decode
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images, decode
 from ganarium.evaluation.measures import network_for
 from ganarium.model import Model
 from ganarium.pictures import grid as pictures

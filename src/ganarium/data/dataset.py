@@ -1,0 +1,169 @@
+"""One split of a data set as it is stored, and the typed batches that can be drawn from it."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganarium.errors import UserError
+
+
+class Images(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1], or points (b, 2)
+
+
+class LabelledImages(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1], or points (b, 2)
+    label: Tensor  # (b,) int64
+
+
+class PartlyLabelledImages(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1], or points (b, 2): of the few whose labels are known
+    label: Tensor  # (b,) int64, of `image`
+    unlabelled: Tensor  # as `image`, of all there are, drawn independently; their labels are told to nobody
+
+
+class UnpairedImages(NamedTuple):
+    a: Tensor  # (b, c, h, w) in [-1, 1], from domain A
+    b: Tensor  # (b, c, h, w) in [-1, 1], from domain B, drawn independently of a
+
+
+class PairedImages(NamedTuple):
+    a: Tensor  # (b, c, h, w) in [-1, 1], from domain A
+    b: Tensor  # (b, c, h, w) in [-1, 1], the same scenes in domain B
+
+
+class HighResolutionImages(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1], windows cut at random from photos at their full resolution
+
+
+class CaptionedImages(NamedTuple):
+    image: Tensor  # (b, c, h, w) in [-1, 1]
+    caption: tuple[str, ...]  # b sentences, each one of its image's captions
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos of any size, one after another, from which windows of one size are cut."""
+
+    pixels: Tensor  # uint8, flat: every photo as (height, width, channels)
+    heights: Tensor  # (n,) int64
+    widths: Tensor  # (n,) int64
+    window: tuple[int, int]  # (h, w) of a window, at most the smallest photo's
+    channels: int
+    starts: Tensor | None = None  # (n,) int64, where each begins in `pixels`, in pixels; None: one after another
+
+    def to(self, device: torch.device) -> "Photos":
+        pixels, heights, widths = self.pixels.to(device), self.heights.to(device), self.widths.to(device)
+        starts = heights.mul(widths).cumsum(0) - heights * widths if self.starts is None else self.starts.to(device)
+        return Photos(pixels, heights, widths, self.window, self.channels, starts)
+
+    def cut(self, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """uint8 (b, h, w, c): a window of each photo of `index` (b,), at a random place, or its middle."""
+        h, w = self.window
+        heights, widths = self.heights[index], self.widths[index]
+        if generator is None:
+            top, left = (heights - h) // 2, (widths - w) // 2
+        else:
+            chance = torch.rand(2, len(index), generator=generator, device=index.device, dtype=torch.float64)
+            top, left = (chance[0] * (heights - h + 1)).long(), (chance[1] * (widths - w + 1)).long()
+        starts = self.to(self.pixels.device).starts if self.starts is None else self.starts
+        assert starts is not None
+        down = torch.arange(h, device=index.device)[:, None]
+        across = torch.arange(w, device=index.device)[None, :]
+        corner = (starts[index] + top * widths + left)[:, None, None]
+        places = corner + down * widths[:, None, None] + across  # (b, h, w)
+        return self.pixels.view(-1, self.channels)[places]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split of a data set, held as it is stored: images as uint8 (n, h, w, c), points as float32 (n, 2)."""
+
+    name: str
+    images: Tensor
+    labels: Tensor | None = None  # (n,) int64
+    class_names: tuple[str, ...] = ()
+    second: Tensor | None = None  # domain B of an unpaired or a paired set, stored as `images` is
+    skipped: tuple[str, ...] = ()  # files that could not be read
+    source: str = ""  # where it came from, in words
+    extra: dict[str, Tensor] | None = None  # what a drawn set knows about each of its images (proofs use it)
+    paired: bool = False  # `second` shows the same scenes as `images`, in the same order
+    captions: tuple[tuple[str, ...], ...] | None = None  # one or more sentences for each image
+    photos: Photos | None = None  # windows are cut from these; `images` holds the middle of each
+    bernoulli: bool = False  # pixels are probabilities: every draw of an image makes each 0 or 255 anew
+    mirror: bool = False  # half of the images drawn are mirrored left to right
+    mapped: bool = False  # `images` (and `second`) are a file on disk: they stay there, and batches are read from it
+    digest: str = ""  # of the content, where the source knows it; else it is taken from the tensors
+    labelled: Tensor | None = None  # (k,) places of the images whose labels a semi-supervised model knows; None: all
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(c, h, w) of an image, or (2,) for points."""
+        if self.images.dim() == 2:
+            return (self.images.shape[1],)
+        height, width, channels = self.images.shape[1:]
+        return (channels, height, width)
+
+    @property
+    def num_classes(self) -> int | None:
+        return len(self.class_names) or None
+
+    @property
+    def kinds(self) -> tuple[type, ...]:
+        """The batch types that can be drawn from this set."""
+        if self.second is not None:
+            return (PairedImages, UnpairedImages) if self.paired else (UnpairedImages,)
+        kinds: tuple[type, ...] = (Images,)
+        if self.labels is not None:
+            kinds += (LabelledImages, PartlyLabelledImages)
+        if self.captions is not None:
+            kinds += (CaptionedImages,)
+        if self.photos is not None:
+            kinds += (HighResolutionImages,)
+        return kinds
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def keep_labels(self, per_class: int, seed: int) -> "Dataset":
+        """The set with so many images of each class as the labelled ones, chosen by the seed alone.
+
+        Those of a smaller number are among those of a larger. `UserError` if a class has too few.
+        """
+        assert self.labels is not None
+        counts = torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
+        rarest = counts.index(min(counts))
+        if counts[rarest] < per_class:
+            name = self.class_names[rarest] if self.class_names else rarest
+            way = f"use --labels-per-class {min(counts)} or fewer" if min(counts) else "leave that class away"
+            raise UserError(
+                f"{per_class} training images of each class are to keep their label, and class {name} of {self.name} "
+                f"has {min(counts)}: {way}."
+            )
+        order = torch.randperm(len(self), generator=seeded_generator(torch.device("cpu"), seed, 3))
+        shuffled = self.labels[order]
+        chosen = [order[shuffled == place][:per_class] for place in range(len(counts))]
+        return replace(self, labelled=torch.cat(chosen))
+
+
+def seeded_generator(device: torch.device, *numbers: int) -> torch.Generator:
+    """A generator whose stream is a function of these numbers."""
+    words = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
+
+
+def decode(stored: Tensor) -> Tensor:
+    """uint8 (n, h, w, c) -> float32 (n, c, h, w) in [-1, 1] with channels_last strides; points pass unchanged."""
+    if stored.dtype != torch.uint8:
+        return stored
+    return stored.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def encode(images: Tensor) -> Tensor:
+    """float (n, c, h, w) in [-1, 1] -> uint8 (n, h, w, c), rounded to the nearest level."""
+    return (
+        images.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    )
