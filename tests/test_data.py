@@ -41,7 +41,7 @@ needs_fashion = pytest.mark.skipif(not (REAL / "fashion/FashionMNIST/raw").is_di
 needs_usps = pytest.mark.skipif(not (REAL / "usps/usps.bz2").is_file(), reason=f"no USPS in {REAL}")
 needs_photos = pytest.mark.skipif(not (REAL / "bsds500/images/train").is_dir(), reason=f"no BSDS500 in {REAL}")
 absent = pytest.mark.skip(reason="read from made-up files in test_named_data.py")
-needs = {name: [needs_mnist] for name, source in SOURCES.items() if source.module in ("mnist", "variants")}
+needs = {name: [needs_mnist] for name, source in SOURCES.items() if source.module in ("mnist", "mnist_variants")}
 needs |= {"fashion_mnist": [needs_fashion], "usps": [needs_usps], "mnist_m": [needs_mnist, needs_photos]}
 needs |= {name: [absent] for name in ("cifar10", "svhn", "celeba")}
 sides = st.integers(1, 80)

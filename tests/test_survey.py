@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganarium import cli
 from ganarium.data import load_data
-from ganarium.data.files.tree import open_tree
+from ganarium.data.files.open import open_tree
 from ganarium.data.inspect import dataset as surveys
 from ganarium.data.inspect import file as examine
 from ganarium.data.inspect.dataset import survey

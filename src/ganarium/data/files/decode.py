@@ -10,13 +10,13 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-if TYPE_CHECKING:
-    from ganarium.data.files.tree import Tree
+from ganarium.data.files.open import open_tree
+from ganarium.data.files.tree import Tree
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # what a file may be, whatever it is called
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -123,7 +123,7 @@ def reason(error: Exception) -> str:
     return "is damaged or cut short"
 
 
-def decode_file(tree: "Tree", name: str, target: np.ndarray, fit: str) -> str:
+def decode_file(tree: Tree, name: str, target: np.ndarray, fit: str) -> str:
     """As `decode`, of one file of a tree; gives "" or the reason why it could not."""
     try:
         with tree.open(name) as handle:
@@ -167,8 +167,6 @@ class Plan(NamedTuple):
 
 def work(folder: Path) -> None:
     """Decodes the blocks that the standard input names ("first last") and answers each with the reasons of failures."""
-    from ganarium.data.files.tree import open_tree
-
     quiet()
     plan = Plan(*json.loads((folder / "plan.json").read_text()))
     pixels = np.memmap(folder / "pixels", np.uint8, "r+")

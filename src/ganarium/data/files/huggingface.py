@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ganarium.data.files.layout import LABEL_KEYS, TEST, TEXT_KEYS, Row
+from ganarium.data.files.tree import LABEL_KEYS, TEST, TEXT_KEYS, TRAIN, Row
 from ganarium.errors import UserError
 
 
@@ -21,7 +21,7 @@ class HubTree:
         self._pictures: dict[str, tuple[Any, int]] = {}
         self.rows: dict[str, Row] = {}
         test = next((split for split in TEST if split in splits), None)
-        for split, role in (("train", "train"), (test, "test")):
+        for split, role in ((TRAIN, TRAIN), (test, TEST[0])):
             if split is None or split not in splits:
                 continue
             self._add(splits[split], role)

@@ -13,17 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from ganarium.data.files.tree import Tree, common_root, shown
+from ganarium.data.files.tree import LABEL_KEYS, TEST, TEXT_KEYS, TRAIN, Row, Tree, common_root, shown
 from ganarium.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".eps", ".raw", ".cr2", ".nef", ".dng", ".exr")
-TRAIN, TEST = "train", ("test", "val", "valid", "validation")
 TWO_FOLDERS = (("A", "B"), ("input", "target"))
 TABLES = ("metadata.jsonl", "metadata.csv", "labels.jsonl", "captions.jsonl")
 FILE_KEYS = ("file_name", "file", "image")
-TEXT_KEYS = ("text", "caption", "captions", "sentence", "sentences")
-LABEL_KEYS = ("label", "class_name", "class", "category")
 LAYOUTS = ("images", "pairs", "patches")
 _KEPT = {TRAIN, *TEST, "trainA", "trainB", "testA", "testB", *(name for pair in TWO_FOLDERS for name in pair)}
 
@@ -61,8 +58,8 @@ def find_layout(tree: Tree, wanted: str | None = None) -> Layout:
 
 
 def _layout(tree: Tree, pictures: list[str], wanted: str | None) -> Layout:
-    if rows := getattr(tree, "rows", None):  # a tree that knows its captions and labels
-        return _from_rows(tree, rows)
+    if tree.rows:
+        return _from_rows(tree, tree.rows)
     names = set(tree.names)
     root = _root(pictures)
     tables = [table for folder in {root, _parent(root), ""} for table in _tables(names, folder)]
@@ -167,13 +164,6 @@ def _tables(names: set[str], folder: str) -> list[tuple[str, str]]:
         here = [f"{folder}{split}.jsonl", *(f"{folder}{split}/{table}" for table in TABLES)]
         found += [(table, split) for table in here if table in names]
     return found
-
-
-@dataclass
-class Row:
-    split: str  # "train", "test" or ""
-    label: str | None
-    captions: tuple[str, ...]
 
 
 def _read_tables(tree: Tree, tables: list[tuple[str, str]], pictures: set[str]) -> dict[str, Row]:

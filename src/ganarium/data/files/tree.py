@@ -7,12 +7,24 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from ganarium.errors import UserError
 
 LARGEST = 512 * 2**20  # bytes of one file in an archive, unpacked
+# Names of splits, and of columns or keys that hold captions and labels, in tables and in data sets of the hub.
+TRAIN, TEST = "train", ("test", "val", "valid", "validation")
+TEXT_KEYS = ("text", "caption", "captions", "sentence", "sentences")
+LABEL_KEYS = ("label", "class_name", "class", "category")
+
+
+@dataclass
+class Row:
+    split: str  # "train", "test" or ""
+    label: str | None
+    captions: tuple[str, ...]
 
 
 class Tree(Protocol):
@@ -21,6 +33,7 @@ class Tree(Protocol):
     where: str  # gives the same tree when given to `open_tree`
     title: str  # a short name
     names: list[str]
+    rows: dict[str, Row]  # by name, where the tree itself knows captions and labels, as a set of the hub does
 
     def open(self, name: str) -> BinaryIO: ...
 
@@ -34,6 +47,8 @@ class Tree(Protocol):
 
 
 class FolderTree:
+    rows: dict[str, Row] = {}
+
     def __init__(self, path: Path, names: list[str] | None = None) -> None:
         self.path = path
         self.where = str(path)
@@ -52,6 +67,8 @@ class FolderTree:
 
 
 class ZipTree:
+    rows: dict[str, Row] = {}
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.where = str(path)
@@ -87,19 +104,6 @@ class ZipTree:
 
     def known_digest(self, name: str) -> str | None:
         return f"{self._members[name].CRC:08x}-{self._members[name].file_size}"
-
-
-def open_tree(where: str | Path, names: list[str] | None = None) -> Tree:
-    """The tree of a folder, of a `.zip` file or of `hf:owner/name`. `UserError` when it cannot be read.
-
-    With `names` a folder is not listed again.
-    """
-    if str(where).startswith("hf:"):
-        from ganarium.data.files.huggingface import HubTree
-
-        return HubTree(str(where))
-    path = Path(where)
-    return FolderTree(path, names) if path.is_dir() else ZipTree(path)
 
 
 def common_root(names: list[str]) -> str:

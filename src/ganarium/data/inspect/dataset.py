@@ -20,7 +20,8 @@ from ganarium.data.dataset import decode as scaled
 from ganarium.data.files.decode import SHOWN, decode_file, quiet
 from ganarium.data.files.decode_cache import progress
 from ganarium.data.files.layout import Layout, find_layout
-from ganarium.data.files.tree import Tree, open_tree, shown
+from ganarium.data.files.open import open_tree
+from ganarium.data.files.tree import Tree, shown
 from ganarium.data.inspect import file as examine
 from ganarium.data.inspect.file import Record
 from ganarium.data.sources.folder import check_words, passed_over

@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from ganarium.data.files.decode import FORMATS, Empty, as_seen, header, quiet, reason
-from ganarium.data.files.tree import Tree, open_tree
+from ganarium.data.files.open import open_tree
+from ganarium.data.files.tree import Tree
 
 DISTANCE = 4  # bits in which the hashes of two near duplicates may differ, of 64
 ALIKE = 0.98  # how well near duplicates must correlate, looked at closely

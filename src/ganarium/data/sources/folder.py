@@ -16,7 +16,8 @@ from ganarium.data.dataset import Dataset, Photos
 from ganarium.data.files.decode import FORMATS, Header, as_seen, header, reason
 from ganarium.data.files.decode_cache import Decoded, decode_all
 from ganarium.data.files.layout import EXTENSIONS, LAYOUTS, Layout, Part, find_layout
-from ganarium.data.files.tree import FolderTree, Tree, open_tree, shown
+from ganarium.data.files.open import open_tree
+from ganarium.data.files.tree import FolderTree, Tree, shown
 from ganarium.errors import UserError, nearest
 
 FITS = ("crop", "pad")

@@ -9,6 +9,7 @@ import torch
 from ganarium.data.arrays import check_memory, with_channels
 from ganarium.data.dataset import Dataset, Photos
 from ganarium.data.files.download import places
+from ganarium.data.sources.folder import open_image
 from ganarium.data.sources.mnist import mnist
 from ganarium.errors import UserError
 
@@ -124,8 +125,6 @@ def mnist_m(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
 
 def _photos(size: tuple[int, int]) -> tuple[Photos, Path]:
     """BSDS500's train photos for windows of `size`, and their folder."""
-    from ganarium.data.sources.folder import open_image
-
     looked = places("bsds500/images/train", "BSDS500/data/images/train", "BSR/BSDS500/data/images/train")
     folder = next((place for place in looked if next(place.glob("*.jpg"), None)), None)
     if folder is None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ganarium.data.arrays import check_memory, cover, pad, resize, with_channels
 from ganarium.data.dataset import Dataset
 from ganarium.data.files.download import Published, find
+from ganarium.data.sources.folder import from_files
 from ganarium.errors import UserError
 
 DIGITS = tuple("0123456789")
@@ -82,8 +83,6 @@ def celeba(*, size: tuple[int, int] | None = None, channels: int | None = None) 
 
     `size` is (h, w), by default 64x64; the 178x218 pictures are covered and cropped at the middle.
     """
-    from ganarium.data.sources.folder import from_files
-
     place = _celeba_folder()
     train, test = celeba_files(place)
     source = f"CelebA, read from {place}"
