@@ -1,9 +1,10 @@
 # The README's commands. Everything happens in .venv, which is made when it is missing or the pins have changed.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
 export OMP_WAIT_POLICY := passive
 
-.PHONY: install demo test check test-demo docs clean
+.PHONY: install demo test test-model test-slow test-wheel check docs clean
 
 install: .venv/.installed
 
@@ -19,17 +20,32 @@ demo: install
 	$(BIN)/ganarium train dcgan --config demo.yaml
 	$(BIN)/ganarium sample runs/demo --n 64 --seed 1 --gif
 
+# All tests but the slow ones, one worker a core. The tests of a file stay together, since they share what they trained.
 test: check
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(PYTEST) -n auto --dist loadfile -m 'not slow'
+
+# One model: its own tests, the contract's and its golden losses. `make test-model NAME=dcgan`
+test-model: install
+	@test -f tests/models/test_$(NAME).py || { echo "name a model, as in: make test-model NAME=dcgan"; exit 1; }
+	$(PYTEST) -n 2 -m 'not slow' -k 'test_$(NAME).py or [$(NAME)]' tests/models/test_$(NAME).py tests/test_contract.py tests/test_golden.py
+
+# What `make test` leaves out: the demo's claim, that a classifier reads its digits. About four minutes.
+test-slow: install
+	$(PYTEST) -m slow
+
+# The wheel, built from the sdist and tried in a new environment with nothing of the repository in it.
+test-wheel: install
+	rm -rf build/wheel build/lib && mkdir -p build/wheel/empty
+	$(BIN)/python -c 'from setuptools import build_meta; build_meta.build_sdist("build/wheel")' >/dev/null
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w build/wheel build/wheel/*.tar.gz
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt build/wheel/*.whl
+	cd build/wheel/empty && ../venv/bin/python ../../../tools/try_installed.py --prove
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-
-# The demo's claim: a classifier reads its digits, and an untrained generator fails the same mark. About four minutes.
-test-demo: install
-	$(BIN)/python -m pytest -q -m slow
 
 # The site, in build/site: a page for each model and all the rest. A broken link is an error.
 docs: install
