@@ -96,38 +96,23 @@ def test_a_clipped_linear_critic_measures_the_distance():
     moved.parameters = list(model.critic.parameters())
     moved.optimizer = torch.optim.RMSprop(moved.parameters, lr=1e-3)
     model.generate = lambda n: place.expand(n, 2) + 0 * model.generator.layers[-1].bias
-    made.iterate()
+    losses = [update.terms["wasserstein"].item() for update in made.updates() if update.player == "D"]
     assert model.critic.layers[0].weight.flatten().tolist() == pytest.approx([-0.02, 0.02])
-    last = made._pending[-2]
-    assert last.values[0].item() == pytest.approx(-0.02 * 3.5)
+    assert losses[-1] == pytest.approx(-0.02 * 3.5)
 
 
 # ---- clipping ------------------------------------------------------------------------------------------------
 
 
-def watched_sizes(made) -> dict[str, list[float]]:
-    """The largest parameter of the critic just after each of its updates, and when G is about to move."""
-    sizes, update = {"updated": [], "met by G": []}, made._update
-
-    def watched(name, terms, extra):
-        if name == "G":
-            sizes["met by G"].append(largest(made.model.critic))
-        update(name, terms, extra)
-        if name == "D":
-            sizes["updated"].append(largest(made.model.critic))
-
-    made._update = watched
-    return sizes
-
-
 def test_g_meets_a_critic_in_the_box():
     made = trainer("wgan", lr=1e-3)
-    sizes = watched_sizes(made)
+    sizes = {"D": [], "G": []}  # the largest parameter of the critic after each update of a player
     for _ in range(4):
-        made.iterate()
+        for update in made.updates():
+            sizes[update.player].append(largest(made.model.critic))
         assert largest(made.model.critic) == pytest.approx(0.01)
-    assert max(sizes["met by G"]) <= torch.tensor(0.01).item()
-    assert min(sizes["updated"]) > 0.0101
+    assert max(sizes["G"]) <= torch.tensor(0.01).item()
+    assert min(sizes["D"]) > 0.0101
 
 
 def test_control_clipping_before_the_update():
@@ -136,7 +121,7 @@ def test_control_clipping_before_the_update():
     for _ in range(5):
         for p in made.model.critic.parameters():
             p.data.clamp_(-0.01, 0.01)
-        made._update(*next(made.model.step(made.batches)))  # the step is left before it clips
+        next(made.updates())  # the step is left before it clips
     assert not largest(made.model.critic) <= torch.tensor(0.01).item()
 
 
@@ -225,7 +210,7 @@ def test_numbers_of_algorithm_1():
         (group,) = moved.optimizer.param_groups
         assert isinstance(moved.optimizer, torch.optim.RMSprop)
         assert (group["lr"], group["alpha"], group["momentum"]) == (5e-5, 0.99, 0)
-    assert (made.model.clip, made.model.config.num_critic_steps, made.model.batch_size) == (0.01, 5, 64)
+    assert (made.model.config.clip, made.model.config.num_critic_steps, made.model.batch_size) == (0.01, 5, 64)
     z = made.model.latent(4000)
     assert z.shape == (4000, 100)
     assert (z.mean().item(), z.std().item()) == pytest.approx((0, 1), abs=0.01)
@@ -233,7 +218,7 @@ def test_numbers_of_algorithm_1():
 
 def test_numbers_of_points():
     made = trainer("wgan", (2,))
-    assert (made.model.clip, made.model.batch_size, made.model.latent_dim) == (0.05, 256, 2)
+    assert (made.model.config.clip, made.model.batch_size, made.model.prior.dim) == (0.05, 256, 2)
     assert made.players["D"].optimizer.param_groups[0]["lr"] == 5e-4
 
 

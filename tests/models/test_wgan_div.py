@@ -239,7 +239,7 @@ def test_numbers_of_the_released_file():
 def test_points():
     model = registry.create("wgan_div", (2,))
     dense = [m.out_features for m in model.critic.modules() if isinstance(m, nn.Linear)]
-    assert (model.batch_size, model.latent_dim, dense) == (256, 2, [128, 128, 128, 1])
+    assert (model.batch_size, model.prior.dim, dense) == (256, 2, [128, 128, 128, 1])
     group = trainer("wgan_div", (2,)).players["D"].optimizer.param_groups[0]
     assert (group["lr"], group["betas"]) == (1e-3, (0.5, 0.9))
 
