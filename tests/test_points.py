@@ -15,10 +15,17 @@ from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Images
 from ganarium.data.sources import points as toys
+from ganarium.model import Step
 from ganarium.trainer import Trainer
 
 GAN = {"options": {"width": 64}, "batch": 128, "steps": 2000}
 WGAN = {"options": {"width": 64, "lr": 1e-3, "beta1": 0.5}, "batch": 128, "steps": 1000}
+
+
+def with_rewarded_gradient(step: Step) -> Step:
+    """A step whose penalty has the wrong sign."""
+    for player, terms, *watched in step:
+        yield player, {name: -term if "penalty" in name else term for name, term in terms.items()}, *watched
 
 
 def snapshots(name: str, data: str, options: dict, batch: int, steps: int, seed: int = 0, flipped: bool = False):
@@ -26,7 +33,8 @@ def snapshots(name: str, data: str, options: dict, batch: int, steps: int, seed:
     torch.manual_seed(seed)
     model = registry.create(name, (2,), **options)
     if flipped:
-        model.penalty_weight *= -1
+        step = model.step
+        model.step = lambda batches: with_rewarded_gradient(step(batches))
     train, _ = getattr(toys, data)()
     made = Trainer(model, Batches(train, Images, batch, seed=seed), steps)
     return [model.sample(2500, seed=0) for done in made if done >= steps // 2 and done % (steps // 8) == 0]

@@ -222,7 +222,7 @@ def test_points():
     made = trainer("lsgan", (2,))
     model = registry.create("lsgan", (2,))
     dense = [m.out_features for m in model.discriminator.modules() if isinstance(m, nn.Linear)]
-    assert (model.batch_size, model.latent_dim, dense) == (256, 2, [128, 128, 128, 1])
+    assert (model.batch_size, model.prior.dim, dense) == (256, 2, [128, 128, 128, 1])
     assert made.players["G"].optimizer.param_groups[0]["betas"] == (0.5, 0.9)
     assert model.latent(2000).abs().max() > 2  # normal
 

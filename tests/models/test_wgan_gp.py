@@ -170,17 +170,13 @@ def test_order_of_algorithm_1():
     """Five updates of the critic on fresh data and noise for one of G. Known mistake: G on the critic's noise."""
     made = trainer("wgan_gp", batch_size=4)
     model, drawn, moves = made.model, [], []
-    latent, update = model.latent, made._update
+    latent, before = model.latent, {key: value.clone() for key, value in model.named_parameters()}
     model.latent = lambda n: drawn.append(latent(n)) or drawn[-1]
-
-    def watched(name, terms, extra):
-        before = [p.clone() for p in model.players[name].parameters()]
-        update(name, terms, extra)
-        changed = any(not torch.equal(p, b) for p, b in zip(model.players[name].parameters(), before, strict=True))
-        moves.append(name if changed else None)
-
-    made._update = watched
-    made.iterate()
+    for update in made.updates():
+        moved = {key.split(".")[0] for key, value in model.named_parameters() if not torch.equal(value, before[key])}
+        moves += [{"critic": "D", "generator": "G"}[part] for part in moved]
+        assert moves[-1] == update.player
+        before = {key: value.clone() for key, value in model.named_parameters()}
     assert moves == ["D"] * 5 + ["G"]
     assert made.batches.drawn == 20
     assert len({tuple(z[0].tolist()) for z in drawn}) == 6
@@ -276,7 +272,7 @@ def test_networks_of_the_released_toy_script():
         for m in dense[:3]:  # He
             assert m.weight.std().item() == pytest.approx(math.sqrt(2 / m.in_features), rel=0.1)
             assert (m.bias == 0).all()
-    assert (model.batch_size, model.penalty_weight) == (256, 0.1)
+    assert (model.batch_size, model.config.penalty_weight) == (256, 0.1)
 
 
 def test_numbers():
@@ -286,7 +282,7 @@ def test_numbers():
         (group,) = moved.optimizer.param_groups
         assert isinstance(moved.optimizer, torch.optim.Adam)
         assert (group["lr"], group["betas"]) == (1e-4, (0.0, 0.9))
-    assert (made.model.penalty_weight, made.model.config.num_critic_steps) == (10.0, 5)
+    assert (made.model.config.penalty_weight, made.model.config.num_critic_steps) == (10.0, 5)
     z = made.model.latent(4000)
     assert z.shape == (4000, 128)
     assert (z.mean().item(), z.std().item()) == pytest.approx((0, 1), abs=0.01)
