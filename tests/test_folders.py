@@ -27,7 +27,7 @@ from ganarium.data.dataset import (
     PartlyLabelledImages,
     UnpairedImages,
 )
-from ganarium.data.files import decode_cache as decoded
+from ganarium.data.files import decode_cache
 from ganarium.data.sources.folder import from_files
 from ganarium.errors import UserError
 
@@ -333,8 +333,8 @@ def test_pad_shows_the_whole_picture(tmp_path):
 @pytest.fixture
 def mapped(monkeypatch, tmp_path):
     """Every set goes through the cache, in blocks of four files."""
-    monkeypatch.setattr(decoded, "RESIDENT", 0)
-    monkeypatch.setattr(decoded, "BLOCK", 4)
+    monkeypatch.setattr(decode_cache, "RESIDENT", 0)
+    monkeypatch.setattr(decode_cache, "BLOCK", 4)
     monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "decoded"
 
@@ -349,7 +349,7 @@ def made_set(folder):
 def test_the_mapped_cache_holds_the_same_images(tmp_path, monkeypatch, mapped):
     folder = made_set(tmp_path / "set")
     on_disk = load_data(str(folder), size=(16, 16))
-    monkeypatch.setattr(decoded, "RESIDENT", 2**30)
+    monkeypatch.setattr(decode_cache, "RESIDENT", 2**30)
     in_memory = load_data(str(folder), size=(16, 16))
     for one, other in zip(on_disk, in_memory, strict=True):
         same(one, other)
@@ -367,8 +367,8 @@ def test_decoded_once_and_again_when_the_content_changes(tmp_path, monkeypatch, 
     folder = made_set(tmp_path / "set")
     first = load_data(str(folder), size=(16, 16))[0]
     filled = []
-    fill_before = decoded._fill
-    monkeypatch.setattr(decoded, "_fill", lambda *given: (filled.append(1), fill_before(*given)))
+    fill_before = decode_cache._fill
+    monkeypatch.setattr(decode_cache, "_fill", lambda *given: (filled.append(1), fill_before(*given)))
     same(load_data(str(folder), size=(16, 16))[0], first)
     folder.rename(tmp_path / "moved")
     load_data(str(tmp_path / "moved"), size=(16, 16))
@@ -388,10 +388,10 @@ def test_decoded_once_and_again_when_the_content_changes(tmp_path, monkeypatch, 
 def test_decoding_goes_on_where_it_was_killed(tmp_path, monkeypatch, mapped):
     folder = made_set(tmp_path / "set")
     code = (
-        "import sys, time\nfrom ganarium.data import decoded, load_data\n"
-        "decoded.RESIDENT, decoded.BLOCK = 0, 4\nworked = decoded._worked\n"
+        "import sys, time\nfrom ganarium.data import load_data\nfrom ganarium.data.files import decode_cache\n"
+        "decode_cache.RESIDENT, decode_cache.BLOCK = 0, 4\nworked = decode_cache._worked\n"
         "def slow(*given):\n    for answer in worked(*given):\n        yield answer\n        time.sleep(0.2)\n"
-        f"decoded._worked = slow\nload_data({str(folder)!r}, size=(16, 16))\n"
+        f"decode_cache._worked = slow\nload_data({str(folder)!r}, size=(16, 16))\n"
     )
     env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
     process = subprocess.Popen([sys.executable, "-c", code], env=env)
@@ -405,13 +405,13 @@ def test_decoding_goes_on_where_it_was_killed(tmp_path, monkeypatch, mapped):
     done = len(log.read_text().splitlines())
     assert 3 <= done < 16
     blocks = []
-    worked_before = decoded._worked
+    worked_before = decode_cache._worked
     monkeypatch.setattr(
-        decoded, "_worked", lambda missing, where: (blocks.extend(missing), worked_before(missing, where))[1]
+        decode_cache, "_worked", lambda missing, where: (blocks.extend(missing), worked_before(missing, where))[1]
     )
     train, _ = load_data(str(folder), size=(16, 16))
     assert len(blocks) == 16 - done
-    monkeypatch.setattr(decoded, "RESIDENT", 2**30)
+    monkeypatch.setattr(decode_cache, "RESIDENT", 2**30)
     same(train, load_data(str(folder), size=(16, 16))[0])
     assert not list(mapped.glob("*.partial"))
 
@@ -419,7 +419,7 @@ def test_decoding_goes_on_where_it_was_killed(tmp_path, monkeypatch, mapped):
 def test_a_full_disk_is_said_before_anything_is_decoded(tmp_path, monkeypatch, mapped):
     folder = made_set(tmp_path / "set")
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(decode_cache.shutil, "disk_usage", lambda path: usage)
     refused("GiB left", "GANARIUM_CACHE", name_or_path=folder)
     assert not list(mapped.glob("*/pixels"))
 
@@ -438,7 +438,7 @@ def test_a_mapped_set_trains_and_resumes_to_the_bit(tmp_path, monkeypatch, mappe
 
 
 def test_workers_do_not_import_torch():
-    code = "import sys, ganarium.data.decode, ganarium.data.trees; assert 'torch' not in sys.modules"
+    code = "import sys, ganarium.data.files.decode, ganarium.data.files.open; assert 'torch' not in sys.modules"
     env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0
 

@@ -10,7 +10,6 @@ from ganarium.data import load_data
 from ganarium.data.arrays import with_channels as stored_with_channels
 from ganarium.data.dataset import decode
 from ganarium.errors import UserError
-from ganarium.metrics.judges import judge as judges
 from ganarium.metrics.judges import train_judge
 from ganarium.metrics.judges.judge import (
     WEIGHTS,
@@ -173,7 +172,7 @@ def test_images_are_read_one_by_one_whatever_the_batch(digits, monkeypatch):
     whole = judge.logits(digits[0][:40])
     monkeypatch.setattr(judge, "chunk", 7)
     torch.testing.assert_close(judge.logits(digits[0][:40]), whole, rtol=1e-4, atol=1e-4)
-    monkeypatch.setattr(judges, "PIXELS", 3 * 32 * 32 + 5)
+    monkeypatch.setattr("ganarium.metrics.judges.judge.PIXELS", 3 * 32 * 32 + 5)
     seen = []
     monkeypatch.setattr(judge, "prepare", lambda part: seen.append(len(part)) or Judge.prepare(judge, part))
     judge.logits(digits[0][:8])

@@ -27,9 +27,7 @@ from ganarium.data.dataset import (
     UnpairedImages,
     encode,
 )
-from ganarium.data.files.download import find, places
-from ganarium.data.sources import mnist_variants as variants
-from ganarium.data.sources import torchvision_sets as published
+from ganarium.data.files.download import Published, find, places
 from ganarium.data.sources.glyphs import render as render_glyphs
 from ganarium.data.sources.mnist import FILES
 from ganarium.data.sources.mnist_variants import HUES
@@ -48,7 +46,7 @@ from ganarium.data.sources.paired_scenes import (
 )
 from ganarium.data.sources.scenes import KINDS, render, scenes_of
 from ganarium.data.sources.textures import SIDE, render_textures
-from ganarium.data.sources.torchvision_sets import celeba_files
+from ganarium.data.sources.torchvision_sets import OBJECTS, celeba_files
 from synthetic import refused
 
 RNG = np.random.default_rng(0)
@@ -87,8 +85,8 @@ def test_places(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert places("a") == [cache / "a"]
 
 
-def own_set(fetch: Callable[[Path], Path]) -> published.Published:
-    return published.Published("own", ("own", "."), "inner", ("one", "two"), fetch)
+def own_set(fetch: Callable[[Path], Path]) -> Published:
+    return Published("own", ("own", "."), "inner", ("one", "two"), fetch)
 
 
 def test_a_download_is_made_aside_and_kept_whole(home: Path) -> None:
@@ -216,7 +214,7 @@ def write_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, images: int = 4
         entry = {"data": pixels[part].reshape(images, -1), "labels": [i % 10 for i in range(24)][part]}
         (folder / name).write_bytes(pickle.dumps(entry))
         sums.append([name, hashlib.md5((folder / name).read_bytes()).hexdigest()])
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(published.OBJECTS)}))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list(OBJECTS)}))
     meta = {**datasets.CIFAR10.meta, "md5": hashlib.md5((folder / "batches.meta").read_bytes()).hexdigest()}
     for name, value in (("train_list", sums[:5]), ("test_list", sums[5:]), ("meta", meta)):
         monkeypatch.setattr(datasets.CIFAR10, name, value)
@@ -347,7 +345,7 @@ def write_mnist(raw: Path, train: int = 60, test: int = 20) -> None:
 def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small MNIST, where the brightest pixel tells the label: (value - 40) / 20."""
     write_mnist(home / "mnist" / "MNIST" / "raw")
-    monkeypatch.setattr(variants, "NUM_STACKED", (5000, 300))
+    monkeypatch.setattr("ganarium.data.sources.mnist_variants.NUM_STACKED", (5000, 300))
     return home
 
 

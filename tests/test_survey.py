@@ -16,10 +16,11 @@ from PIL import Image
 from ganarium import cli
 from ganarium.data import load_data
 from ganarium.data.files.open import open_tree
-from ganarium.data.inspect import dataset as surveys
-from ganarium.data.inspect import file as examine
-from ganarium.data.inspect.dataset import survey
+from ganarium.data.inspect import dataset as inspection
+from ganarium.data.inspect.dataset import examine_all, survey
+from ganarium.data.inspect.file import DISTANCE, near_pairs
 from ganarium.errors import UserError
+from ganarium.training.compatibility import model_compatibility
 from ganarium.training.estimate import RESERVE, trial
 from ganarium.web.dataset import page
 
@@ -114,7 +115,6 @@ def test_an_archive_gives_the_same_survey_as_its_folder(hostile, found, tmp_path
         "blank",
         "near",
         "leaks",
-        "models",
     ):
         assert getattr(packed, field) == getattr(found, field), field
 
@@ -185,13 +185,14 @@ class Tags(html.parser.HTMLParser):
 
 
 def test_the_page_is_well_formed_and_escapes_names(found):
-    text = page(found, None, ["a < b"])
+    text = page(found, {"gan": "", "dcgan": "it <cannot>"}, None, ["a < b"])
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
     assert tags.seen["script"] == 0
     assert "<script>alert(1).png" in tags.text  # as text, not as a tag
     assert "a < b" in tags.text
+    assert "it <cannot>" in tags.text
     assert tags.seen["img"] >= 8  # the duplicates, side by side
     assert tags.seen["svg"] == 2
     assert "://" not in text
@@ -199,14 +200,14 @@ def test_the_page_is_well_formed_and_escapes_names(found):
 
 def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
     tree = open_tree(fill(tmp_path / "many", 40))
-    alone = dict(surveys.examine_all(tree, tree.names))
-    monkeypatch.setattr(surveys, "ALONE", 0)
-    monkeypatch.setattr(surveys, "BLOCK", 7)
-    assert dict(surveys.examine_all(tree, tree.names)) == alone
+    alone = dict(examine_all(tree, tree.names))
+    monkeypatch.setattr(inspection, "ALONE", 0)
+    monkeypatch.setattr(inspection, "BLOCK", 7)
+    assert dict(examine_all(tree, tree.names)) == alone
 
 
 def test_workers_need_no_torch():
-    code = "import sys, ganarium.data.examine; assert 'torch' not in sys.modules, 'a worker would import torch'"
+    code = "import sys, ganarium.data.inspect.file; assert 'torch' not in sys.modules, 'a worker would import torch'"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -216,9 +217,9 @@ def test_near_pairs_are_all_pairs_within_the_distance():
     for place in range(200):  # at every distance from 0 to 7
         flips = rng.choice(64, place % 8, replace=False)
         hashes[200 + place] = hashes[place] ^ np.bitwise_or.reduce(np.uint64(1) << flips.astype(np.uint64), initial=0)
-    pairs, complete = examine.near_pairs(hashes)
+    pairs, complete = near_pairs(hashes)
     apart = [[bin(int(a) ^ int(b)).count("1") for b in hashes] for a in hashes]
-    expected = {(a, b) for a in range(400) for b in range(a + 1, 400) if apart[a][b] <= examine.DISTANCE}
+    expected = {(a, b) for a in range(400) for b in range(a + 1, 400) if apart[a][b] <= DISTANCE}
     assert complete
     assert {tuple(pair) for pair in pairs.tolist()} == expected
     assert len(expected) >= 120
@@ -235,8 +236,9 @@ def test_labels_of_arrays_and_components_of_points_are_counted(tmp_path):
     ring = survey("ring")
     assert len(ring.classes) == 8
     assert sum(train for train, _ in ring.classes.values()) == ring.num_train == 100_000
-    assert not ring.models["gan"]
-    assert "2-D points" in ring.models["dcgan"]
+    models = model_compatibility(ring)
+    assert not models["gan"]
+    assert "2-D points" in models["dcgan"]
 
 
 def test_captions_classes_domains_and_pairs_are_told(tmp_path):
@@ -252,8 +254,9 @@ def test_captions_classes_domains_and_pairs_are_told(tmp_path):
     assert (len(told.captions), told.different_captions, told.longest_caption) == (12, 2, "a ball on a box")
     sides = survey(str(fill(tmp_path / "sides", 12, size=(32, 64))), size=(32, 32))
     assert sides.kinds == ("PairedImages", "UnpairedImages")
-    assert not sides.models["cyclegan"]
-    assert sides.models["dcgan"]
+    models = model_compatibility(sides)
+    assert not models["cyclegan"]
+    assert models["dcgan"]
     assert sides.lost == 0
     lost = survey(str(fill(tmp_path / "wide", 12, size=(40, 60))), size=(64, 64))
     assert lost.lost == pytest.approx(1 / 3, abs=0.02)
@@ -270,7 +273,7 @@ PEAK = """
 import sys, torch
 torch.set_num_threads(1)
 from ganarium import cli
-from ganarium.trial import peak_bytes
+from ganarium.training.estimate import peak_bytes
 assert cli.main(sys.argv[1:]) == 0
 print("peak", peak_bytes("cpu"))
 """

@@ -2,7 +2,7 @@
 
 `python tools/demo_judge.py` trains it, prints its accuracy on held-out glyphs and writes `demo_judge.safetensors`
 beside it, with the accuracy and the seed. It marks the demo (see `tests/test_demo.py`) and is kept as it is, so that
-the mark means the same from release to release; the judges that measure are in `ganarium.metrics.judge`, and stricter.
+the mark means the same from release to release. Numbers are measured by stricter judges, those in `metrics/judges`.
 """
 
 import json

@@ -69,6 +69,7 @@ def data_(
     from ganarium import registry
     from ganarium.data.inspect.dataset import survey
     from ganarium.runs.options import parse_size, resolve_device
+    from ganarium.training.compatibility import model_compatibility
 
     if model is not None:
         registry.checked(model)
@@ -77,19 +78,20 @@ def data_(
         name_or_path, size=parse_size(size), channels=channels, characters=characters, fit=fit, layout=layout
     )
     grid = save_grid(found, Path(out).with_suffix(".png") if out else Path("runs") / "data" / f"{_file(found)}.png")
-    print("\n".join(report(found)), flush=True)
+    models = model_compatibility(found)
+    print("\n".join(report(found, models)), flush=True)
     if grid:
         print(_line("pictures", f"{min(len(found.grid), 2000)} of them in {grid}" if found.grid is not None else ""))
     dry = None
     if model is not None:
-        dry = _dry_run(found, model, batch_size, steps, device)
+        dry = _dry_run(found, models, model, batch_size, steps, device)
     if html:
         from ganarium.web.dataset import page
 
         path = (Path(out) if out else Path("runs") / "data" / _file(found)).with_suffix(".html")
-        _write(path, page(found, grid, [] if dry is None else dry_report(dry, found)))
+        _write(path, page(found, models, grid, [] if dry is None else dry_report(dry, found)))
         print(_line("page", str(path)))
-    print(verdict(found, name_or_path, model))
+    print(verdict(found, models, name_or_path, model))
     return 0
 
 
@@ -105,8 +107,8 @@ def save_grid(found: "Survey", path: Path) -> Path | None:
     return aside.replace(path)
 
 
-def report(found: "Survey") -> list[str]:
-    """The lines of the report, of at most 80 columns."""
+def report(found: "Survey", models: dict[str, str]) -> list[str]:
+    """The lines of the report, of at most 80 columns. `models` is what `model_compatibility` gives."""
     points = len(found.shape) == 1
     things = "points" if points else "images"
     lines = [f"{found.name}: {found.layout}"]
@@ -144,7 +146,7 @@ def report(found: "Survey") -> list[str]:
     lines.append(
         _line("gives", f"{' or '.join(found.kinds)} of {'2-D points' if points else 'x'.join(map(str, found.shape))}")
     )
-    fits = [name for name, why in found.models.items() if not why]
+    fits = [name for name, why in models.items() if not why]
     lines.append(_line("suits", ", ".join(fits) if fits else "no model"))
     return lines
 
@@ -212,27 +214,29 @@ def dry_report(dry: "Trial", found: "Survey") -> list[str]:
     ]
 
 
-def verdict(found: "Survey", given: str, model: str | None) -> str:
+def verdict(found: "Survey", models: dict[str, str], given: str, model: str | None) -> str:
     """The last line: would training take this data, and what to do."""
     if found.refused:
         return textwrap.fill(
             f"not to be trained on yet: {found.refused}", WIDTH, break_long_words=False, break_on_hyphens=False
         )
-    fits = [name for name, why in found.models.items() if not why]
+    fits = [name for name, why in models.items() if not why]
     chosen = model or ("dcgan" if "dcgan" in fits else fits[0] if fits else None)
-    if model and found.models.get(model):
-        return f"{model} cannot be trained on it: {found.models[model]}"
+    if model and models.get(model):
+        return f"{model} cannot be trained on it: {models[model]}"
     passed = f"; {len(found.broken)} files would be passed over" if found.broken else ""
     if chosen is None:
         return f"it can be read{passed}, and no model here learns from it."
     return f"it can be trained on{passed}: ganarium train {chosen} --data {shlex.quote(given)}"
 
 
-def _dry_run(found: "Survey", model: str, batch_size: int | None, steps: int | None, device: str) -> "Trial | None":
+def _dry_run(
+    found: "Survey", models: dict[str, str], model: str, batch_size: int | None, steps: int | None, device: str
+) -> "Trial | None":
     from ganarium.training.estimate import trial
     from ganarium.training.session import DEFAULT_STEPS
 
-    if why := found.models[model]:
+    if why := models[model]:
         print(_line(model, why))
         return None
     things = found.num_files * (4 if len(found.shape) == 1 else 1) * math.prod(found.shape)

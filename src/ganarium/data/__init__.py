@@ -1,9 +1,9 @@
 """Data sets by name or path. torch is first imported when a set is loaded, so that listing the names is quick."""
 
 import dataclasses
-import inspect
 import os
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,12 +11,10 @@ from ganarium.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from ganarium.data.dataset import Dataset
-    from ganarium.data.inspect.dataset import Survey as Survey
-    from ganarium.data.inspect.dataset import survey as survey
 
 LARGEST_SIDE = 8192  # pixels
 
-__all__ = ["Survey", "list_data", "load_data", "suited", "survey"]
+__all__ = ["list_data", "load_data", "suited"]
 
 
 class Source(NamedTuple):
@@ -121,7 +119,7 @@ def load_data(
     if kind is not None and source.kinds:
         _check_kind(name_or_path, source.kinds, kind)
     function = getattr(import_module(f"ganarium.data.sources.{source.module}"), source.function)
-    known = [name for name, word in inspect.signature(function).parameters.items() if word.kind is word.KEYWORD_ONLY]
+    known = [name for name, word in signature(function).parameters.items() if word.kind is word.KEYWORD_ONLY]
     chosen = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
     for option, value in chosen.items():
         if value is not None and option not in known:
@@ -189,9 +187,3 @@ def _check_kind(name: str, have: tuple[str, ...], kind: type) -> None:
             f"the data set {name} gives {' or '.join(have)}, not {kind.__name__}: "
             f"use {', '.join(filter(None, fits[:-1]))} or {fits[-1]}."
         )
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("Survey", "survey"):
-        return getattr(import_module("ganarium.data.inspect.dataset"), name)
-    raise AttributeError(f"module 'ganarium.data' has no attribute {name!r}")

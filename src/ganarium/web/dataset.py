@@ -13,8 +13,11 @@ from ganarium.web import html as pages
 GROUPS = 24  # of duplicates that are shown
 
 
-def page(found: Survey, grid: Path | None, dry: list[str]) -> str:
-    """The page's text. Every name is escaped; those of damaged bytes are written as `trees.shown` writes them."""
+def page(found: Survey, models: dict[str, str], grid: Path | None, dry: list[str]) -> str:
+    """The page's text. Every name is escaped; those of damaged bytes are written as `files.tree.shown` writes them.
+
+    `models` has "" for each model that the data suit, else the reason why not.
+    """
     parts = [
         f"<h1>{escape(found.name)}</h1><p>{escape(found.layout)}</p><p class='quiet'>{escape(found.where)}</p>",
         _verdict(found),
@@ -49,8 +52,8 @@ def page(found: Survey, grid: Path | None, dry: list[str]) -> str:
             parts.append(pages.section(title, _groups(found, groups)))
     if found.compared:
         parts.append(f"<p>{escape(found.compared)}</p>")
-    models = [(name, why or "suits") for name, why in found.models.items()]
-    parts.append(pages.section("Models", pages.table(("model", ""), models)))
+    rows = [(name, why or "suits") for name, why in models.items()]
+    parts.append(pages.section("Models", pages.table(("model", ""), rows)))
     if dry:
         parts.append(pages.section("Dry run", f"<pre>{escape(chr(10).join(dry))}</pre>"))
     return pages.page(found.name, parts)

@@ -1,6 +1,6 @@
 """Pictures from files, as a person sees them, fitted to a size. No torch, so that a worker process starts at once.
 
-`python -m ganarium.data.decode FOLDER` is such a worker: see `decoded`.
+`python -m ganarium.data.files.decode FOLDER` is such a worker: see `decode_cache`.
 """
 
 import io

@@ -11,7 +11,7 @@ from ganarium.errors import UserError
 
 
 class HubTree:
-    """The pictures of a hub's data set as files `train/0000000.png`; see `trees.Tree`. `rows` are labels, captions."""
+    """The pictures of a hub's data set as files `train/0000000.png`; see `Tree`. `rows` are labels, captions."""
 
     def __init__(self, where: str) -> None:
         self.where = where

@@ -12,21 +12,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganarium import registry
 from ganarium.data import FOLDER, check_shape, find_source, load_data
 from ganarium.data.arrays import FEWEST, check_count
-from ganarium.data.dataset import Dataset
-from ganarium.data.dataset import decode as scaled
+from ganarium.data.dataset import Dataset, decode
 from ganarium.data.files.decode import SHOWN, decode_file, quiet
 from ganarium.data.files.decode_cache import progress
 from ganarium.data.files.layout import Layout, find_layout
 from ganarium.data.files.open import open_tree
 from ganarium.data.files.tree import Tree, shown
-from ganarium.data.inspect import file as examine
-from ganarium.data.inspect.file import Record
+from ganarium.data.inspect.file import (
+    ALIKE,
+    FLAT,
+    PAIRS,
+    SIDE,
+    Record,
+    close_look,
+    difference_hash,
+    examine_file,
+    near_pairs,
+    request,
+)
 from ganarium.data.sources.folder import check_words, passed_over
 from ganarium.errors import UserError
-from ganarium.registry import list_models
 from ganarium.runtime.workers import answered
 
 BLOCK = 128  # files that a worker examines in one go
@@ -69,7 +76,6 @@ class Survey:
     compared: str = ""  # what was left out of the search for duplicates, or ""
     extent: tuple[float, float] | None = None  # of points: the least and the greatest coordinate
     refused: str = ""  # the sentence with which training would refuse it, or ""
-    models: dict[str, str] = field(default_factory=dict)  # model -> "" if the data suits it, else why not
     grid: Tensor | None = None  # uint8 (n, h, w, c) as a model sees them, or points (n, 2)
     columns: int | None = None  # of the grid
     look: Callable[[str], np.ndarray] | None = field(default=None, repr=False)  # name -> uint8 (h, w, 3), small
@@ -87,7 +93,7 @@ class _Things(NamedTuple):
     digests: np.ndarray  # S16, of the content; empty where there is none
     hashes: np.ndarray  # uint64
     blank: np.ndarray  # bool
-    close: Callable[[list[int]], np.ndarray]  # `examine.close_look` of these places, a row each
+    close: Callable[[list[int]], np.ndarray]  # `close_look` of these places, a row each
 
 
 def survey(
@@ -110,13 +116,10 @@ def survey(
         if characters is not None:
             raise UserError(f"the data set {name_or_path} has no option 'characters': it is for glyphs.")
         check_words(fit, layout)
-        found = _of_files(open_tree(given["path"]), size or (64, 64), channels, fit or "crop", layout)
-    else:
-        found = _of_tensors(
-            *load_data(name_or_path, size=size, channels=channels, characters=characters, fit=fit, layout=layout)
-        )
-    found.models = suits(found)
-    return found
+        return _of_files(open_tree(given["path"]), size or (64, 64), channels, fit or "crop", layout)
+    return _of_tensors(
+        *load_data(name_or_path, size=size, channels=channels, characters=characters, fit=fit, layout=layout)
+    )
 
 
 def _of_files(tree: Tree, size: tuple[int, int], channels: int | None, fit: str, layout: str | None) -> Survey:
@@ -209,11 +212,11 @@ def examine_all(tree: Tree, names: Sequence[str]) -> Iterator[tuple[str, Record]
             with warnings.catch_warnings():
                 quiet()
                 for name in names:
-                    yield name, examine.examined(tree, name)
+                    yield name, examine_file(tree, name)
                     bar.advance(bar.task_ids[0])
             return
         blocks = [names[first : first + BLOCK] for first in range(0, len(names), BLOCK)]
-        tasks = (examine.task(number, block) for number, block in enumerate(blocks))
+        tasks = (request(number, block) for number, block in enumerate(blocks))
 
         def lost(task: str) -> str:
             return f"a process that examines pictures ended; it was at {' '.join(task.split())[:300]} ..."
@@ -327,9 +330,9 @@ def _duplicates(made: Survey, things: _Things, split: bool) -> None:
     made.exact.sort()
     made.leaks.sort()
     candidates = np.array(sorted(place for place in firsts if things.hashes[place]), dtype=np.int64)
-    pairs, complete = examine.near_pairs(things.hashes[candidates])
+    pairs, complete = near_pairs(things.hashes[candidates])
     if not complete:
-        made.compared = f"only the {examine.PAIRS:,} most alike pairs of pictures were looked at closely"
+        made.compared = f"only the {PAIRS:,} most alike pairs of pictures were looked at closely"
     above = {int(place): int(place) for place in candidates}
 
     def head(place: int) -> int:
@@ -342,7 +345,7 @@ def _duplicates(made: Survey, things: _Things, split: bool) -> None:
         chunk = pairs[first : first + 2048]
         wanted, back = np.unique(chunk, return_inverse=True)
         looks = things.close(wanted.tolist())[back.reshape(-1, 2)]
-        alike_enough = (looks[:, 0] * looks[:, 1]).sum(1) >= examine.ALIKE
+        alike_enough = (looks[:, 0] * looks[:, 1]).sum(1) >= ALIKE
         for one, other in chunk[alike_enough].tolist():
             a, b = sorted((head(one), head(other)))
             above[b] = a
@@ -365,7 +368,7 @@ def _closely(tree: Tree, names: list[str]) -> Callable[[list[int]], np.ndarray]:
                 del kept[place]
         for place in places:
             if place not in kept:
-                kept[place] = examine.close_look(tree, names[place])
+                kept[place] = close_look(tree, names[place])
         return np.stack([kept[place] for place in places])
 
     return close
@@ -470,14 +473,14 @@ def _of_tensors(train: Dataset, test: Dataset) -> Survey:
         for part in images.split(4096):
             grey = part[..., :3].float().mean(3)
             cells = F.adaptive_avg_pool2d(grey[:, None], (8, 9))[:, 0].round().to(torch.uint8)
-            hashes.append(examine.difference_hash(cells.numpy()))
+            hashes.append(difference_hash(cells.numpy()))
             flat = part.flatten(1, 2)
-            blanks.append(((flat.amax(1).int() - flat.amin(1).int()) < examine.FLAT).all(1).numpy())
+            blanks.append(((flat.amax(1).int() - flat.amin(1).int()) < FLAT).all(1).numpy())
     digests = np.concatenate([_digests(images) for images in stored])
 
     def close(places: list[int]) -> np.ndarray:
         pictures = torch.stack([at(place)[..., :3] for place in places]).permute(0, 3, 1, 2).float()
-        small = F.adaptive_avg_pool2d(pictures, (examine.SIDE, examine.SIDE)).flatten(1)
+        small = F.adaptive_avg_pool2d(pictures, (SIDE, SIDE)).flatten(1)
         return F.normalize(small - small.mean(1, keepdim=True), dim=1).numpy()
 
     sentences = [text for split in (train, test) for texts in split.captions or () for text in texts]
@@ -522,21 +525,6 @@ def _in_colour(image: Tensor) -> np.ndarray:
     return image[..., :3].expand(-1, -1, 3).numpy()
 
 
-def suits(found: Survey) -> dict[str, str]:
-    """Every model -> "" if it would learn from such data, else why not. Models are built without memory."""
-    result = {}
-    for name in list_models():
-        try:
-            with torch.device("meta"):
-                model = registry.create(name, found.shape, len(found.classes) or None)
-        except UserError as error:
-            result[name] = str(error)
-            continue
-        wants = model.batch_type.__name__
-        result[name] = "" if wants in found.kinds else f"it learns from {wants}"
-    return result
-
-
 def as_images(grid: Tensor) -> Tensor:
     """The grid as `pictures.save_grid` takes it: (n, c, h, w) in [-1, 1], or points (n, 2)."""
-    return scaled(grid)
+    return decode(grid)

@@ -1,7 +1,7 @@
 """One picture looked at closely: can it be read, how large is it, what is it like, is it the same as another?
 
-No torch, so that a worker process starts at once. `python -m ganarium.data.examine TREE` is such a worker: it reads
-lists of names, one a line, and answers each with the records of these files (see `workers`).
+No torch, so that a worker process starts at once. `python -m ganarium.data.inspect.file TREE` is such a worker: it
+reads lists of names, one a line, and answers each with the records of these files (see `runtime.workers`).
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class Record(NamedTuple):
     reason: str  # why it cannot be read, or ""
 
 
-def examined(tree: Tree, name: str) -> Record:
+def examine_file(tree: Tree, name: str) -> Record:
     """Reads a file once and decodes it wholly; JPEG in a small form, which finds a cut file as well."""
     digest = ""
     try:
@@ -147,7 +147,7 @@ def _seen(content: bytes) -> Image.Image:
         return as_seen(image, 3)
 
 
-def task(number: int, names: Sequence[str]) -> str:
+def request(number: int, names: Sequence[str]) -> str:
     """The line that asks a worker for the records of some files; it answers [number, records]."""
     return json.dumps([number, *names])
 
@@ -157,7 +157,7 @@ def work(where: str) -> None:
     tree = open_tree(where, [])
     for line in sys.stdin:
         number, *names = json.loads(line)
-        print(json.dumps([number, [examined(tree, name) for name in names]]), flush=True)
+        print(json.dumps([number, [examine_file(tree, name) for name in names]]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures of a folder, of a `.zip` or of a hub's data set, in any of the layouts that `layouts` describes."""
+"""Pictures of a folder, of a `.zip` or of a hub's data set, in any of the layouts that `files.layout` describes."""
 
 import dataclasses
 import os

@@ -1,6 +1,6 @@
 """Judges: small classifiers trained on real labelled images only. They read generated images and give features of them.
 
-They come with the package and need no network. `python -m ganarium.metrics.train_judge` trains them anew.
+They come with the package and need no network. `python -m ganarium.metrics.judges.train_judge` trains them anew.
 """
 
 import hashlib

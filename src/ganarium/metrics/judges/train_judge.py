@@ -1,4 +1,4 @@
-"""Trains a judge: `python -m ganarium.metrics.train_judge NAME [NAME ...]`, on one CPU thread minutes each.
+"""Trains a judge: `python -m ganarium.metrics.judges.train_judge NAME [NAME ...]`, on one CPU thread minutes each.
 
 The recipe is fixed before the test split is seen. The test split is read once, at the end, by the weights as they are
 stored, and that number is written beside them. `--hold-out N` instead keeps N training images apart, prints the
