@@ -11,8 +11,9 @@ from ganarium import cli, evaluate
 from ganarium.data import load_data
 from ganarium.data.dataset import decode
 from ganarium.errors import UserError
-from ganarium.evaluation import measures as evaluation
-from ganarium.evaluation.measures import network_for, of_features
+from ganarium.evaluation import measures
+from ganarium.evaluation.features import network_for
+from ganarium.evaluation.measures import class_metrics, evaluate_model, feature_metrics
 from ganarium.evaluation.result import compare
 
 SMALL = {"threads": 1, "device": "cpu", "quiet": True}
@@ -34,7 +35,7 @@ def runs(tmp_path_factory):
 class Stub:
     """Samples that are given, in place of a generator's."""
 
-    directions, conditional, code = (), False, None
+    directions, conditional, code, has_likelihood, classifies = (), False, None, False, False
     device = torch.device("cpu")
 
     def __init__(self, images):
@@ -43,12 +44,8 @@ class Stub:
 
 def measured(monkeypatch, name, images, n=400, **options):
     """The values of samples that are handed in, measured as a run on a data set would be."""
-    train, _ = load_data(name, **options)
-    monkeypatch.setattr(evaluation.sampling, "samples", lambda model, n, **_: iter(images[:n].split(100)))
-    monkeypatch.setattr(evaluation, "_classes", lambda *_: {})
-    if len(train.shape) == 1:
-        return evaluation._points(Stub(images), train, n, 0)[0]
-    return evaluation._images(Stub(images), train, n, 0, "auto")[0]
+    monkeypatch.setattr(measures.sampling, "samples", lambda model, n, **_: iter(images[:n].split(100)))
+    return evaluate_model(Stub(images), *load_data(name, **options), n=n)[0]
 
 
 def test_held_out_images_noise_and_one_image_repeated(monkeypatch):
@@ -78,14 +75,14 @@ def test_labels_are_held_against_the_names_of_the_judge(monkeypatch):
     train, _ = load_data("glyphs", characters="17AZ")
     images = decode(train.images)
     drawn = lambda model, n, seed, label: iter([images[train.labels == label][:n]])  # noqa: E731
-    monkeypatch.setattr(evaluation.sampling, "samples", drawn)
-    monkeypatch.setattr(evaluation.sampling, "classes", lambda model: ("label", 4))
+    monkeypatch.setattr(measures.sampling, "samples", drawn)
+    monkeypatch.setattr(measures.sampling, "classes", lambda model: ("label", 4))
     judge, model = network_for("glyphs", 1, "auto", torch.device("cpu")), Stub(images)
     model.conditional = True
-    assert evaluation._classes(model, judge, train, 400, 0)["label_fidelity"] > 0.9
+    assert class_metrics(model, judge, train, 400, 0)["label_fidelity"] > 0.9
     others = replace(train, class_names=("7", "1", "Z", "A"))
-    assert evaluation._classes(model, judge, others, 400, 0)["label_fidelity"] < 0.1
-    assert evaluation._classes(model, judge, replace(train, class_names=("1", "7", "A", "zett")), 400, 0) == {}
+    assert class_metrics(model, judge, others, 400, 0)["label_fidelity"] < 0.1
+    assert class_metrics(model, judge, replace(train, class_names=("1", "7", "A", "zett")), 400, 0) == {}
 
 
 def test_points_of_the_data_and_of_one_mode(monkeypatch):
@@ -145,8 +142,8 @@ def test_unknown_features_and_no_inception(runs, monkeypatch, tmp_path):
 
 def test_the_frechet_distance_is_left_out_where_it_is_not_defined():
     a, b = torch.randn(2, 60, 64, generator=torch.Generator().manual_seed(0)).unbind()
-    assert "frechet_distance" not in of_features(a, b, 0)
-    assert "frechet_distance" in of_features(a[:, :50], b[:, :50], 0)
+    assert "frechet_distance" not in feature_metrics(a, b, 0)
+    assert "frechet_distance" in feature_metrics(a[:, :50], b[:, :50], 0)
 
 
 def test_the_command_line(runs, capsys):

@@ -9,7 +9,7 @@ import torch
 
 from ganarium import registry
 from ganarium.errors import UserError, nearest
-from ganarium.evaluation import measures
+from ganarium.evaluation.measures import evaluate_model
 from ganarium.evaluation.result import Evaluation
 from ganarium.model import Model
 from ganarium.runs import checkpoint, options
@@ -78,7 +78,7 @@ def evaluate(
     config = config_of(run)
     model = load(run, raw=raw, device=device)
     train_set, test_set = data_of(config)
-    values, protocol = measures.measure(model, train_set, test_set, n=n, seed=seed, features=features)
+    values, protocol = evaluate_model(model, train_set, test_set, n=n, seed=seed, features=features)
     return Evaluation(str(run), config["model"], config["data"]["name"], model.iteration, values, protocol)
 
 

@@ -1,212 +1,376 @@
-"""How good a run is: metrics of its samples beside real images, with the protocol they were measured under.
+"""Measures of a model, one class for each kind: images, points, translations, likelihood.
 
-Exactly which metric is what stands in `ganarium.metrics`. Images are measured on the features of a judge (a small
-classifier that comes with the package), or of Inception-v3 where its weights are here; points on the points themselves.
+Every class counts in two ways. `full` gives all the metrics of `ganarium evaluate`. `quick` gives a few metrics of few
+samples, for a run in training; its `metric` says which step is the best, and falls as samples get better:
+
+  images                    frechet_distance of 1,000 samples on the features of a judge, or kernel_distance where the
+                            data are fewer images than it has features
+  points                    wasserstein_distance of 500 samples
+  images mapped to images   kernel_distance of 256 held-out images, mapped; the mean over the directions
+  models with a likelihood  nll_nats of 256 held-out images, without a sample being drawn
+
+What each metric is stands in `ganarium.metrics`. Images are measured on the features of a judge (a small classifier
+that comes with the package), or of Inception-v3 where its weights are here; points on the points themselves.
 """
 
-from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganarium import metrics, sampling
-from ganarium.data.batches import Batches
-from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImages
+from ganarium.data.dataset import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
-from ganarium.errors import UserError, nearest
-from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for, list_judges, load_judge
+from ganarium.errors import UserError
+from ganarium.evaluation.features import (
+    features_of,
+    images_of,
+    labelled_images_of,
+    logits_of,
+    network_for,
+    pairs_of,
+)
+from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for
+from ganarium.metrics.modes import ModeCoverage
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
 
-NUMBER = 2000  # images of each kind, as many as the exact assignment of the Wasserstein distance is practical for
-STACKED = 26_000  # samples of stacked MNIST in the literature
-LIKELIHOODS = 1000  # held-out images
-PART = 64  # images in memory at a time
+# samples, or held-out images, of a full count
+NUM_IMAGES, NUM_POINTS, NUM_HELD_OUT = 2000, 2500, 1000
+NUM_STACKED = 26_000  # of stacked MNIST, as in the literature
+NUM_PAIRED = 2000  # as many as the exact assignment of the Wasserstein distance is practical for
+# and of a quick one
+QUICK_IMAGES, QUICK_POINTS, QUICK_HELD_OUT = 1000, 500, 256
 
 
-def measure(
+def evaluate_model(
     model: Model, train: Dataset, test: Dataset, *, n: int | None = None, seed: int = 0, features: str = "auto"
 ) -> tuple[dict[str, float], Protocol]:
-    """The metrics of a model's samples by name, and their protocol. For the arguments see `ganarium.evaluate`."""
-    if model.directions:
-        values, protocol = _translation(model, train, test, n or NUMBER, seed, features)
-    elif len(model.shape) == 1:
-        values, protocol = _points(model, train, n or 2500, seed)
-    else:
-        count = n or (STACKED if train.name == "stacked_mnist" else NUMBER)
-        values, protocol = _images(model, train, count, seed, features)
-        values |= likelihood(model, images_of(test, min(LIKELIHOODS, len(test)), 0))
+    """The full count of a model, by the metric's name, and its protocol. For the arguments see `ganarium.evaluate`.
+
+    Raises `UserError` for what cannot be measured.
+    """
+    measure = _full_measure(model, train, test, n, seed, features)
+    values = measure.full()
+    if model.has_likelihood and isinstance(measure, ImageMeasure):
+        values |= LikelihoodMeasure(model, test, NUM_HELD_OUT).full()
     if model.classifies:
-        values["test_accuracy"] = accuracy(model, test)
-    return values, protocol
+        values["test_accuracy"] = classifier_accuracy(model, test)
+    return values, measure.protocol
 
 
-def network_for(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:
-    """The feature network by its name, or the one that suits a data set. It draws nothing from the random generator."""
-    with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
-        return _network(data, channels, features, device)
+def _full_measure(model: Model, train: Dataset, test: Dataset, n: int | None, seed: int, features: str) -> "Measure":
+    if model.directions:
+        return TranslationMeasure(model, train, test, n or NUM_IMAGES, seed, features)
+    if len(model.shape) == 1:
+        return PointMeasure(model, train, n or NUM_POINTS, seed)
+    return ImageMeasure(model, train, n or (NUM_STACKED if _is_stacked(train) else NUM_IMAGES), seed, features)
 
 
-def _network(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:
-    if features == "inception":
-        from ganarium.metrics.judges.inception import load_inception
+def quick_measure(model: Model, train: Dataset, test: Dataset) -> "Measure":
+    """The measure whose quick count suits a model in training. Raises `UserError` where there is none."""
+    if model.directions:
+        return TranslationMeasure(model, train, test, QUICK_HELD_OUT)
+    if model.has_likelihood:
+        return LikelihoodMeasure(model, test, QUICK_HELD_OUT)
+    if len(model.shape) == 1:
+        return PointMeasure(model, train, min(QUICK_POINTS, len(train)))
+    return ImageMeasure(model, train, min(QUICK_IMAGES, len(train)))
 
-        return load_inception(device)
-    if features == "auto":
-        features = judge_for(data) or ("glyphs" if channels == 1 else "cifar10_subset")
-    elif features not in list_judges():
-        raise UserError(f"there are no features {features!r}: {nearest(features, [*list_judges(), 'inception'])}")
-    return load_judge(features, device)
+
+class Measure:
+    """Measures a model against its data, always on the same images and with the same noise.
+
+    So its numbers change with the weights alone.
+    """
+
+    protocol: Protocol
+    count: int  # samples, or held-out images
+    portion = sampling.CHUNK  # samples that are enough to tell how long all of them take
+
+    @property
+    def metric(self) -> str:
+        """The metric of `quick` by which steps are compared."""
+        raise NotImplementedError
+
+    def read(self, count: int) -> Any:
+        """Reads the first `count` samples, as tensors on the CPU: the part of a count that takes long."""
+        raise NotImplementedError
+
+    def quick(self) -> dict[str, float]:
+        """A few metrics by name."""
+        raise NotImplementedError
+
+    def full(self) -> dict[str, float]:
+        """All the metrics by name."""
+        raise NotImplementedError
 
 
-def of_features(real: Tensor, fake: Tensor, seed: int) -> dict[str, float]:
+class LikelihoodMeasure(Measure):
+    """-log p of held-out images."""
+
+    metric, portion = "nll_nats", 16
+
+    def __init__(self, model: Model, test: Dataset, n: int, seed: int = 0) -> None:
+        self.model, self.test, self.seed = model, test, seed
+        self.count = min(n, len(test))
+        self.protocol = Protocol("pixels", "", self.count, 0, "", seed)
+
+    def read(self, count: int) -> Tensor:
+        """Nats (n,)."""
+        with sampling.undisturbed(self.model, 0, "eval"):
+            images = (part.to(self.model.device, self.model.dtype) for part in images_of(self.test, count, self.seed))
+            return torch.cat([self.model.nll(part).cpu() for part in images])
+
+    def quick(self) -> dict[str, float]:
+        return self.full()
+
+    def full(self) -> dict[str, float]:
+        likelihood = metrics.nll(self.read(self.count), self.model.shape)
+        return {"nll_nats": likelihood.nats, "bits_per_dimension": likelihood.bits_per_dimension}
+
+
+class PointMeasure(Measure):
+    """Points beside those of the data, and the modes that they hit where the data have known ones."""
+
+    metric = "wasserstein_distance"
+
+    def __init__(self, model: Model, train: Dataset, n: int, seed: int = 0) -> None:
+        self.model, self.train, self.count, self.seed = model, train, n, seed
+        self.num_real = min(n, len(train))
+        self.protocol = Protocol("points", "", self.num_real, n, "", seed)
+
+    @cached_property
+    def real(self) -> Tensor:
+        return torch.cat([*images_of(self.train, self.num_real, self.seed)]).double()
+
+    def read(self, count: int) -> Tensor:
+        """Points (n, 2)."""
+        return torch.cat([*sampling.samples(self.model, count, seed=self.seed)]).cpu().double()
+
+    def quick(self) -> dict[str, float]:
+        fake = self.read(self.count)
+        return {self.metric: metrics.wasserstein_distance(self.real, fake), **self._modes(fake)}
+
+    def full(self) -> dict[str, float]:
+        fake = self.read(self.count)
+        paired = min(self.num_real, self.count, NUM_PAIRED)
+        neighbours = metrics.nearest_neighbour_test(self.real[:paired], fake[:paired])
+        return {
+            **self._modes(fake),
+            "wasserstein_distance": metrics.wasserstein_distance(self.real[:paired], fake[:paired]),
+            "maximum_mean_discrepancy": metrics.maximum_mean_discrepancy(self.real[:paired], fake[:paired]),
+            "nearest_neighbour_real": neighbours.real,
+            "nearest_neighbour_fake": neighbours.fake,
+        }
+
+    def _modes(self, fake: Tensor) -> dict[str, float]:
+        if self.train.name not in MODE_STD:
+            return {}
+        modes = known_mode_coverage(fake, self.train.name)
+        return {"modes": modes.covered, "modes_of": len(modes.counts), "high_quality": modes.high_quality}
+
+
+class ImageMeasure(Measure):
+    """Images beside those of the data, on the features of a network; their classes where its judge knows them."""
+
+    def __init__(self, model: Model, train: Dataset, n: int, seed: int = 0, features: str = "auto") -> None:
+        self.model, self.train, self.count, self.seed = model, train, n, seed
+        self.num_real = min(n, len(train))
+        self.network = network_for(train.name, model.shape[0], features, model.device)
+        self.stacked = _is_stacked(train)
+        self.protocol = _protocol(self.network, self.num_real, n, seed)
+
+    @property
+    def metric(self) -> str:
+        return "frechet_distance" if self.num_real > self.real.shape[1] else "kernel_distance"
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Features (n, d)."""
+        return features_of(self.network, images_of(self.train, self.num_real, self.seed), stacked=self.stacked)
+
+    def read(self, count: int) -> Tensor:
+        """Features (n, d)."""
+        return features_of(self.network, sampling.samples(self.model, count, seed=self.seed), stacked=self.stacked)
+
+    def quick(self) -> dict[str, float]:
+        real, fake = self.real, self.read(self.count)
+        if self.metric == "frechet_distance":
+            values = {"frechet_distance": metrics.frechet_distance(real, fake)}
+        else:
+            values = {"kernel_distance": quick_kernel_distance(real, fake)}
+        values["coverage"] = metrics.density_coverage(real, fake).coverage
+        if self.stacked:
+            values["modes"] = metrics.stacked_mode_coverage(self._digits(fake)).modes
+        elif self._judge:
+            values |= live_classes(*(logits_of(self.network, features).argmax(1) for features in (real, fake)))
+        return values
+
+    def full(self) -> dict[str, float]:
+        real, fake = self.real, self.read(self.count)
+        if self.stacked:
+            modes = metrics.stacked_mode_coverage(self._digits(fake))
+            real, fake = real[:NUM_PAIRED], fake[:NUM_PAIRED]
+            return {"modes": modes.modes, "reverse_kl": modes.kl, **feature_metrics(real, fake, self.seed)}
+        values = feature_metrics(real, fake, self.seed)
+        if self._judge:
+            odds_real, odds_fake = (logits_of(self.network, features).softmax(1) for features in (real, fake))
+            values["inception_score"] = metrics.inception_score(odds_fake, splits=1).mean
+            values["inception_score_of_reals"] = metrics.inception_score(odds_real, splits=1).mean
+            values["mode_score"] = metrics.mode_score(odds_fake, odds_real)
+            values |= class_metrics(self.model, self._judge, self.train, self.count, self.seed)
+        return values
+
+    @property
+    def _judge(self) -> Judge | None:
+        """The network, where it knows the classes of the data."""
+        network = self.network
+        return network if isinstance(network, Judge) and judge_for(self.train.name) == network.name else None
+
+    def _digits(self, features: Tensor) -> Tensor:
+        """The digit in each channel (n, 3) of stacked images, from their features (n, 3 d)."""
+        return logits_of(self.network, features.view(3 * len(features), -1)).argmax(1).view(-1, 3)
+
+
+class TranslationMeasure(Measure):
+    """In each direction the held-out images of one domain, mapped, beside the training images of the other."""
+
+    metric, portion = "kernel_distance", 1
+
+    def __init__(
+        self, model: Model, train: Dataset, test: Dataset, n: int, seed: int = 0, features: str = "auto"
+    ) -> None:
+        if train.second is None or test.second is None:
+            raise UserError(f"{train.name} has no second domain to compare with: give a run on two domains.")
+        self.model, self.train, self.test, self.seed = model, train, test, seed
+        self.network = network_for(train.name, model.shape[0], features, model.device)
+        self.count = min(n, len(test), len(test.second), len(train), len(train.second))
+        self.protocol = _protocol(self.network, self.count, self.count, seed)
+
+    @cached_property
+    def real(self) -> list[Tensor]:
+        """Features (n, d) of what each direction is to arrive at."""
+        return self._domains(self.train)[::-1]
+
+    def read(self, count: int) -> list[Tensor]:
+        """Features (n, d) of the mapped images, for each direction."""
+        mapped: list[list[Tensor]] = [[] for _ in self.model.directions]
+        for pair in pairs_of(self.test, count, self.seed):
+            for parts, direction, source in zip(mapped, self.model.directions, pair, strict=False):
+                parts.append(features_of(self.network, [self.model.translate(source, direction=direction)]))
+        return [torch.cat(parts) for parts in mapped]
+
+    def quick(self) -> dict[str, float]:
+        distances = {
+            f"{direction}/kernel_distance": quick_kernel_distance(real, fake)
+            for direction, real, fake in zip(self.model.directions, self.real, self.read(self.count), strict=False)
+        }
+        return {"kernel_distance": sum(distances.values()) / len(distances), **distances}
+
+    def full(self) -> dict[str, float]:
+        values: dict[str, float] = {}
+        features = zip(self.model.directions, self.real, self.read(self.count), self._domains(self.test), strict=False)
+        for direction, real, fake, source in features:
+            own = feature_metrics(real, fake, self.seed)
+            values |= {f"{direction}/{name}": value for name, value in own.items()}
+            # what a map that changes nothing would get
+            values[f"{direction}/kernel_distance_of_inputs"] = _kernel_distance(real, source, self.seed)
+        return values
+
+    def _domains(self, data: Dataset) -> list[Tensor]:
+        """Features (n, d) of the images of both domains."""
+        return [
+            features_of(self.network, (pair[domain] for pair in pairs_of(data, self.count, self.seed)))
+            for domain in (0, 1)
+        ]
+
+
+def feature_metrics(real: Tensor, fake: Tensor, seed: int) -> dict[str, float]:
     """The metrics of features (n, d) and (m, d) alone; those that need equal numbers take the first of each."""
     equal = min(len(real), len(fake))
-    few = min(equal, NUMBER)
-    subset = min(equal, 1000)
-    nearest_ = metrics.nearest_neighbour_test(real[:few], fake[:few])
-    shape, filled = metrics.precision_recall(real[:few], fake[:few]), metrics.density_coverage(real[:few], fake[:few])
+    paired = min(equal, NUM_PAIRED)
+    neighbours = metrics.nearest_neighbour_test(real[:paired], fake[:paired])
+    support = metrics.precision_recall(real[:paired], fake[:paired])
+    filled = metrics.density_coverage(real[:paired], fake[:paired])
     values = {}
     if equal > real.shape[1]:
         values["frechet_distance"] = metrics.frechet_distance(real[:equal], fake[:equal])
     return values | {
-        "kernel_distance": metrics.kernel_distance(real, fake, subset_size=subset, seed=seed).mean,
-        "maximum_mean_discrepancy": metrics.maximum_mean_discrepancy(real[:few], fake[:few]),
-        "wasserstein_distance": metrics.wasserstein_distance(real[:few], fake[:few]),
-        "nearest_neighbour_real": nearest_.real,
-        "nearest_neighbour_fake": nearest_.fake,
-        "precision": shape.precision,
-        "recall": shape.recall,
+        "kernel_distance": _kernel_distance(real, fake, seed),
+        "maximum_mean_discrepancy": metrics.maximum_mean_discrepancy(real[:paired], fake[:paired]),
+        "wasserstein_distance": metrics.wasserstein_distance(real[:paired], fake[:paired]),
+        "nearest_neighbour_real": neighbours.real,
+        "nearest_neighbour_fake": neighbours.fake,
+        "precision": support.precision,
+        "recall": support.recall,
         "density": filled.density,
         "coverage": filled.coverage,
     }
 
 
-def _images(model: Model, train: Dataset, n: int, seed: int, features: str) -> tuple[dict[str, float], Protocol]:
-    stacked = train.name == "stacked_mnist"
-    network = network_for(train.name, model.shape[0], features, model.device)
-    count = min(n, len(train))
-    real = read(network, images_of(train, count, seed), stacked)
-    fake = read(network, sampling.samples(model, n, seed=seed), stacked)
-    values: dict[str, float] = {}
-    if stacked:
-        digits = network.head(fake).argmax(1).view(-1, 3)
-        found = metrics.stacked_mode_coverage(digits)
-        values |= {"modes": found.modes, "reverse_kl": found.kl}
-        real, fake = (part.view(len(part) // 3, -1)[:NUMBER] for part in (real, fake))
-    values |= of_features(real, fake, seed)
-    if not stacked and isinstance(network, Judge) and judge_for(train.name) == network.name:
-        odds_real, odds_fake = (network.head(part).softmax(1) for part in (real, fake))
-        values["inception_score"] = metrics.inception_score(odds_fake, splits=1).mean
-        values["inception_score_of_reals"] = metrics.inception_score(odds_real, splits=1).mean
-        values["mode_score"] = metrics.mode_score(odds_fake, odds_real)
-        values |= _classes(model, network, train, n, seed)
-    return values, Protocol(network.name, network.digest, count, n, network.rule, seed)
+def class_metrics(model: Model, judge: Judge, train: Dataset, n: int, seed: int) -> dict[str, float]:
+    """How often the judge reads the class that a model was asked for, in `n` samples.
 
-
-def _classes(model: Model, network: Judge, train: Dataset, n: int, seed: int) -> dict[str, float]:
-    """Whether what was asked for is what a judge reads: labels by the names of their classes, of which a data set may
-    have some only, codes up to the best renaming."""
+    Labels are compared by the names of their classes, of which a data set may have some only; codes up to the best
+    renaming. Nothing for a model that is told neither, or labels that the judge does not know.
+    """
     if not model.conditional and model.code is None:
         return {}
-    by, count = sampling.classes(model)
-    known = {name: place for place, name in enumerate(network.classes)}
-    if by == "label" and not set(train.class_names) <= set(known):
+    condition, count = sampling.classes(model)
+    places = {name: place for place, name in enumerate(judge.classes)}
+    if condition == "label" and not set(train.class_names) <= set(places):
         return {}
     each = max(1, n // count)
-    said, asked = [], []
-    for value in range(count):
-        made = read(network, sampling.samples(model, each, seed=seed, **{by: value}))
-        said.append(network.head(made).argmax(1))
-        asked.append(torch.full_like(said[-1], value))
-    seen, wanted = torch.cat(said), torch.cat(asked)
-    if by == "label":
-        places = torch.tensor([known[name] for name in train.class_names], device=wanted.device)
-        return {"label_fidelity": metrics.label_fidelity(seen, places[wanted])}
+    samples = [sampling.samples(model, each, seed=seed, **{condition: value}) for value in range(count)]
+    read = torch.cat([logits_of(judge, features_of(judge, parts)).argmax(1) for parts in samples])
+    asked = torch.arange(count).repeat_interleave(each)
+    if condition == "label":
+        asked = torch.tensor([places[name] for name in train.class_names])[asked]
+        return {"label_fidelity": metrics.label_fidelity(read, asked)}
     return {
-        "code_accuracy": metrics.clustering_accuracy(wanted, seen),
-        "code_mutual_information": metrics.normalised_mutual_information(wanted, seen),
-        "code_rand_index": metrics.adjusted_rand_index(wanted, seen),
+        "code_accuracy": metrics.clustering_accuracy(asked, read),
+        "code_mutual_information": metrics.normalised_mutual_information(asked, read),
+        "code_rand_index": metrics.adjusted_rand_index(asked, read),
     }
 
 
-def _points(model: Model, train: Dataset, n: int, seed: int) -> tuple[dict[str, float], Protocol]:
-    count = min(n, len(train))
-    real, fake = torch.cat([*images_of(train, count, seed)]), torch.cat([*sampling.samples(model, n, seed=seed)])
-    real, fake = real.double(), fake.double()
-    few = min(count, n, NUMBER)
-    values: dict[str, float] = {}
-    if train.name in MODE_STD:
-        centres = mode_centres(train.name).to(fake)
-        found = metrics.mode_coverage(fake, centres, MODE_STD[train.name])
-        values |= {"modes": found.covered, "modes_of": len(centres), "high_quality": found.high_quality}
-    values["wasserstein_distance"] = metrics.wasserstein_distance(real[:few], fake[:few])
-    values["maximum_mean_discrepancy"] = metrics.maximum_mean_discrepancy(real[:few], fake[:few])
-    two = metrics.nearest_neighbour_test(real[:few], fake[:few])
-    values |= {"nearest_neighbour_real": two.real, "nearest_neighbour_fake": two.fake}
-    return values, Protocol("points", "", count, n, "", seed)
+def known_mode_coverage(points: Tensor, data: str) -> ModeCoverage:
+    """The modes of the mixture `ring` or `grid` that points (n, 2) cover at 3 standard deviations."""
+    return metrics.mode_coverage(points, mode_centres(data).to(points.device), MODE_STD[data])
 
 
-def _translation(
-    model: Model, train: Dataset, test: Dataset, n: int, seed: int, features: str
-) -> tuple[dict[str, float], Protocol]:
-    """In each direction the held-out images of one domain, mapped, against the training images of the other."""
-    if train.second is None or test.second is None:
-        raise UserError(f"{train.name} has no second domain to compare with: give a run on two domains.")
-    network = network_for(train.name, model.shape[0], features, model.device)
-    count = min(n, len(test), len(test.second), len(train), len(train.second))
-    found: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {direction: [] for direction in model.directions}
-    for inputs, others in zip(pairs_of(test, count, seed), pairs_of(train, count, seed), strict=True):
-        for direction, source, target in zip(model.directions, inputs, reversed(others), strict=False):
-            mapped = network.features(model.translate(source, direction=direction))
-            found[direction].append((network.features(target), mapped, network.features(source)))
-    values: dict[str, float] = {}
-    for direction, parts in found.items():
-        real, fake, still = map(torch.cat, zip(*parts, strict=True))
-        values |= {f"{direction}/{name}": value for name, value in of_features(real, fake, seed).items()}
-        values[f"{direction}/kernel_distance_of_inputs"] = metrics.kernel_distance(
-            real, still, subset_size=min(count, 1000), seed=seed
-        ).mean  # what a map that changes nothing would get
-    return values, Protocol(network.name, network.digest, count, count, network.rule, seed)
+def classifier_accuracy(model: Model, test: Dataset) -> float:
+    """The share of held-out images whose class a model names rightly, from 0 to 1."""
+    parts = [(model.classify(image).cpu(), label) for image, label in labelled_images_of(test, len(test), 0)]
+    predicted, labels = zip(*parts, strict=True)
+    return metrics.accuracy(torch.cat(predicted), torch.cat(labels))
 
 
-def likelihood(model: Model, images: Iterable[Tensor]) -> dict[str, float]:
-    """-log p of images that come in parts, where the model can tell."""
-    if not model.has_likelihood:
-        return {}
-    with sampling.undisturbed(model, 0, "eval"):
-        nats = torch.cat([model.nll(part.to(model.device, model.dtype)) for part in images])
-    found = metrics.nll(nats, model.shape)
-    return {"nll_nats": found.nats, "bits_per_dimension": found.bits_per_dimension}
+def live_classes(real: Tensor, fake: Tensor) -> dict[str, float]:
+    """How many classes are alive, from the classes (n,) that a judge reads in reals and in fakes.
+
+    Of those in at least 1 % of the reals, it counts the ones that the fakes show at least a tenth as often.
+    """
+    count = int(max(real.max(), fake.max())) + 1
+    shares = [torch.bincount(classes, minlength=count) / len(classes) for classes in (real, fake)]
+    present = shares[0] >= 0.01
+    return {"classes": int((present & (shares[1] >= shares[0] / 10)).sum()), "classes_of": int(present.sum())}
 
 
-def accuracy(model: Model, test: Dataset) -> float:
-    """The share of the held-out images whose class a model names rightly."""
-    batches, right = Batches(test, LabelledImages, 1), 0
-    for part in _parts(len(test)):
-        image, label = batches.draw(part)
-        right += int((model.classify(image).cpu() == label).sum())
-    return right / len(test)
+def quick_kernel_distance(real: Tensor, fake: Tensor) -> float:
+    """Of all features at once: (n, d), (m, d)."""
+    return metrics.kernel_distance(real, fake, subsets=1, subset_size=min(len(real), len(fake))).mean
 
 
-def read(network: FeatureNetwork, images: Iterable[Tensor], stacked: bool = False) -> Tensor:
-    """Features (n, d) of images that come in parts; of stacked ones each channel by itself, (3 n, d)."""
-    return torch.cat([network.features(part.reshape(-1, 1, *part.shape[2:]) if stacked else part) for part in images])
+def _kernel_distance(real: Tensor, fake: Tensor, seed: int) -> float:
+    return metrics.kernel_distance(real, fake, subset_size=min(len(real), len(fake), 1000), seed=seed).mean
 
 
-def images_of(data: Dataset, count: int, seed: int) -> Iterator[Tensor]:
-    """The first `count` images of a split in the order of a seed, in parts. They are drawn on the CPU: the network
-    takes each part to its device, and the set itself may be larger than that device."""
-    batches = Batches(data, Images, 1, seed=seed)
-    return (batches.draw(part).image for part in _parts(count))
+def _protocol(network: FeatureNetwork, num_real: int, num_fake: int, seed: int) -> Protocol:
+    return Protocol(network.name, network.digest, num_real, num_fake, network.rule, seed)
 
 
-def pairs_of(data: Dataset, count: int, seed: int) -> Iterator[UnpairedImages]:
-    """As `images_of`, of both domains."""
-    batches = Batches(data, UnpairedImages, 1, seed=seed)
-    return (batches.draw(part) for part in _parts(count))
-
-
-def _parts(count: int) -> Iterator[int]:
-    for first in range(0, count, PART):
-        yield min(PART, count - first)
+def _is_stacked(train: Dataset) -> bool:
+    return train.name == "stacked_mnist"

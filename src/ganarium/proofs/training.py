@@ -13,7 +13,7 @@ from ganarium.data import SOURCES, load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, decode
 from ganarium.errors import UserError
-from ganarium.evaluation.measures import network_for
+from ganarium.evaluation.features import network_for
 from ganarium.metrics.judges.judge import Judge
 from ganarium.model import Step
 from ganarium.proofs.claim import Scale, Trial

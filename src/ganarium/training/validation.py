@@ -3,42 +3,25 @@
 runs/NAME/
   evaluations.jsonl   a line an evaluation: step, seconds (of the run so far), took, metric, values, protocol
   best.json           step, metric, value and lower_is_better of the best evaluation whose checkpoint is there
-
-One number of an evaluation says which step is the best, and every such number falls as samples get better:
-  images                    frechet_distance of 1,000 samples on the features of a judge, or kernel_distance where the
-                            data are fewer images than it has features
-  points                    wasserstein_distance of 500 samples
-  images mapped to images   kernel_distance of 256 held-out images, mapped; the mean over the directions
-  models with a likelihood  nll_nats of 256 held-out images, without a sample being drawn
 """
 
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from ganarium import metrics, sampling
-from ganarium.data.dataset import Dataset
-from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
-from ganarium.evaluation import measures as evaluation
-from ganarium.metrics.judges.judge import judge_for
-from ganarium.metrics.protocol import Protocol
-from ganarium.model import Model
+from ganarium.evaluation.measures import Measure as Measure
+from ganarium.evaluation.measures import quick_measure
 from ganarium.runs import checkpoint
 from ganarium.runs import rows as logs
 
 FILE = "evaluations.jsonl"
-IMAGES, POINTS, HELD_OUT = 1000, 500, 256  # samples of an evaluation
-SEED = 0  # of samples and of the real ones, at every evaluation: the weights alone change the numbers
 SHORT = 50  # steps; a run of fewer is a trial, and has evaluations only if they are asked for
 TIMES = 20  # evaluations in a run, unless --evaluate-every says otherwise
 SHARE = 0.05  # of the time that they may take by default
@@ -49,165 +32,7 @@ SURE = 0.05  # the chance that scatter alone looks like a trend
 WORTH = 0.01  # the share of its value by which a number must change over the recent evaluations to count as changing
 
 
-class Measure:
-    """One way to measure a model that trains. `metric` names the number by which steps are compared."""
-
-    metric: str
-    protocol: Protocol
-    count: int  # samples
-    portion = sampling.CHUNK  # samples that the time of all is told from
-
-    def made(self, count: int) -> Any:
-        """The dear part: what `count` samples are measured by, on the CPU."""
-        raise NotImplementedError
-
-    def values(self) -> dict[str, float]:
-        """The numbers by name."""
-        raise NotImplementedError
-
-    def seconds(self) -> float:
-        """What `values` will take, told from a small part of it, made twice: the first time warms up."""
-        for _ in range(2):
-            began = time.monotonic()
-            self.made(min(self.portion, self.count))
-        return (time.monotonic() - began) * max(1.0, self.count / self.portion)
-
-
-class Likelihood(Measure):
-    metric, portion = "nll_nats", 16
-
-    def __init__(self, model: Model, test: Dataset) -> None:
-        self.model, self.count = model, min(HELD_OUT, len(test))
-        self.images = torch.cat([*evaluation.images_of(test, self.count, SEED)])
-        self.protocol = Protocol("pixels", "", self.count, 0, "", SEED)
-
-    def made(self, count: int) -> dict[str, float]:
-        return evaluation.likelihood(self.model, self.images[:count].split(evaluation.PART))
-
-    def values(self) -> dict[str, float]:
-        return self.made(self.count)
-
-
-class Points(Measure):
-    metric = "wasserstein_distance"
-
-    def __init__(self, model: Model, train: Dataset) -> None:
-        self.model, self.name, self.count = model, train.name, min(POINTS, len(train))
-        self.real = torch.cat([*evaluation.images_of(train, self.count, SEED)])
-        self.protocol = Protocol("points", "", self.count, self.count, "", SEED)
-
-    def made(self, count: int) -> Tensor:
-        return self.model.sample(count, seed=SEED).cpu()
-
-    def values(self) -> dict[str, float]:
-        fake = self.made(self.count)
-        values: dict[str, float] = {self.metric: metrics.wasserstein_distance(self.real, fake)}
-        if self.name in MODE_STD:
-            centres = mode_centres(self.name)
-            found = metrics.mode_coverage(fake, centres, MODE_STD[self.name])
-            values |= {"modes": found.covered, "modes_of": len(centres), "high_quality": found.high_quality}
-        return values
-
-
-class Pictures(Measure):
-    def __init__(self, model: Model, train: Dataset) -> None:
-        self.model, self.train, self.count = model, train, min(IMAGES, len(train))
-        self.network = evaluation.network_for(train.name, model.shape[0], "auto", model.device)
-        self.stacked = train.name == "stacked_mnist"
-        assert isinstance(self.network.head, nn.Linear)
-        width = self.network.head.in_features * (3 if self.stacked else 1)
-        self.metric = "frechet_distance" if self.count > width else "kernel_distance"
-        self.reads_classes = judge_for(train.name) == self.network.name and not self.stacked
-        self.protocol = Protocol(
-            self.network.name, self.network.digest, self.count, self.count, self.network.rule, SEED
-        )
-
-    @cached_property
-    def real(self) -> Tensor:
-        """Features (n, d), read once."""
-        return self._features(evaluation.images_of(self.train, self.count, SEED))
-
-    def made(self, count: int) -> Tensor:
-        return self._features(sampling.samples(self.model, count, seed=SEED))
-
-    def values(self) -> dict[str, float]:
-        fake = self.made(self.count)
-        if self.metric == "frechet_distance":
-            values = {self.metric: metrics.frechet_distance(self.real, fake)}
-        else:
-            values = {self.metric: kernel_distance(self.real, fake)}
-        values["coverage"] = metrics.density_coverage(self.real, fake).coverage
-        if self.stacked:
-            digits = self._classes(fake.view(3 * self.count, -1)).view(-1, 3)
-            values["modes"] = metrics.stacked_mode_coverage(digits).modes
-        if self.reads_classes:
-            values |= live_classes(self._classes(self.real), self._classes(fake))
-        return values
-
-    def _features(self, images: Iterable[Tensor]) -> Tensor:
-        features = evaluation.read(self.network, images, self.stacked).cpu()
-        return features.view(-1, 3 * features.shape[1]) if self.stacked else features
-
-    def _classes(self, features: Tensor) -> Tensor:
-        with torch.no_grad():
-            read: Tensor = self.network.head(features.to(self.model.device)).argmax(1).cpu()
-        return read
-
-
-class Translations(Measure):
-    metric, portion = "kernel_distance", 1
-
-    def __init__(self, model: Model, train: Dataset, test: Dataset) -> None:
-        if train.second is None or test.second is None:
-            raise UserError(f"{train.name} has no second domain to compare with: give a run on two domains.")
-        self.model, self.train, self.test = model, train, test
-        self.network = evaluation.network_for(train.name, model.shape[0], "auto", model.device)
-        self.count = min(HELD_OUT, len(test), len(test.second), len(train), len(train.second))
-        self.protocol = Protocol(
-            self.network.name, self.network.digest, self.count, self.count, self.network.rule, SEED
-        )
-
-    @cached_property
-    def real(self) -> list[Tensor]:
-        """Features (n, d) of what each direction is to arrive at, read once."""
-        parts = evaluation.pairs_of(self.train, self.count, SEED)
-        b, a = zip(*(map(self.network.features, reversed(part)) for part in parts), strict=True)
-        return [torch.cat(b).cpu(), torch.cat(a).cpu()]
-
-    def made(self, count: int) -> list[Tensor]:
-        found: dict[str, list[Tensor]] = {direction: [] for direction in self.model.directions}
-        for part in evaluation.pairs_of(self.test, count, SEED):
-            for direction, source in zip(self.model.directions, part, strict=False):
-                found[direction].append(self.network.features(self.model.translate(source, direction=direction)).cpu())
-        return list(map(torch.cat, found.values()))
-
-    def values(self) -> dict[str, float]:
-        found = [kernel_distance(real, fake) for real, fake in zip(self.real, self.made(self.count), strict=False)]
-        each = {f"{name}/{self.metric}": value for name, value in zip(self.model.directions, found, strict=True)}
-        return {self.metric: sum(found) / len(found), **each}
-
-
-def measure_for(model: Model, train: Dataset, test: Dataset) -> Measure:
-    """The way to measure this model on these data. Raises `UserError` where there is none."""
-    if model.directions:
-        return Translations(model, train, test)
-    if model.has_likelihood:
-        return Likelihood(model, test)
-    return Points(model, train) if len(model.shape) == 1 else Pictures(model, train)
-
-
-def live_classes(real: Tensor, fake: Tensor) -> dict[str, float]:
-    """Of the classes (n,) that a judge reads in at least 1 % of the reals, those that the fakes show at least a tenth
-    as often."""
-    classes = int(max(real.max(), fake.max())) + 1
-    shares = [torch.bincount(read, minlength=classes) / len(read) for read in (real, fake)]
-    there = shares[0] >= 0.01
-    return {"classes": int((there & (shares[1] >= shares[0] / 10)).sum()), "classes_of": int(there.sum())}
-
-
-def kernel_distance(real: Tensor, fake: Tensor) -> float:
-    """Of all features at once: (n, d), (m, d)."""
-    return metrics.kernel_distance(real, fake, subsets=1, subset_size=min(len(real), len(fake))).mean
+measure_for = quick_measure
 
 
 def interval(options: dict[str, Any], total: int) -> int:
@@ -228,13 +53,21 @@ def reserve(measure: Callable[[], Measure], options: dict[str, Any], seconds: fl
     if every == 0:
         return 0.0, 0.0
     if every is not None:
-        one = measure().seconds()
+        one = expected_seconds(measure())
         return one, one / every
     try:
-        one = measure().seconds() if LAST_SHARE * seconds > SOON else 0.0
+        one = expected_seconds(measure()) if LAST_SHARE * seconds > SOON else 0.0
     except UserError:  # the run will say so
         return 0.0, 0.0
     return max(SHARE * seconds, one if one < LAST_SHARE * seconds else 0.0), 0.0
+
+
+def expected_seconds(measure: Measure) -> float:
+    """What a quick count will take, told from a small part of it, made twice: the first time warms up."""
+    for _ in range(2):
+        began = time.monotonic()
+        measure.read(min(measure.portion, measure.count))
+    return (time.monotonic() - began) * max(1.0, measure.count / measure.portion)
 
 
 class Evaluations:
@@ -266,7 +99,7 @@ class Evaluations:
         try:
             if self._make and (self.always or self._fits(self._make, seconds, last)):
                 measure = self._known(self._make)
-                values, protocol = measure.values(), asdict(measure.protocol)
+                values, protocol = measure.quick(), asdict(measure.protocol)
                 return {"step": step, "metric": measure.metric, "values": values, "protocol": protocol}
         except UserError as error:
             self._make = None
@@ -319,7 +152,7 @@ class Evaluations:
             return one <= LAST_SHARE * seconds if last else self._spent + 2 * one <= SHARE * seconds
 
         if not self._expected and room(SOON):
-            self._expected = max(SOON, self._known(make).seconds())
+            self._expected = max(SOON, expected_seconds(self._known(make)))
         return self._expected > 0 and room(self._expected)
 
     def _known(self, make: Callable[[], Measure]) -> Measure:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ganarium.data.dataset import Dataset
 from ganarium.data.sources.mnist_variants import HUES
-from ganarium.evaluation.measures import network_for
+from ganarium.evaluation.features import network_for
 from ganarium.metrics.judges.judge import Judge
 from ganarium.proofs.claim import Bound, Claim, Measured, Scale, Trial
 from ganarium.proofs.training import data_of, drawn, trained, untrained

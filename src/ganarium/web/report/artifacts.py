@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, decode
-from ganarium.evaluation.measures import network_for
+from ganarium.evaluation.features import network_for
 from ganarium.model import Model
 from ganarium.pictures import grid as pictures
 from ganarium.web import html as pages

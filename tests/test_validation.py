@@ -22,10 +22,12 @@ from ganarium import cli
 from ganarium.data import load_data
 from ganarium.data.dataset import Dataset, decode
 from ganarium.errors import UserError
+from ganarium.evaluation import measures
+from ganarium.evaluation.measures import Measure, quick_measure
 from ganarium.metrics.protocol import Protocol
 from ganarium.runs import checkpoint
 from ganarium.training import validation as progress
-from ganarium.training.validation import Evaluations, Measure, measure_for, outlook, said, trend
+from ganarium.training.validation import Evaluations, outlook, said, trend
 from synthetic import refused
 
 GLYPHS = {"data": "glyphs", "characters": "01", "size": 8, "batch_size": 8}
@@ -49,8 +51,8 @@ PROTOCOL = dataclasses.asdict(Protocol("points", "", 9, 9, "", 0))
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer samples than 1,000, so that a test takes no second: still more than a judge has features."""
-    monkeypatch.setattr(progress, "IMAGES", 128)
-    monkeypatch.setattr(progress, "HELD_OUT", 32)
+    monkeypatch.setattr(measures, "QUICK_IMAGES", 128)
+    monkeypatch.setattr(measures, "QUICK_HELD_OUT", 32)
 
 
 def train(name: str, out: Path, *, quiet: bool = True, **more: Any) -> Path:
@@ -123,7 +125,7 @@ def test_every_case_names_its_number_and_keeps_the_best(name: str, tmp_path: Pat
         size=(8, 8) if "size" in FAMILIES[name] else None,
         characters=FAMILIES[name].get("characters"),
     )
-    again = measure_for(model, train_set, test_set).values()
+    again = quick_measure(model, train_set, test_set).quick()
     assert again == pytest.approx(lowest["values"]), "the checkpoint gives the numbers that are told of it"
 
 
@@ -321,11 +323,11 @@ class Timed(Measure):
     def __init__(self, takes: float, clock: list[float]) -> None:
         self.takes, self.clock, self.protocol = takes, clock, Protocol("points", "", 9, 9, "", 0)
 
-    def made(self, count: int) -> None:
+    def read(self, count: int) -> None:
         self.clock[0] += self.takes * count / self.count
 
-    def values(self) -> dict[str, float]:
-        self.made(self.count)
+    def quick(self) -> dict[str, float]:
+        self.read(self.count)
         return {"m": 1.0}
 
 
@@ -447,6 +449,7 @@ class Stub:
     """A generator that gives what it was handed."""
 
     directions: tuple[str, ...] = ()
+    has_likelihood = False
     device = torch.device("cpu")
 
     def __init__(self, samples: Tensor) -> None:
@@ -460,9 +463,9 @@ def values_of(monkeypatch: pytest.MonkeyPatch, samples: Tensor, data: tuple[Data
     def parts(model: Stub, n: int, seed: int) -> Iterator[Tensor]:
         return iter(model.samples[:n].split(64))
 
-    monkeypatch.setattr(progress.sampling, "samples", parts)
+    monkeypatch.setattr(measures.sampling, "samples", parts)
     stub: Any = Stub(samples)
-    return measure_for(stub, *data).values()
+    return quick_measure(stub, *data).quick()
 
 
 def test_images_noise_and_one_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -494,7 +497,7 @@ def test_points_of_one_mode(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stacked_digits_are_read_a_channel_at_a_time(monkeypatch: pytest.MonkeyPatch, real_data: Path) -> None:
-    monkeypatch.setattr(progress, "IMAGES", 400)
+    monkeypatch.setattr(measures, "QUICK_IMAGES", 400)
     data = load_data("stacked_mnist", size=(28, 28))
     images = decode(data[1].images[:400])
     good = values_of(monkeypatch, images, data)
@@ -507,7 +510,7 @@ def test_few_images_have_a_kernel_distance(monkeypatch: pytest.MonkeyPatch) -> N
     train_set, test_set = load_data("glyphs", characters="digits")
     few = dataclasses.replace(train_set, images=train_set.images[:40], labels=None, class_names=())
     stub: Any = Stub(decode(test_set.images[:40]))
-    assert measure_for(stub, few, test_set).metric == "kernel_distance"
+    assert quick_measure(stub, few, test_set).metric == "kernel_distance"
     found = values_of(monkeypatch, decode(few.images), (few, test_set))
     assert found["kernel_distance"] < 0.1 * values_of(monkeypatch, stub.samples * 0, (few, test_set))["kernel_distance"]
 
@@ -527,17 +530,17 @@ def test_translations_are_measured_in_each_direction() -> None:
             assert to is not None
             return decode(to[: len(image)]) if self.right or direction == "b2a" else image
 
-    right, half = (measure_for(Maps(kind), train_set, test_set).values() for kind in (True, False))  # type: ignore[arg-type]
+    right, half = (quick_measure(Maps(kind), train_set, test_set).quick() for kind in (True, False))  # type: ignore[arg-type]
     assert list(half) == ["kernel_distance", "a2b/kernel_distance", "b2a/kernel_distance"]
     assert half["kernel_distance"] == pytest.approx((half["a2b/kernel_distance"] + half["b2a/kernel_distance"]) / 2)
     assert half["b2a/kernel_distance"] == right["b2a/kernel_distance"]
     assert half["a2b/kernel_distance"] > 3 * abs(right["a2b/kernel_distance"])
     without = dataclasses.replace(train_set, second=None)
-    refused("no second domain", lambda: measure_for(Maps(True), without, test_set))  # type: ignore[arg-type]
+    refused("no second domain", lambda: quick_measure(Maps(True), without, test_set))  # type: ignore[arg-type]
 
 
 def test_the_feature_network_draws_nothing() -> None:
-    from ganarium.evaluation.measures import network_for
+    from ganarium.evaluation.features import network_for
 
     before = torch.get_rng_state()
     network_for("glyphs", 1, "auto", torch.device("cpu"))

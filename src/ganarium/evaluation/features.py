@@ -1,0 +1,76 @@
+"""Images of a data set in parts, and the features of a network that reads them."""
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImages
+from ganarium.errors import UserError, nearest
+from ganarium.metrics.judges.judge import FeatureNetwork, judge_for, list_judges, load_judge
+
+PART = 64  # images in memory at a time
+
+
+def network_for(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:
+    """The feature network that `features` names: a judge, "inception", or "auto" for the one that suits a data set.
+
+    It draws nothing from the random generator. Raises `UserError` for an unknown name, or without Inception's weights.
+    """
+    with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
+        if features == "inception":
+            from ganarium.metrics.judges.inception import load_inception
+
+            return load_inception(device)
+        if features == "auto":
+            features = judge_for(data) or ("glyphs" if channels == 1 else "cifar10_subset")
+        elif features not in list_judges():
+            raise UserError(f"there are no features {features!r}: {nearest(features, [*list_judges(), 'inception'])}")
+        return load_judge(features, device)
+
+
+def features_of(network: FeatureNetwork, images: Iterable[Tensor], *, stacked: bool = False) -> Tensor:
+    """Features (n, d) on the CPU of images (n, c, h, w) that come in parts.
+
+    `stacked` reads each channel by itself, as a grey image, and gives (n, c d).
+    """
+    if not stacked:
+        return torch.cat([network.features(part).cpu() for part in images])
+    channels = [(len(part), network.features(part.reshape(-1, 1, *part.shape[2:])).cpu()) for part in images]
+    return torch.cat([features.view(count, -1) for count, features in channels])
+
+
+@torch.no_grad()
+def logits_of(network: FeatureNetwork, features: Tensor) -> Tensor:
+    """Logits (n, k) on the CPU of features (n, d)."""
+    device = next(network.parameters()).device
+    logits: Tensor = network.head(features.to(device)).cpu()
+    return logits
+
+
+def images_of(data: Dataset, count: int, seed: int) -> Iterator[Tensor]:
+    """The first `count` images of a split in the order of a seed, in parts.
+
+    They are drawn on the CPU: the network takes each part to its device, and the set itself may be larger than that
+    device.
+    """
+    batches = Batches(data, Images, 1, seed=seed)
+    return (batches.draw(part).image for part in _parts(count))
+
+
+def pairs_of(data: Dataset, count: int, seed: int) -> Iterator[UnpairedImages]:
+    """As `images_of`, of both domains."""
+    batches = Batches(data, UnpairedImages, 1, seed=seed)
+    return (batches.draw(part) for part in _parts(count))
+
+
+def labelled_images_of(data: Dataset, count: int, seed: int) -> Iterator[LabelledImages]:
+    """As `images_of`, with labels."""
+    batches = Batches(data, LabelledImages, 1, seed=seed)
+    return (batches.draw(part) for part in _parts(count))
+
+
+def _parts(count: int) -> Iterator[int]:
+    for first in range(0, count, PART):
+        yield min(PART, count - first)
