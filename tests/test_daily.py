@@ -24,8 +24,8 @@ import ganarium
 from ganarium import cli, sampling
 from ganarium.cli.make import _groups
 from ganarium.errors import UserError
-from ganarium.layers.labels import asked_labels
-from ganarium.model import Model
+from ganarium.model import Model, Prior
+from ganarium.pictures import animation, latents
 from ganarium.pictures import grid as pictures
 from ganarium.runs import checkpoint
 from ganarium.runs import listing as runs
@@ -340,11 +340,9 @@ class Drifting(Model):
     def __init__(self, mode: str = "train") -> None:
         super().__init__(None, (1, 4, 4), 3)
         self.weight, self.sample_mode = nn.Parameter(torch.ones(())), mode
+        self.prior, self.conditional = Prior(16), True
         self.calls = 0
         self.register_buffer("moved", torch.zeros(()))
-
-    def latent(self, n: int) -> Tensor:
-        return torch.randn(n, 16)
 
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         self.calls += 1
@@ -353,10 +351,6 @@ class Drifting(Model):
         if self.training:
             self.moved += 0.01
         return (self.weight * 0.05 * code.view(n, 1, 4, 4) + 0.5 * (label.view(n, 1, 1, 1) - 1) + self.moved).tanh()
-
-    def conditions(self, n: int, label: Any = None, **given: Any) -> dict[str, Tensor]:
-        told = {} if label is None else {"label": asked_labels(label, n, 3, self.device)}
-        return super().conditions(n, **given) | told
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
@@ -467,7 +461,7 @@ def test_a_film(trained: Callable[[str], Path], here: Path, capsys: pytest.Captu
     assert frames[0].size == first.size
     assert np.abs(np.asarray(frames[0], float) - np.asarray(first.convert("RGB"), float)).mean() < 8
     odd = [Image.new(mode, (11, 7), colour) for mode, colour in (("L", 0), ("RGBA", (0, 0, 0, 0)))]
-    with av.open(pictures.save_mp4(odd, here / "odd.mp4")) as file:
+    with av.open(animation.save_mp4(odd, here / "odd.mp4")) as file:
         dark, white = [np.asarray(frame.to_image()) for frame in file.decode(video=0)]
     assert dark.shape == white.shape == (8, 12, 3)
     assert dark[:6, :10].max() < 40
@@ -479,9 +473,7 @@ def test_no_film_without_the_package(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     folder = str(trained("dcgan"))
-    refused(
-        "pip install 'ganarium[video]' ... --gif needs nothing", ["sample", folder, "--mp4", "--out", "out"], capsys
-    )
+    refused("pip install av ... --gif needs nothing", ["sample", folder, "--mp4", "--out", "out"], capsys)
     assert cli.main(["sample", folder, "--gif", "--out", "out"]) == 0
 
 
@@ -499,7 +491,7 @@ def tiles(picture: Image.Image, columns: int, rows: int, side: int) -> np.ndarra
 def test_rows_of_classes() -> None:
     model = Drifting("eval")
     assert sampling.classes(model) == ("label", 3)
-    sheet = tiles(pictures.class_grid(model, seed=4), 10, 3, 4).astype(float)
+    sheet = tiles(latents.class_grid(model, seed=4), 10, 3, 4).astype(float)
     assert (np.diff(sheet.mean((1, 2, 3))) > 40).all(), "each row is its class"
     pattern = np.arctanh(sheet / 127.5 - 1) / 0.05 - (np.arange(3) - 1)[:, None, None, None] * 10
     assert np.abs(pattern - pattern[:1]).max() < 0.5, "the noise is the same down a column"
@@ -512,7 +504,7 @@ def test_a_walk_keeps_its_class(mode: str) -> None:
 
     def brightness(**given: Any) -> Tensor:
         model = Drifting(mode)
-        return pictures.walk(model, stops=3, frames=5, seed=2, **given).atanh().mean((2, 3, 4))  # (steps, walks)
+        return latents.walk(model, stops=3, frames=5, seed=2, **given).atanh().mean((2, 3, 4))  # (steps, walks)
 
     held = brightness().div(0.5).round() + 1  # codes and drift move it by less than 0.25
     assert torch.equal(held, held[:1].expand(15, 4))
@@ -530,7 +522,7 @@ def test_rows_of_categories(
     seen: list[Tensor] = []
     generate = model.generate
     monkeypatch.setattr(model, "generate", lambda n, latent: (seen.append(latent), generate(n, latent))[1])
-    picture = pictures.class_grid(model, seed=7)
+    picture = latents.class_grid(model, seed=7)
     codes = torch.stack(seen)  # (10 rows, 10 columns, 62 + 10 + 2)
     assert torch.equal(codes[:, :, 62:72].argmax(2), torch.arange(10)[:, None].expand(10, 10))
     rest = torch.cat([codes[:, :, :62], codes[:, :, 72:]], 2)
@@ -550,12 +542,12 @@ def test_traversals_of_a_code(
 ) -> None:
     folder = trained("infogan")
     model = ganarium.load(folder)
-    assert sampling.continuous_codes(model) == 2
-    assert sampling.continuous_codes(ganarium.load(trained("dcgan"))) == 0
+    assert model.code.continuous == 2
+    assert ganarium.load(trained("dcgan")).code is None
     seen: list[Tensor] = []
     generate = model.generate
     monkeypatch.setattr(model, "generate", lambda n, latent: (seen.append(latent), generate(n, latent))[1])
-    sheets = pictures.traversals(model, seed=7, columns=5)
+    sheets = latents.traversals(model, seed=7, columns=5)
     codes = torch.cat(seen).view(2, 10, 5, -1)  # continuous number, category, column
     assert torch.equal(codes[..., 62:72].argmax(3), torch.arange(10)[:, None].expand(2, 10, 5))
     assert torch.equal(codes[..., :62], codes[:1, :1, :1, :62].expand(2, 10, 5, 62)), "the same noise everywhere"
@@ -566,7 +558,7 @@ def test_traversals_of_a_code(
     assert len(sheets) == 2
     lines = said(["sample", str(folder), "--traverse", "--seed", "7", "--out", "out"], capsys)[1:]
     assert lines == ["out/traversal1-seed7.png", "out/traversal2-seed7.png"]
-    assert np.array_equal(Image.open(lines[1]), pictures.traversals(model, seed=7)[1])
+    assert np.array_equal(Image.open(lines[1]), latents.traversals(model, seed=7)[1])
     shutil.rmtree("out")
     refused("leave --label and --code away", ["sample", str(folder), "--traverse", "--code", "3"], capsys)
     refused("no continuous code", ["sample", str(trained("dcgan")), "--traverse"], capsys)
@@ -577,12 +569,12 @@ def test_traversals_of_a_code(
 
 def test_sums_of_codes_are_arithmetic() -> None:
     codes = torch.randn(30, 7)
-    _, total = pictures.code_sum(codes, _groups("3,4 - 3,4 + 20"))
+    _, total = latents.code_sum(codes, _groups("3,4 - 3,4 + 20"))
     assert torch.equal(total, codes[20]), "a - a + b = b"
-    means, total = pictures.code_sum(codes, _groups("1,7,12 - 3,5 + 20"))
+    means, total = latents.code_sum(codes, _groups("1,7,12 - 3,5 + 20"))
     assert torch.allclose(total, codes[[1, 7, 12]].mean(0) - codes[[3, 5]].mean(0) + codes[20])
     assert torch.equal(means[2], codes[20])
-    assert not torch.equal(pictures.code_sum(codes, _groups("1+2"))[1], pictures.code_sum(codes, _groups("1-2"))[1])
+    assert not torch.equal(latents.code_sum(codes, _groups("1+2"))[1], latents.code_sum(codes, _groups("1-2"))[1])
 
 
 @pytest.mark.parametrize("name", ["gan", "dcgan", "infogan"])
@@ -612,9 +604,9 @@ def test_what_has_no_one_code_a_sample_is_refused() -> None:
 
 def test_a_sum_of_codes_is_within_a_class() -> None:
     with pytest.raises(UserError, match="give a label"):
-        pictures.arithmetic(Drifting("eval"), _groups("1 - 2"))
-    assert sampling.labels(Drifting()) == 3
-    assert sampling.labels(trainer("dcgan").model) == sampling.labels(trainer("infogan").model) == 0
+        latents.arithmetic(Drifting("eval"), _groups("1 - 2"))
+    assert not trainer("dcgan").model.conditional
+    assert not trainer("infogan").model.conditional
 
 
 def test_the_picture_of_a_sum() -> None:
@@ -622,9 +614,9 @@ def test_the_picture_of_a_sum() -> None:
     with torch.no_grad():
         model.weight.fill_(10.0)
     groups = _groups("2,5 - 5 + 9")
-    picture = np.asarray(pictures.arithmetic(model, groups, n=16, seed=1, label=1))
+    picture = np.asarray(latents.arithmetic(model, groups, n=16, seed=1, label=1))
     images, codes = sampling.traced(model, 16, 16, seed=1, label=1)
-    means, total = pictures.code_sum(codes, groups)
+    means, total = latents.code_sum(codes, groups)
     factor = picture.shape[0] // (3 * 6 + 4 + 2)  # two samples and their mean, 4 apart
     small = picture[factor // 2 :: factor, factor // 2 :: factor]
     assert small.shape == (24, 3 * (4 + 10) + 3 * 6 + 2)

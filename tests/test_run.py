@@ -25,6 +25,7 @@ from torch import Tensor
 import ganarium
 from ganarium import cli, registry
 from ganarium.pictures import grid as pictures
+from ganarium.pictures import latents
 from ganarium.runs.curves import save_curves
 from ganarium.runs.options import Options
 
@@ -629,11 +630,11 @@ def test_grids(tmp_path: Path) -> None:
 
 def test_slerp() -> None:
     a, b = torch.tensor([[1.0, 0.0], [3.0, 1.0]]), torch.tensor([[0.0, 1.0], [3.0, -1.0]])
-    half = pictures.slerp(a, b, torch.tensor(0.5))
+    half = latents.slerp(a, b, torch.tensor(0.5))
     assert torch.allclose(half[0], torch.full((2,), 0.5**0.5))
     assert half[1, 0] == 3, "what both have in common stays"
     for share, end in ((0.0, a), (1.0, b)):
-        assert torch.allclose(pictures.slerp(a, b, torch.tensor(share)), end, atol=1e-6)
+        assert torch.allclose(latents.slerp(a, b, torch.tensor(share)), end, atol=1e-6)
 
 
 def test_a_run_in_training_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 import ganarium
 from ganarium.errors import UserError
-from ganarium.pictures import grid as pictures
+from ganarium.pictures import latents
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images" / "models"
 PROTOCOL = FOLDER / "protocol.json"
@@ -89,8 +89,8 @@ def of_classes(model: Any) -> tuple[Image.Image | None, list[Image.Image]]:
     """Samples in rows of classes, where the model knows classes, and what each continuous number of a code does."""
     rows, along = None, []
     with suppress(UserError):
-        rows = pictures.class_grid(model, seed=SEED)
-        along = pictures.traversals(model, seed=SEED)
+        rows = latents.class_grid(model, seed=SEED)
+        along = latents.traversals(model, seed=SEED)
     return rows, along
 
 

@@ -77,6 +77,7 @@ def sample(
         auto, cpu, cuda or mps.
     """
     from ganarium import api, sampling
+    from ganarium.pictures import animation, latents
     from ganarium.pictures import grid as pictures
     from ganarium.runs import rows as logs
 
@@ -84,7 +85,7 @@ def sample(
         raise UserError(f"--n is at most {MOST} at once, not {n}: draw more with another --seed.")
     groups = _groups(arithmetic) if arithmetic is not None else []
     if mp4:
-        pictures.video()  # says early where it is missing
+        animation.video_package()  # says early where it is missing
     model = api.load(run, raw=raw, device=device)
     conditions = _conditions(model, run, label, code)
     parts = sampling.samples(model, n, seed=seed, **conditions)
@@ -93,10 +94,10 @@ def sample(
         _can(model, flag, codes=flag != "--classes")
         if conditions and flag in ("--classes", "--traverse"):
             raise UserError(f"{flag} shows every class: leave --label and --code away.")
-    walk = pictures.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
-    rows = pictures.class_grid(model, seed=seed) if classes else None
-    along = pictures.traversals(model, seed=seed) if traverse else []
-    sums = pictures.arithmetic(model, groups, n=n, seed=seed, **conditions) if groups else None
+    walk = latents.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
+    rows = latents.class_grid(model, seed=seed) if classes else None
+    along = latents.traversals(model, seed=seed) if traverse else []
+    sums = latents.arithmetic(model, groups, n=n, seed=seed, **conditions) if groups else None
     told = {"label": _named(run, conditions["label"])} if label is not None else {}
     told |= {"code": code} if code is not None else {}
     stem = "-".join([f"seed{seed}", *(f"{key}{value}" for key, value in told.items())])
@@ -111,9 +112,9 @@ def sample(
     elif len(images) < n:
         logs.warn(f"the grid shows the first {len(images)} of {n}; --files writes all of them.")
     if walk and gif:
-        print(pictures.save_gif(walk, folder / f"walk-{stem}.gif"))
+        print(animation.save_gif(walk, folder / f"walk-{stem}.gif"))
     if walk and mp4:
-        print(pictures.save_mp4(walk, folder / f"walk-{stem}.mp4"))
+        print(animation.save_mp4(walk, folder / f"walk-{stem}.mp4"))
     if rows:
         print(pictures.save_picture(rows, folder / f"classes-{stem}.png"))
     for number, sheet in enumerate(along, 1):

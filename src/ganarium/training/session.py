@@ -36,6 +36,7 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, PartlyLabelledImages
 from ganarium.doctor.notes import Casebook
 from ganarium.errors import Diverged, RunError, UserError
+from ganarium.pictures import animation
 from ganarium.pictures import grid as pictures
 from ganarium.runs import checkpoint
 from ganarium.runs import listing as runs
@@ -247,7 +248,7 @@ class Run:
             if log:
                 with suppress(OSError):
                     log.close()
-                    pictures.save_training_gif(self.folder / "samples")
+                    animation.save_training_gif(self.folder / "samples")
                     save_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
 
     def save(self) -> None:

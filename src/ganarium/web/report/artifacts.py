@@ -22,6 +22,7 @@ from ganarium.data.dataset import Dataset, Images, decode
 from ganarium.evaluation.features import network_for
 from ganarium.model import Model
 from ganarium.pictures import grid as pictures
+from ganarium.pictures import latents
 from ganarium.web import html as pages
 
 SHOWN, NEAREST = 10, 3  # images of each kind with their neighbours, and how many neighbours each
@@ -55,7 +56,7 @@ def reals(folder: Path, model: Model, test: Dataset) -> None:
 
 def walk(folder: Path, model: Model) -> None:
     """Rows of images whose codes go from one to another; each of one class, if the model is told classes."""
-    images = pictures.walk(model, stops=2, frames=STEPS - 1)[:STEPS]  # (steps, 4, c, h, w): the way back is not shown
+    images = latents.walk(model, stops=2, frames=STEPS - 1)[:STEPS]  # (steps, 4, c, h, w): the way back is not shown
     pictures.save_grid(images.transpose(0, 1).flatten(0, 1), folder / "report" / "walk.png", columns=STEPS)
     _save(folder / "report" / "walk.json", {"step": model.iteration, "by_class": model.conditional})
 
