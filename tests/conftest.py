@@ -1,4 +1,4 @@
-"""One thread, so that numbers do not depend on the machine's cores; a cache of the session's own."""
+"""One thread a worker, so that numbers do not depend on the machine's cores; a cache of the session's own."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 REAL = Path(os.environ.get("GANARIUM_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
@@ -18,7 +19,11 @@ def one_thread():
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory):
-    os.environ["GANARIUM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Empty at the start, and shared by all workers: what one of them has drawn the others read."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["GANARIUM_CACHE"] = str(folder / "cache")
 
 
 @pytest.fixture
