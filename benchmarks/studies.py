@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
-from ganarium.runs.options import environment
+from ganarium.runtime.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 Task = dict[str, Any]

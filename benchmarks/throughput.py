@@ -29,7 +29,7 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
 from ganarium.layers.penalized import Conv2d, LeakyReLU
 from ganarium.losses import gradient_penalty
-from ganarium.runs.options import environment
+from ganarium.runtime.environment import environment
 from ganarium.trainer import Trainer
 
 BATCH = 64

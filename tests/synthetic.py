@@ -13,6 +13,7 @@ from ganarium.data.dataset import Dataset, UnpairedImages
 from ganarium.errors import UserError
 from ganarium.runs import checkpoint
 from ganarium.trainer import Trainer
+from ganarium.training.state import capture
 
 # Options that make a model small enough to test, where its defaults are not; and a smaller batch.
 SMALL = {
@@ -106,7 +107,7 @@ def obeyed(model, n=64):
 
 def saved(made, folder, **config):
     """Writes a checkpoint of a trainer, and gives its path."""
-    files, meta = checkpoint.capture(made)
+    files, meta = capture(made)
     config |= {"versions": {"ganarium": ganarium.__version__}}
     return checkpoint.write(folder, files, meta | {"config": config}, keep=2)
 

@@ -19,8 +19,8 @@ from ganarium import cli, registry
 from ganarium.data import suited
 from ganarium.errors import UserError, nearest
 from ganarium.runs.options import Options
-from ganarium.runs.rows import Bar
 from ganarium.training import session as run
+from ganarium.training.console import Bar
 
 ROOT = Path(__file__).parents[1]
 FROZEN = Path(__file__).with_name("options.json")
@@ -519,16 +519,14 @@ def test_translations(trained: Callable[[str], Path], here: Path, capsys: pytest
     refused(capsys, "use translate", "sample", str(folder))
 
 
-def test_bf16_is_chosen_where_it_is_faster(tmp_path: Path) -> None:
-    from ganarium.runs.options import _bf16_pays
+def test_bf16_is_chosen_where_it_is_faster() -> None:
+    from ganarium.runtime.device import faster_in_bf16
 
-    cpuinfo = tmp_path / "cpuinfo"
     for said, pays in {
         "vendor_id : AuthenticAMD\nflags : avx512f avx512_bf16": True,
         "vendor_id : GenuineIntel\nflags : avx512f avx512_bf16 amx_bf16": True,
         "vendor_id : GenuineIntel\nflags : avx512f avx512_bf16": False,
         "vendor_id : AuthenticAMD\nflags : avx2": False,
     }.items():
-        cpuinfo.write_text(said)
-        assert _bf16_pays(cpuinfo) == pays, said
-    assert not _bf16_pays(tmp_path / "absent")
+        assert faster_in_bf16(said) == pays, said
+    assert not faster_in_bf16("")

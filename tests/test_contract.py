@@ -14,6 +14,7 @@ import ganarium
 from ganarium import registry
 from ganarium.data.dataset import decode
 from ganarium.runs import checkpoint
+from ganarium.training.state import capture, restore
 from synthetic import ALL, SMALL, images_only, saved, trainer
 
 ROOT = Path(registry.__file__).parent
@@ -206,11 +207,11 @@ def test_resume_is_bit_exact(name, tmp_path):
     path = saved(broken, tmp_path)
     resumed = trainer(name, total=6, prepare=False)
     torch.manual_seed(999)
-    checkpoint.restore(resumed, *checkpoint.read(path))
+    restore(resumed, *checkpoint.read(path))
     for _ in resumed:
         pass
-    files, meta = checkpoint.capture(resumed)
-    expected, expected_meta = checkpoint.capture(straight)
+    files, meta = capture(resumed)
+    expected, expected_meta = capture(straight)
     assert meta == expected_meta
     for key in expected:
         assert_equal_states(expected[key], files[key])

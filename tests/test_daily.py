@@ -27,8 +27,9 @@ from ganarium.errors import UserError
 from ganarium.model import Model, Prior
 from ganarium.pictures import animation, latents
 from ganarium.pictures import grid as pictures
-from ganarium.runs import checkpoint
-from ganarium.runs import listing as runs
+from ganarium.runs.checkpoint import best_step
+from ganarium.runs.listing import Summary, disk_use, summary_of
+from ganarium.runs.lock import alone, running
 from synthetic import trainer
 
 POINTS = {"data": "ring", "width": 8, "batch_size": 8, "threads": 1, "quiet": True}
@@ -79,8 +80,8 @@ def state(run: Path) -> Any:
     return json.loads((run / "state.json").read_text())
 
 
-def look(run: Path) -> runs.Summary:
-    return runs.look(run, run.name)
+def look(run: Path) -> Summary:
+    return summary_of(run, run.name)
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> list[str]:
@@ -264,16 +265,16 @@ def test_clean_keeps_the_last_and_the_best(run: Path, capsys: pytest.CaptureFixt
         (folder / "checkpoints" / ".writing-step-00000006").mkdir()
         (folder / "checkpoints" / ".writing-config.json").write_text("{")
     pictures_before = sorted((run / "samples").iterdir())
-    before = runs.disk_use(run)
+    before = disk_use(run)
     dry = said(["clean", str(run), "--dry-run"], capsys)
     assert "would remove step-00000000, step-00000004, step-00000006" in dry[0]
-    assert runs.disk_use(run) == before
+    assert disk_use(run) == before
     lines = said(["clean", str(run), str(plain), str(run)], capsys)
     assert len(lines) == 3, "a run that is named twice is cleaned once"
     assert steps(run) == [2, 8]
     assert steps(plain) == [8], "of the same age, but not the best"
     assert "freed" in lines[-1]
-    assert runs.disk_use(run) < before
+    assert disk_use(run) < before
     assert sorted((run / "samples").iterdir()) == pictures_before
     assert (run / "metrics.jsonl").exists()
     assert not list((run / "checkpoints").glob(".*"))
@@ -296,10 +297,10 @@ def test_clean_removes_nothing_if_one_of_the_runs_cannot_be_cleaned(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = shutil.copytree(run, run.with_name("other"))
-    with runs.alone(other):
-        assert runs.running(other)
+    with alone(other):
+        assert running(other)
         assert "other is being trained" in said(["clean", str(run), str(other)], capsys, 2)[0]
-    assert not runs.running(other)
+    assert not running(other)
     assert "is no run" in said(["clean", str(run), str(tmp_path)], capsys, 2)[0]
     assert steps(run) == steps(other) == [0, 2, 4, 6, 8]
 
@@ -309,11 +310,11 @@ def test_a_look_at_the_moment_of_a_start_keeps_nobody_out(run: Path) -> None:
 
     handle = os.open(run / "checkpoints", os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_SH)
-    with pytest.raises(UserError, match="another process"), runs.alone(run):  # who stays is no passer-by
+    with pytest.raises(UserError, match="another process"), alone(run):  # who stays is no passer-by
         pass
     moment = threading.Timer(0.02, os.close, [handle])
     moment.start()
-    with runs.alone(run):
+    with alone(run):
         pass
     moment.join()
 
@@ -328,7 +329,7 @@ def test_training_never_removes_the_best(tmp_path: Path) -> None:
     assert steps(best) == [1, 4, 5]
     assert steps(plain) == [4, 5]
     (best / "best.json").write_text("[]")
-    assert checkpoint.best_step(best) == -1
+    assert best_step(best) == -1
 
 
 # Streams of samples

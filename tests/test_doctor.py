@@ -22,10 +22,10 @@ from ganarium.doctor.samples import Gallery
 from ganarium.errors import Diverged, RunError
 from ganarium.model import Adam
 from ganarium.players import PlayerState
-from ganarium.runs import checkpoint
 from ganarium.runs.options import Options
 from ganarium.trainer import OBSERVED, Trainer
 from ganarium.training.session import Run
+from ganarium.training.state import capture
 from synthetic import trainer
 
 RNG = np.random.default_rng
@@ -633,7 +633,7 @@ def test_a_run_with_and_without_the_doctor_is_bit_equal(
     assert alone.train(quiet=True) == 0
     assert (seen.folder / "scores.jsonl").exists() > (alone.folder / "scores.jsonl").exists()
     assert torch.equal(seen.trainer.batches.draw(4)[0], alone.trainer.batches.draw(4)[0])
-    ours, theirs = checkpoint.capture(seen.trainer)[0], checkpoint.capture(alone.trainer)[0]
+    ours, theirs = capture(seen.trainer)[0], capture(alone.trainer)[0]
     for file, tensors in ours.items():
         for key, value in tensors.items():
             assert torch.equal(value, theirs[file][key]), key

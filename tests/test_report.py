@@ -17,15 +17,12 @@ from ganarium import cli
 from ganarium.data.dataset import decode
 from ganarium.errors import RunError, UserError
 from ganarium.metrics.protocol import Protocol
-from ganarium.pictures import grid as pictures
+from ganarium.pictures import grid
 from ganarium.runs import checkpoint
-from ganarium.runs import rows as logs
+from ganarium.runs.rows import read_rows
 from ganarium.training.session import Run
-from ganarium.web import html as pages
-from ganarium.web import report
-from ganarium.web.report import artifacts as exhibits
-from ganarium.web.report import commands, curves, frames, sections
-from ganarium.web.report import run_data as facts
+from ganarium.web import html, report
+from ganarium.web.report import artifacts, commands, curves, frames, run_data, sections
 from synthetic import dataset
 
 QUIET = {"threads": 1, "device": "cpu", "quiet": True}
@@ -45,7 +42,7 @@ def runs(tmp_path_factory):
     ganarium.train("cyclegan", data="scenes_unpaired", size=16, steps=1, out=str(folder / "cycle"), **small, **QUIET)
     ganarium.train("pixelrnn", steps=2, head=8, out=str(folder / "pixel"), **small, **GLYPHS, **QUIET)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exhibits, "MOST", 600)
+        patch.setattr(artifacts, "MOST", 600)
         for run in folder.iterdir():
             assert cli.main(["report", str(run), "--device", "cpu"]) == 0
     return folder
@@ -119,7 +116,7 @@ def test_a_page_tells_all_that_the_files_hold(run):
     assert len(data["frames"]["earlier"]) == 3
     panels = {panel["title"]: panel for panel in data["panels"]}
     assert {"player D", "player G", "speed", "frechet distance"} == panels.keys()
-    logged = logs.read_metrics(run / "metrics.jsonl")
+    logged = read_rows(run / "metrics.jsonl")
     (adversarial,) = (s for s in panels["player G"]["series"] if s["name"] == "adversarial")
     assert adversarial["points"] == [[row["step"], pytest.approx(row["G/adversarial"], rel=1e-4)] for row in logged]
     assert panels["frechet distance"]["best"] == [4, 3.25]
@@ -148,7 +145,7 @@ def test_numbers_that_do_not_say_how_they_were_measured_are_left_out(run):
     (run / "evaluations.jsonl").write_text(
         json.dumps({"step": 2, "values": {"a": 1.0}, "protocol": {"seed": 0}}) + "\n"
     )
-    assert facts.read(run).evaluations == []
+    assert run_data.read(run).evaluations == []
 
 
 @pytest.mark.parametrize("state", ["absent", "empty", "torn"])
@@ -243,8 +240,8 @@ def test_frames_fit_a_page(tmp_path):
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 24, 16), (4, 8, 8), (3, 400, 300)])
 def test_a_grid_is_cut_into_the_images_it_was_made_of(tmp_path, shape):
     stored = torch.randint(0, 256, (7, *shape[1:], shape[0]), dtype=torch.uint8)
-    path = pictures.save_grid(decode(stored), tmp_path / "grid.png")
-    assert torch.equal(pictures.tiles(path, 7, shape), stored)
+    path = grid.save_grid(decode(stored), tmp_path / "grid.png")
+    assert torch.equal(grid.tiles(path, 7, shape), stored)
     with Image.open(path) as picture:
         plain = frames.plain(picture)
         assert picture.width % plain.width == 0
@@ -252,12 +249,12 @@ def test_a_grid_is_cut_into_the_images_it_was_made_of(tmp_path, shape):
 
 
 def searched(train, images, features, **options):
-    return exhibits.search(features(images), features, train, **options)
+    return artifacts.search(features(images), features, train, **options)
 
 
 def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
     train = dataset(ganarium.data.dataset.Images, (1, 16, 16), n=500)
-    monkeypatch.setattr(exhibits, "CHUNK", 37)
+    monkeypatch.setattr(artifacts, "CHUNK", 37)
     queries = decode(dataset(ganarium.data.dataset.Images, (1, 16, 16), n=9, seed=1).images)
     found = searched(train, queries, lambda images: images.flatten(1))
     known = decode(train.images)
@@ -266,7 +263,7 @@ def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
     assert torch.equal(found.images, known[places])
     assert found.searched == 500
     assert searched(train, queries, lambda images: images.flatten(1), seconds=0).searched == 37
-    monkeypatch.setattr(exhibits, "MOST", 90)
+    monkeypatch.setattr(artifacts, "MOST", 90)
     assert searched(train, queries, lambda images: images.flatten(1)).searched == 90
 
 
@@ -284,8 +281,8 @@ def test_copies_are_told_from_what_is_new(runs, tmp_path, kind, said):
         "held out": decode(other),
         "noise": torch.rand(64, 1, 16, 16, generator=generator) * 2 - 1,
     }[kind]
-    pictures.save_grid(images, tmp_path / "samples" / "step-00000007.png")
-    exhibits.neighbours(tmp_path, ganarium.load(runs / "dcgan"), train, test)
+    grid.save_grid(images, tmp_path / "samples" / "step-00000007.png")
+    artifacts.neighbours(tmp_path, ganarium.load(runs / "dcgan"), train, test)
     told = json.loads((tmp_path / "report" / "neighbours.json").read_text())
     assert told["searched"] == told["total"] == len(train)
     assert said in sections.verdict(told)
@@ -312,12 +309,12 @@ def test_a_run_with_and_without_the_report_is_bit_equal(tmp_path, monkeypatch):
     written = []
 
     def always(self, bar):
-        exhibits.make(self.folder, self.model, self.trainer.batches.data, self.held_out.data)
+        artifacts.make(self.folder, self.model, self.trainer.batches.data, self.held_out.data)
         written.append(report.write(self.folder))
 
     monkeypatch.setattr(Run, "_report", always)
-    monkeypatch.setattr("ganarium.training.session.LONG", 0.0)
-    monkeypatch.setattr(exhibits, "MOST", 300)
+    monkeypatch.setattr("ganarium.training.session.ARTIFACTS_FROM", 0.0)
+    monkeypatch.setattr(artifacts, "MOST", 300)
     with_it = weights("with")
     assert len(written) == 3
     monkeypatch.setattr(Run, "_report", lambda self, bar: None)
@@ -333,7 +330,7 @@ def test_the_page_is_written_while_the_run_goes_on_and_after_a_resume(tmp_path, 
     seen, write = [], report.write
 
     def observed(folder):
-        found = facts.read(folder)
+        found = run_data.read(folder)
         seen.append((found.summary.state, found.pictures[-1][0]))
         return write(folder)
 
@@ -354,7 +351,7 @@ def test_a_disk_that_takes_no_page_stops_the_run_and_hides_nothing_at_its_end(tm
     def full(text, path):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(pages, "save", full)
+    monkeypatch.setattr(html, "save", full)
     with pytest.raises(RunError, match=r"No space left.*goes on from there"):
         ganarium.train("dcgan", steps=6, out=str(tmp_path / "a"), **DCGAN, **GLYPHS, **QUIET)
     once = DCGAN | {"sample_every": 6}
@@ -551,7 +548,7 @@ def test_in_a_browser_the_other_pages(runs, look, tmp_path):
 
     names = ("dcgan", "pixel")
     text = comparison.page({name: runs / name for name in names}, {name: measure(runs / name) for name in names})
-    page = look(pages.save(text, tmp_path / "both.html"), width=400)
+    page = look(html.save(text, tmp_path / "both.html"), width=400)
     assert not overflows(page)
     assert page.locator("[data-panel] svg").count() == len(data_of(text)["panels"])
     with pytest.raises(UserError, match="different data"):

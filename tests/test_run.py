@@ -24,8 +24,7 @@ from torch import Tensor
 
 import ganarium
 from ganarium import cli, registry
-from ganarium.pictures import grid as pictures
-from ganarium.pictures import latents
+from ganarium.pictures import grid, latents
 from ganarium.runs.curves import save_curves
 from ganarium.runs.options import Options
 
@@ -614,15 +613,15 @@ def test_value_errors(words: str, call: Callable[[], object], tmp_path: Path, mo
 
 def test_grids(tmp_path: Path) -> None:
     ramp = torch.linspace(-1, 1, 5 * 3 * 4 * 6).view(5, 3, 4, 6)
-    sheet = pictures.grid(ramp, columns=3)
+    sheet = grid.grid(ramp, columns=3)
     factor = sheet.width // (3 * 8 + 2)
     assert sheet.size == (factor * (3 * (6 + 2) + 2), factor * (2 * (4 + 2) + 2))
     assert sheet.mode == "RGB"
     small = np.asarray(sheet)[factor // 2 :: factor, factor // 2 :: factor]
-    assert np.array_equal(small[2:6, 2:8], np.asarray(pictures.to_picture(ramp[0])))
-    assert np.array_equal(small[8:12, 10:16], np.asarray(pictures.to_picture(ramp[4])))
+    assert np.array_equal(small[2:6, 2:8], np.asarray(grid.to_picture(ramp[0])))
+    assert np.array_equal(small[8:12, 10:16], np.asarray(grid.to_picture(ramp[4])))
     assert (small[8:, 18:] == 255).all(), "the empty place"
-    assert pictures.grid(ramp[:, :1]).mode == "L"
+    assert grid.grid(ramp[:, :1]).mode == "L"
     for bad in (torch.zeros(0, 3, 4, 4), torch.zeros(4, 2, 4, 4), torch.zeros(4, 4)):
         with pytest.raises(ValueError, match="grid needs"):
             ganarium.save_grid(bad, tmp_path / "bad.png")
@@ -638,7 +637,7 @@ def test_slerp() -> None:
 
 
 def test_a_run_in_training_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from ganarium.runs.listing import alone
+    from ganarium.runs.lock import alone
     from ganarium.training.session import Run
 
     run = tmp_path / "run"

@@ -21,7 +21,7 @@ from ganarium.data.inspect.dataset import examine_all, survey
 from ganarium.data.inspect.file import DISTANCE, near_pairs
 from ganarium.errors import UserError
 from ganarium.training.compatibility import model_compatibility
-from ganarium.training.estimate import RESERVE, trial
+from ganarium.training.estimate import RESERVE, estimate
 from ganarium.web.dataset import page
 
 
@@ -282,7 +282,7 @@ print("peak", peak_bytes("cpu"))
 def test_the_dry_run_predicts_the_memory_of_a_run(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (2800, 64, 64, 3), dtype=np.uint8)
     np.savez(tmp_path / "own.npz", images=images)
-    dry = trial(
+    dry = estimate(
         "gan",
         (3, 64, 64),
         None,
@@ -304,5 +304,5 @@ def test_the_dry_run_predicts_the_memory_of_a_run(tmp_path):
 
 def test_the_dry_run_refuses_what_the_model_does(tmp_path):
     with pytest.raises(UserError, match="points"):
-        trial("dcgan", (2,), None, num_train=100)
+        estimate("dcgan", (2,), None, num_train=100)
     assert torch.get_num_threads() == 1

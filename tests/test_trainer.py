@@ -12,6 +12,7 @@ from ganarium.errors import Diverged
 from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, watch
 from ganarium.runs import checkpoint
 from ganarium.trainer import Trainer
+from ganarium.training.state import capture, restore
 from synthetic import dataset, saved, trainer
 
 
@@ -232,7 +233,7 @@ def test_a_checkpoint_that_is_not_finite_is_never_written(tmp_path):
     good = saved(made, tmp_path)
     with torch.no_grad():
         made.model.b.weight[0, 0] = float("inf")
-    files, meta = checkpoint.capture(made)
+    files, meta = capture(made)
     with pytest.raises(Diverged, match=r"b\.weight is not finite at step 4"):
         checkpoint.write(tmp_path, files, meta | {"step": 4}, keep=2)
     assert list(tmp_path.iterdir()) == [good]
@@ -286,7 +287,7 @@ def test_channels_last_weights_resume_bit_exactly_under_every_optimiser(rule, tm
         if done == 2:
             break
     path = saved(broken, tmp_path)
-    checkpoint.restore(resumed, *checkpoint.read(path))
+    restore(resumed, *checkpoint.read(path))
     weight = resumed.model.generator.layers[0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert not weight.is_contiguous()
@@ -333,7 +334,7 @@ def test_shared_tensors_are_stored_once_and_come_back_shared(tmp_path):
 
     model = tied(one_player(), constant_gradient)
     made = Trainer(model, Batches(dataset(Images, (2,)), Images, 4), 3)
-    files, meta = checkpoint.capture(made)
+    files, meta = capture(made)
     assert "b.weight" not in files["model"]
     assert meta["aliases"] == {"b.weight": "a.weight"}
     path = saved(made, tmp_path)
@@ -349,6 +350,6 @@ def test_averages_are_saved_and_loaded(tmp_path):
     made = train(one_player(), constant_gradient, ema={"a": 0.5})
     path = saved(made, tmp_path)
     other = Trainer(Toy(one_player(), constant_gradient, {"a": 0.5}), made.batches, 3)
-    checkpoint.restore(other, *checkpoint.read(path))
+    restore(other, *checkpoint.read(path))
     assert torch.equal(other.model.averages["a"].weight, made.model.averages["a"].weight)
     assert not torch.equal(other.model.averages["a"].weight, other.model.a.weight)

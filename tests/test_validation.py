@@ -25,7 +25,8 @@ from ganarium.errors import UserError
 from ganarium.evaluation import measures
 from ganarium.evaluation.measures import Measure, quick_measure
 from ganarium.metrics.protocol import Protocol
-from ganarium.runs import checkpoint
+from ganarium.runs.checkpoint import best_step
+from ganarium.runs.folder import write_json
 from ganarium.training import validation as progress
 from ganarium.training.validation import Evaluations, outlook, said, trend
 from synthetic import refused
@@ -177,7 +178,7 @@ def test_resuming_drops_later_lines_and_half_ones(tmp_path: Path) -> None:
             shutil.rmtree(run / "checkpoints" / f"step-{step:08d}")
     with (run / "evaluations.jsonl").open("a") as file:
         file.write('{"step": 9, "seco')
-    checkpoint.write_json(run, "best.json", {"step": 8, "metric": "wasserstein_distance", "value": 0.0})
+    write_json(run, "best.json", {"step": 8, "metric": "wasserstein_distance", "value": 0.0})
     ganarium.resume(run, quiet=True)
     again = rows(run)
     assert [row["step"] for row in again] == [2, 4, 6, 8]
@@ -213,14 +214,14 @@ def test_best_is_of_what_is_left_and_has_a_checkpoint(
     folder: Path, step: int, expected: int, named: int | None
 ) -> None:
     if named is not None:
-        checkpoint.write_json(folder, "best.json", {"step": named})
+        write_json(folder, "best.json", {"step": named})
     opened(folder, step)
-    assert checkpoint.best_step(folder) == expected
+    assert best_step(folder) == expected
     assert [line["step"] for line in rows(folder)] == list(range(1, step + 1))
 
 
 def test_best_from_before_the_first_evaluation_goes(folder: Path) -> None:
-    checkpoint.write_json(folder, "best.json", {"step": 3})
+    write_json(folder, "best.json", {"step": 3})
     evaluations, _ = opened(folder, 0)
     assert not (folder / "best.json").exists()
     assert evaluations.best is None
@@ -230,7 +231,7 @@ def test_best_from_before_the_first_evaluation_goes(folder: Path) -> None:
 def test_a_best_that_somebody_named_stays(tmp_path: Path) -> None:
     (tmp_path / "best.json").write_text('{"step": 1}')
     opened(tmp_path, 5)
-    assert checkpoint.best_step(tmp_path) == 1
+    assert best_step(tmp_path) == 1
 
 
 def test_numbers_of_another_protocol_are_not_compared(folder: Path) -> None:

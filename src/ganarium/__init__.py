@@ -3,14 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ganarium.version import __version__ as __version__
 
 _HOMES = {
     "list_models": "registry",
     "create": "registry",
     "train": "api",
     "resume": "api",
-    "load": "api",
+    "load": "runs.loading",
     "evaluate": "api",
     "save_grid": "pictures.grid",
     "load_data": "data",
@@ -22,7 +22,6 @@ __all__ = [*_HOMES, "metrics"]
 if TYPE_CHECKING:
     from ganarium import metrics as metrics
     from ganarium.api import evaluate as evaluate
-    from ganarium.api import load as load
     from ganarium.api import resume as resume
     from ganarium.api import train as train
     from ganarium.data import load_data as load_data
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from ganarium.pictures.grid import save_grid as save_grid
     from ganarium.registry import create as create
     from ganarium.registry import list_models as list_models
+    from ganarium.runs.loading import load as load
 
 
 def __getattr__(name: str) -> Any:

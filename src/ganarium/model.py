@@ -64,6 +64,7 @@ class Model(Sampling):
     batch_type: type = Images  # what `next(batches)` gives; an instance may set its own from the config
     batch_size: int = 64  # the paper's; --batch-size overrides it
     still: dict[str, str] = {}  # parameters that may never move -> the reason
+    stages: tuple[int, ...] = ()  # iterations at which the work of a step changes; `--minutes` times each stage
     clock: Tensor  # () int64, the iteration as a tensor
 
     def __init__(self, config: Any, shape: tuple[int, ...], num_classes: int | None = None) -> None:

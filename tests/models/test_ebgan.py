@@ -153,7 +153,7 @@ def test_the_user_is_told_of_the_measuring_while_it_lasts(tmp_path, monkeypatch,
 
     monkeypatch.setattr(EBGAN, "prepare", slow)
     for place, (wait, quiet) in enumerate([(True, False), (True, True), (False, False)]):
-        monkeypatch.setattr("ganarium.training.session.MOMENT", 0.1 if wait else 60)
+        monkeypatch.setattr("ganarium.training.build.PATIENCE", 0.1 if wait else 60)
         run = Options(data="ring", steps=1, device="cpu", out=str(tmp_path / str(place)))
         Run.new("ebgan", run, {"num_measuring_steps": 3, "width": 8}, quiet=quiet)
         said, heard = "".join(heard) + capsys.readouterr().out, []

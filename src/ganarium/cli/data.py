@@ -13,7 +13,7 @@ from ganarium.cli.parameters import whole
 
 if TYPE_CHECKING:
     from ganarium.data.inspect.dataset import Groups, Survey
-    from ganarium.training.estimate import Trial
+    from ganarium.training.estimate import Estimate
 
 WIDTH, MARGIN = 80, 12  # columns: of a line, and of the word that it begins with
 FEW = 3  # names that are told; all are in the page
@@ -68,7 +68,8 @@ def data_(
     """
     from ganarium import registry
     from ganarium.data.inspect.dataset import survey
-    from ganarium.runs.options import parse_size, resolve_device
+    from ganarium.runs.options import parse_size
+    from ganarium.runtime.device import resolve_device
     from ganarium.training.compatibility import model_compatibility
 
     if model is not None:
@@ -193,7 +194,7 @@ def classes_in_words(found: "Survey") -> list[str]:
     return lines
 
 
-def dry_report(dry: "Trial", found: "Survey") -> list[str]:
+def dry_report(dry: "Estimate", found: "Survey") -> list[str]:
     """What training would take, with the basis of the prediction."""
     need, free = dry.bytes_needed / 2**30, dry.bytes_free / 2**30
     power = 1 << (max(1, dry.largest).bit_length() - 1)
@@ -232,9 +233,9 @@ def verdict(found: "Survey", models: dict[str, str], given: str, model: str | No
 
 def _dry_run(
     found: "Survey", models: dict[str, str], model: str, batch_size: int | None, steps: int | None, device: str
-) -> "Trial | None":
-    from ganarium.training.estimate import trial
-    from ganarium.training.session import DEFAULT_STEPS
+) -> "Estimate | None":
+    from ganarium.runs.options import DEFAULT_STEPS
+    from ganarium.training.estimate import estimate
 
     if why := models[model]:
         print(_line(model, why))
@@ -242,7 +243,7 @@ def _dry_run(
     things = found.num_files * (4 if len(found.shape) == 1 else 1) * math.prod(found.shape)
     sides = "side by side" in found.layout
     resident = things * (2 if sides else 1)
-    dry = trial(
+    dry = estimate(
         model,
         found.shape,
         len(found.classes) or None,

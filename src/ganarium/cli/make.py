@@ -79,7 +79,7 @@ def sample(
     from ganarium import api, sampling
     from ganarium.pictures import animation, latents
     from ganarium.pictures import grid as pictures
-    from ganarium.runs import rows as logs
+    from ganarium.training.console import warn
 
     if n > MOST:
         raise UserError(f"--n is at most {MOST} at once, not {n}: draw more with another --seed.")
@@ -110,7 +110,7 @@ def sample(
     if files:
         print(written)
     elif len(images) < n:
-        logs.warn(f"the grid shows the first {len(images)} of {n}; --files writes all of them.")
+        warn(f"the grid shows the first {len(images)} of {n}; --files writes all of them.")
     if walk and gif:
         print(animation.save_gif(walk, folder / f"walk-{stem}.gif"))
     if walk and mp4:

@@ -14,18 +14,16 @@ def report(run: str, /, *, device: str = "auto") -> int:
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium import api
     from ganarium.errors import UserError
-    from ganarium.runs import rows as logs
-    from ganarium.runs.listing import run_folder
-    from ganarium.training.session import data_of
-    from ganarium.web import report as pages
-    from ganarium.web.report import artifacts as exhibits
+    from ganarium.runs.folder import run_folder
+    from ganarium.runs.loading import config_of, data_of, load
+    from ganarium.training.console import warn
+    from ganarium.web.report import artifacts, write
 
     folder = run_folder(run)
     try:
-        exhibits.make(folder, api.load(folder, device=device), *data_of(api.config_of(folder)))
+        artifacts.make(folder, load(folder, device=device), *data_of(config_of(folder)))
     except UserError as error:  # the data have moved, or there is no complete checkpoint: the rest can be told
-        logs.warn(f"without neighbours and codes: {error}")
-    print(pages.write(folder))
+        warn(f"without neighbours and codes: {error}")
+    print(write(folder))
     return 0

@@ -78,7 +78,9 @@ def clean(
         Only say what would be removed.
     """
     from ganarium.runs import checkpoint
-    from ganarium.runs.listing import alone, disk_use, run_folder
+    from ganarium.runs.folder import run_folder
+    from ganarium.runs.listing import disk_use
+    from ganarium.runs.lock import alone
 
     chosen = list({Path(name).resolve(): run_folder(name) for name in folders}.values())
     with ExitStack() as stack:
@@ -113,7 +115,7 @@ def size(count: float) -> str:
 
 def _cells(summary: "Summary") -> tuple[str, ...]:
     """The columns of HEADER."""
-    from ganarium.runs.rows import clock
+    from ganarium.runs.listing import clock
 
     speed = "" if summary.speed is None else f"{summary.speed:.3g}"
     steps = f"{summary.step}/{summary.total}"

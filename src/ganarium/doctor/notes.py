@@ -4,7 +4,6 @@ doctor.jsonl   a line a note: {"step", "sign", "player", "seen", "causes": [...]
 scores.jsonl   now and then, what was watched: {"step", "histograms": {"D/real": {"low", "high", "counts"}, ...}}
 """
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ganarium.doctor.doctor import Doctor, Note
 from ganarium.doctor.samples import LIMIT
 from ganarium.errors import Diverged
 from ganarium.model import Model
-from ganarium.runs import rows as logs
+from ganarium.runs.rows import append_row, cut, read_rows
 from ganarium.trainer import Reading, Trainer
 
 HISTOGRAMS = 200  # lines of scores.jsonl in a run
@@ -33,10 +32,10 @@ class Casebook:
         """Opened at the trainer's step, it drops what an interrupted run wrote after it."""
         self.folder, self.total, self._step = folder, trainer.total, trainer.model.iteration
         for name in ("doctor.jsonl", "scores.jsonl"):
-            logs.cut(folder / name, self._step)
+            cut(folder / name, self._step)
         self.batches = RecordingBatches(trainer.batches)
         trainer.batches = self.batches
-        begun = logs.read_metrics(folder / "metrics.jsonl")
+        begun = read_rows(folder / "metrics.jsonl")
         self.doctor = Doctor(trainer.batches.batch_size, begun[0] if begun else None)
         held_out.drawn = 0
         sizes = [len(images) for images in (held_out.images, held_out.second) if images is not None]
@@ -48,7 +47,7 @@ class Casebook:
         step, before = int(reading.rows[-1]["step"]), self._step
         self._step = step
         if step * HISTOGRAMS // self.total > before * HISTOGRAMS // self.total and observed:
-            self._write("scores.jsonl", {"step": step, "histograms": histograms(observed)})
+            append_row(self.folder / "scores.jsonl", {"step": step, "histograms": histograms(observed)})
         return self._kept(self.doctor.look(reading.rows, reading.means, observed, self.batches.statistics()))
 
     def see(self, model: Model, images: Tensor) -> list[Note]:
@@ -71,12 +70,8 @@ class Casebook:
 
     def _kept(self, notes: list[Note]) -> list[Note]:
         for note in notes:
-            self._write("doctor.jsonl", note.record())
+            append_row(self.folder / "doctor.jsonl", note.record())
         return notes
-
-    def _write(self, name: str, row: dict[str, Any]) -> None:
-        with (self.folder / name).open("a") as file:
-            file.write(json.dumps(row) + "\n")
 
 
 def histograms(observed: dict[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:

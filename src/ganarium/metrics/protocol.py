@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from ganarium import __version__
 from ganarium.errors import UserError
+from ganarium.version import __version__
 
 
 @dataclass(frozen=True)

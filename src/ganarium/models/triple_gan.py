@@ -98,7 +98,7 @@ class TripleGAN(Model):
         self.discriminator = Discriminator(image, config.width, self.K, config.noise)
         self.generator = Generator(image, config.latent_dim, config.width, self.K)
         self.ema = {"classifier": 0.99}  # released
-        alone, late = config.num_pretraining_steps, config.pseudo_start
+        alone, late = self.stages = config.num_pretraining_steps, config.pseudo_start
 
         def rate(iteration: int, total: int) -> float:
             return 3e-4 if iteration < alone else config.lr * 0.995 ** (max(0, iteration - late) // 600)

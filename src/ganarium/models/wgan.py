@@ -70,6 +70,8 @@ class Config(BackboneOptions):
 
 
 class WGAN(Model):
+    stages = (25,)  # before it the critic has its long turns
+
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         self.prior = Prior(config.latent_dim, config.prior)

@@ -19,8 +19,9 @@ from ganarium.errors import UserError
 from ganarium.proofs.claim import FOLDER, SCALES, Bound, Scale, gain_of, level_of, list_proofs, load_proof
 from ganarium.proofs.training import data_of
 from ganarium.registry import MODELS, checked
-from ganarium.runs.options import environment, resolve_device
-from ganarium.runs.rows import read_metrics
+from ganarium.runs.rows import read_rows
+from ganarium.runtime.device import resolve_device
+from ganarium.runtime.environment import environment
 from ganarium.runtime.workers import answered
 
 Values = dict[str, float | None]  # None: not finite
@@ -134,7 +135,7 @@ def _runs(
         done[run["role"], run["seed"]] = run["values"]
         seconds += run["seconds"]
 
-    for row in read_metrics(kept):
+    for row in read_rows(kept):
         if row["digest"] == digest and (row["role"], row["seed"]) in tasks:
             take(row)
 

@@ -1,6 +1,5 @@
 """What proofs share: training from a seed without a run folder, and reading samples with a judge."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ganarium.evaluation.features import network_for
 from ganarium.metrics.judges.judge import Judge
 from ganarium.model import Step
 from ganarium.proofs.claim import Scale, Trial
+from ganarium.runtime.environment import variable
 from ganarium.trainer import Trainer
 
 
@@ -24,7 +24,7 @@ def data_of(scale: Scale) -> tuple[Dataset, Dataset]:
     """The two splits of a proof's data. `UserError` where real images are asked for and there are none."""
     name = scale.data
     if name not in SOURCES:
-        home = os.environ.get("GANARIUM_DATA")
+        home = variable("DATA")
         if not home or not (Path(home) / name).exists():
             raise UserError(
                 f"the proof needs the images of {name}: set GANARIUM_DATA to the folder that holds {name}/."

@@ -22,8 +22,6 @@ from torch import Tensor, nn
 
 from ganarium.errors import Diverged, RunError, UserError
 from ganarium.model import Model
-from ganarium.runtime import distributed
-from ganarium.trainer import Trainer
 
 FORMAT = 1
 Files = dict[str, dict[str, Tensor]]  # file name without suffix -> tensors by name
@@ -33,49 +31,12 @@ class Broken(UserError):
     """A checkpoint that is not complete or not what was written."""
 
 
-def capture(trainer: Trainer) -> tuple[Files, dict[str, Any]]:
-    """All that training changes, as tensors and JSON. Every process must call it."""
-    model = trainer.model
-    weights, aliases = once(model)
-    training = {f"optimizer/{key}": value for key, value in trainer.optimizer_state().items()}
-    for rank, tensors in enumerate(distributed.gather(_own(model))):
-        training |= {f"rank{rank}/{key}": value for key, value in tensors.items()}
-    averages = {
-        f"{name}.{key}": value for name, module in model.averages.items() for key, value in once(module)[0].items()
-    }
-    files = {"model": weights, "training": training} | ({"averages": averages} if averages else {})
-    return files, {"step": model.iteration, "total": trainer.total, "drawn": trainer.batches.drawn, "aliases": aliases}
-
-
-def restore(trainer: Trainer, files: Files, meta: dict[str, Any]) -> None:
-    """Puts a trainer, built from the same config, where it was."""
-    model = trainer.model
-    restore_model(model, files, meta)
-    training = files["training"]
-    trainer.load_optimizer_state(
-        {k.removeprefix("optimizer/"): v for k, v in training.items() if k.startswith("optimizer/")}
-    )
-    prefix = f"rank{trainer.batches.rank}/"
-    own = {key.removeprefix(prefix): value for key, value in training.items() if key.startswith(prefix)}
-    if own:
-        torch.set_rng_state(own.pop("random"))
-        if "random_cuda" in own and model.device.type == "cuda":
-            torch.cuda.set_rng_state(own["random_cuda"], model.device)
-        if "random_mps" in own and model.device.type == "mps":
-            torch.mps.set_rng_state(own["random_mps"])
-        buffers = dict(model.named_buffers())
-        for name, value in own.items():
-            if name in buffers:
-                buffers[name].copy_(value)
-    trainer.batches.drawn = meta["drawn"]
-
-
 def restore_model(model: Model, files: Files, meta: dict[str, Any]) -> None:
     """Puts back weights, buffers and averages, in place, so that every tensor keeps its strides."""
     _fill(model, files["model"], meta["aliases"])
     for name, average in model.averages.items():
         own = {k.removeprefix(f"{name}."): v for k, v in files["averages"].items() if k.startswith(f"{name}.")}
-        _fill(average, own, once(average)[1])
+        _fill(average, own, state_and_aliases(average)[1])
     model.iteration = meta["step"]
 
 
@@ -97,7 +58,7 @@ def _fill(module: nn.Module, tensors: dict[str, Tensor], aliases: dict[str, str]
         own[name].copy_(tensor)
 
 
-def once(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
+def state_and_aliases(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The state dict with every shared tensor once, and {other name: first name}."""
     first: dict[tuple[int, torch.Size, torch.dtype], str] = {}
     tensors, aliases = {}, {}
@@ -109,17 +70,6 @@ def once(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
             first[key] = name
             tensors[name] = tensor
     return tensors, aliases
-
-
-def _own(model: Model) -> dict[str, Tensor]:
-    """What each process has for itself: its random generators and the buffers marked per rank."""
-    own = {"random": torch.get_rng_state()}
-    if model.device.type == "cuda":
-        own["random_cuda"] = torch.cuda.get_rng_state(model.device)
-    if model.device.type == "mps":
-        own["random_mps"] = torch.mps.get_rng_state()
-    buffers = dict(model.named_buffers())
-    return own | {name: buffers[name].cpu() for name in sorted(distributed.per_rank_buffers(model))}
 
 
 def write(folder: Path, files: Files, meta: dict[str, Any], keep: int) -> Path:
@@ -199,19 +149,6 @@ def spare(run: Path) -> tuple[list[str], list[Path]]:
     ]
     left += sorted(run.glob("*.writing"))
     return words, [path for path in reversed(found) if path not in kept] + left
-
-
-def write_json(run: Path, name: str, content: dict[str, Any]) -> None:
-    """A file of the run, whole or not at all."""
-    aside = run / "checkpoints" / f".writing-{name}"
-    try:
-        aside.write_text(json.dumps(content, indent=1) + "\n")
-        sync(aside)
-        aside.replace(run / name)
-        sync(run)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> tuple[Files, dict[str, Any]]:

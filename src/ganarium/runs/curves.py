@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from ganarium.pictures.grid import figure_of_panels, save_figure
-from ganarium.runs.rows import read_metrics
+from ganarium.runs.rows import read_rows
 
 
 def save_curves(metrics: Path, path: Path) -> Path | None:
     """Draws every term of `metrics.jsonl` over the steps, one panel a player; None if there is nothing to draw."""
-    rows = read_metrics(metrics)
+    rows = read_rows(metrics)
     if not rows:
         return None
     players = list(dict.fromkeys(key.split("/")[0] for row in rows for key in row if "/" in key))

@@ -1,24 +1,21 @@
-"""What became of the runs of a folder, read from their files alone: no torch is loaded and no run is disturbed.
+"""Summaries of the runs in a folder, read from their files alone: no torch is loaded and no run is disturbed.
 
 A run that ended says so in `state.json`:
     {"state": "finished" | "stopped" | "failed", "step": 60, "seconds": 4.1, "reason": null}
 `seconds` is the time of training in all, over resumptions. "running" is never written down, since a run that was killed
-could not take it back: another process holds the lock of the run.
+could not take it back: a run is running while a process holds its lock.
 """
 
 import json
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganarium.errors import UserError, nearest
-
-FORMAT = 1  # of config.json
-TAIL = 1 << 16  # bytes at the end of metrics.jsonl that are read: its last line is far shorter
+from ganarium import registry
+from ganarium.runs.lock import running
+from ganarium.runs.rows import last_row, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,71 +46,7 @@ class Summary:
     """When training last wrote, in seconds since 1970."""
 
 
-def run_folder(path: str | Path) -> Path:
-    """The folder of a run; `UserError` if it is none."""
-    path = Path(path)
-    if not (path / "config.json").is_file():
-        runs = [str(file.parent) for folder in (path, path.parent) for file in folder.glob("*/config.json")]
-        end = f": {nearest(str(path), runs)}" if 0 < len(runs) <= 10 else "."
-        raise UserError(f"{path} is no run, which is a folder with config.json and checkpoints/{end}")
-    try:
-        written = int(json.loads((path / "config.json").read_text())["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path / 'config.json'} cannot be read: it is no complete config of a run; every folder in "
-            f"{path / 'checkpoints'} holds it too and can be sampled by itself."
-        ) from error
-    if written > FORMAT:
-        raise UserError(
-            f"{path} was made by a newer ganarium (run format {written}; this one reads {FORMAT}): upgrade ganarium."
-        )
-    return path
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Holds a run for this process, until the block or the process ends: two that write one run would spoil it."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: nobody is kept out
-        yield
-        return
-    handle = os.open(folder / "checkpoints", os.O_RDONLY)
-    try:
-        for patience in (0.1, 0.0):  # `running` holds it too, for the moment of a look
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not patience:
-                    way = "wait for it, or stop it first"
-                    raise UserError(f"{folder} is being trained by another process: {way}.") from None
-                time.sleep(patience)
-        yield
-    finally:
-        os.close(handle)
-
-
-def running(folder: Path) -> bool:
-    """Whether a process trains this run now. Where there are no POSIX locks nobody can tell: False."""
-    try:
-        import fcntl
-
-        handle = os.open(folder / "checkpoints", os.O_RDONLY)
-    except (ImportError, OSError):
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(handle)
-    return False
-
-
-def find(folder: Path) -> list[Path]:
+def find_runs(folder: Path) -> list[Path]:
     """The runs in a folder and one level below it, or the folder itself if it is one."""
     if (folder / "config.json").exists():
         return [folder]
@@ -122,20 +55,22 @@ def find(folder: Path) -> list[Path]:
 
 def summaries(folder: Path) -> list[Summary]:
     """Every run in a folder and one level below it, the one that was last trained at the end."""
-    found = [look(run, run.name if run == folder else str(run.relative_to(folder))) for run in find(folder)]
-    return sorted(found, key=lambda summary: (summary.touched, summary.name))
+    runs = find_runs(folder)
+    named = [summary_of(run, run.name if run == folder else str(run.relative_to(folder))) for run in runs]
+    return sorted(named, key=lambda summary: (summary.touched, summary.name))
 
 
-def look(run: Path, name: str) -> Summary:
+def summary_of(run: Path, name: str) -> Summary:
     """What became of one run. A file that cannot be read is said in the summary; nothing is raised."""
-    size, touched = disk_use(run), max(map(_touched, ("config.json", "metrics.jsonl", "state.json"), [run] * 3))
+    size, touched = disk_use(run), max(_touched(run / file) for file in ("config.json", "metrics.jsonl", "state.json"))
     try:
         config = json.loads((run / "config.json").read_text())
-        model, data, total = str(config["model"]), str(config["data"]["name"]), int(config["options"]["steps"])
+        model, data = registry.title(str(config["model"])), str(config["data"]["name"])
+        total = int(config["options"]["steps"])
     except (OSError, ValueError, KeyError, TypeError):
         reason = "config.json cannot be read: it is no complete config of a run"
         return Summary(name=name, state="broken", reason=reason, size=size, touched=touched)
-    row, saved = last_row(run / "metrics.jsonl"), newest_step(run)
+    row, saved = _numbers(last_row(run / "metrics.jsonl")), newest_step(run)
     written = read_state(run) or {}
     step, state = saved, "finished" if saved >= total else "stopped"
     if running(run):
@@ -177,7 +112,7 @@ def read_state(run: Path) -> dict[str, Any] | None:
 def seconds_before(run: Path, step: int) -> float:
     """The time of training that led to a step from which the run now goes on."""
     state = read_state(run)
-    rows = [row for row in _rows(run / "metrics.jsonl", whole=True) if row.get("step", 0) <= step]
+    rows = [row for row in map(_numbers, read_rows(run / "metrics.jsonl")) if row.get("step", 0) <= step]
     logged = float(rows[-1].get("seconds", 0.0)) if rows else 0.0
     return max(logged, state["seconds"]) if state and state["step"] == step else logged
 
@@ -188,29 +123,13 @@ def newest_step(run: Path) -> int:
     return max((int(name[5:]) for name in whole if name[5:].isdecimal()), default=0)
 
 
-def last_row(metrics: Path) -> dict[str, float]:
-    """The last whole line of a `metrics.jsonl`; nothing if there is none."""
-    rows = _rows(metrics)
-    return rows[-1] if rows else {}
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in row.items() if isinstance(value, int | float)}
 
 
-def _rows(metrics: Path, whole: bool = False) -> list[dict[str, float]]:
-    """The lines of the file, or of its end alone. A half line, which a kill leaves, is passed over."""
-    rows = []
-    with suppress(OSError), metrics.open("rb") as file:
-        if not whole:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-        for line in file.read().splitlines():
-            with suppress(ValueError):
-                row = json.loads(line)
-                if isinstance(row, dict) and all(isinstance(value, int | float) for value in row.values()):
-                    rows.append(row)
-    return rows
-
-
-def _touched(name: str, run: Path) -> float:
+def _touched(path: Path) -> float:
     try:
-        return (run / name).stat().st_mtime
+        return path.stat().st_mtime
     except OSError:
         return 0.0
 
@@ -226,3 +145,10 @@ def disk_use(path: Path) -> int:
                 folder = entry.is_dir(follow_symlinks=False)
                 total += disk_use(Path(entry.path)) if folder else entry.stat(follow_symlinks=False).st_size
     return total
+
+
+def clock(seconds: float) -> str:
+    """1:02:03, or 2:03 below an hour."""
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,16 +1,16 @@
-"""How to train, whatever the model: the options of `ganarium train`, and what they are resolved to on this machine."""
+"""How to train, whatever the model: the options of `ganarium train`, which a run keeps in its config.json."""
 
 import dataclasses
 import math
 import os
-import platform
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ganarium.errors import UserError, nearest, require_positive
 from ganarium.registry import check_values
 
+DEFAULT_STEPS = 10_000
+LABELS_PER_CLASS = 10  # of a semi-supervised model
 PRECISIONS = ("fp32", "bf16", "fp64", "auto")
 
 
@@ -85,87 +85,6 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (1 <= len(parts) <= 2 and all(part.isdecimal() and int(part) > 0 for part in parts)):
         raise UserError(f"a size is a number of pixels such as 64, or height x width such as 64x96, not {text!r}.")
     return int(parts[0]), int(parts[-1])
-
-
-def resolve_device(name: str) -> str:
-    """The torch device of `--device`; `UserError` if this machine has no such device."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()):
-        raise UserError(f"there is no device {name!r}: {nearest(name, ('auto', 'cpu', 'cuda', 'mps'))}")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise UserError(
-            f"this machine has no device {name}: torch sees {torch.cuda.device_count()} CUDA devices, so use cpu."
-        )
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise UserError("this machine has no mps device: use cpu.")
-    return name
-
-
-def resolve_precision(name: str, device: str) -> str:
-    """fp32, bf16 or fp64; "auto" asks whether the processor is faster in bf16."""
-    import torch
-
-    if name == "fp64" and device == "mps":
-        raise UserError("an mps device has no fp64: use fp32.")
-    if name != "auto":
-        return name
-    if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device == "cpu" and _bf16_pays(Path("/proc/cpuinfo")) else "fp32"
-
-
-def _bf16_pays(cpuinfo: Path) -> bool:
-    """Whether a processor computes bf16 faster than fp32.
-
-    Those with AMX do, and AMD's with AVX-512 (DCGAN's step: 1.4 times as fast). Intel's AVX-512 alone has the
-    instructions and takes twice as long for a product as in fp32.
-    """
-    said = cpuinfo.read_text() if cpuinfo.exists() else ""
-    return "amx_bf16" in said or ("avx512_bf16" in said and "AuthenticAMD" in said)
-
-
-def environment() -> dict[str, Any]:
-    """What a bit-exact resumption depends on: threads, processor and versions."""
-    import numpy
-    import torch
-
-    import ganarium
-
-    versions = {"ganarium": ganarium.__version__, "torch": torch.__version__, "numpy": numpy.__version__}
-    return {
-        "threads": torch.get_num_threads(),
-        "processor": _processor(),
-        "versions": versions | {"python": platform.python_version()},
-    }
-
-
-def differences(config: dict[str, Any]) -> list[str]:
-    """What here differs from the machine that a run began on, in words."""
-    now = environment()
-    found = [
-        f"{name} is {now['versions'][name]} and the run began with {version}"
-        for name, version in config["versions"].items()
-        if name != "python" and now["versions"][name] != version
-    ]
-    for key in ("threads", "processor"):
-        if now[key] != config[key]:
-            found.append(f"{key}: {now[key]} here, {config[key]} where the run began")
-    return found
-
-
-def _processor() -> str:
-    """Model and instruction set: torch chooses its kernels by them."""
-    import torch
-
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = models[0] if models else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def from_mapping(options: dict[str, Any]) -> tuple[Options, dict[str, Any]]:

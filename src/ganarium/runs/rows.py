@@ -1,57 +1,45 @@
-"""What a run tells: `metrics.jsonl`, TensorBoard events, and a progress bar (plain lines without a terminal)."""
+"""The files of rows in a run, a JSON object a line: metrics.jsonl, evaluations.jsonl, doctor.jsonl, scores.jsonl."""
 
 import json
-import sys
-import time
-from collections.abc import Iterable
+import os
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column
-from rich.text import Text
+TAIL = 1 << 16  # bytes at the end of a file that `last_row` reads: a row is far shorter
 
 
-class MetricsLog:
-    """Appends one line for every interval to `metrics.jsonl` and the same numbers to TensorBoard.
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file, without the half line that a kill or a full disk leaves; none if there is no such file."""
+    rows = map(_row, path.read_bytes().splitlines() if path.exists() else [])
+    return [row for row in rows if row is not None]
 
-    Opened at a step, it drops what an interrupted run wrote after that step, so that the lines stay one story.
-    """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+def last_row(path: Path) -> dict[str, Any]:
+    """The last whole row, found without reading all of the file; empty if there is none."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+        rows = map(_row, reversed(file.read().splitlines()))
+        return next((row for row in rows if row is not None), {})
+    return {}
 
-        self.path = folder / "metrics.jsonl"
-        cut(self.path, step)
-        self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
-    def write(self, row: dict[str, float]) -> None:
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        self.scalars({key: value for key, value in row.items() if key != "step"}, int(row["step"]))
+def _row(line: bytes) -> dict[str, Any] | None:
+    with suppress(ValueError):
+        row = json.loads(line)
+        if isinstance(row, dict):
+            return row
+    return None
 
-    def scalars(self, values: dict[str, float], step: int) -> None:
-        """Numbers for TensorBoard alone."""
-        for key, value in values.items():
-            self._events.add_scalar(key, value, step)
 
-    def picture(self, path: Path, step: int) -> None:
-        import numpy as np
-        from PIL import Image
-
-        with Image.open(path) as picture:
-            self._events.add_image("samples", np.asarray(picture.convert("RGB")), step, dataformats="HWC")
-
-    def close(self) -> None:
-        self._events.close()
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def cut(path: Path, step: int) -> list[dict[str, Any]]:
-    """Drops the lines after a step from a file of rows, and the half line of a kill; gives the rows that stay."""
-    kept = [row for row in read_metrics(path) if row["step"] <= step]
+    """Drops the rows after a step, and the half line of a kill; returns the rows that stay."""
+    kept = [row for row in read_rows(path) if row["step"] <= step]
     if path.exists():
         aside = path.with_suffix(".writing")
         aside.write_text("".join(json.dumps(row) + "\n" for row in kept))
@@ -59,96 +47,8 @@ def cut(path: Path, step: int) -> list[dict[str, Any]]:
     return kept
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.jsonl`, without the half line that a kill or a full disk leaves."""
-    rows: list[dict[str, float]] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with suppress(ValueError):
-            rows.append(json.loads(line))
-    return rows
-
-
 def means(rows: list[dict[str, float]]) -> dict[str, float]:
     """The mean of every term over the iterations that had it, at the last one's step."""
     keys = dict.fromkeys(key for row in rows for key in row if key != "step")
     values = {key: [row[key] for row in rows if key in row] for key in keys}
-    return {"step": rows[-1]["step"]} | {key: sum(found) / len(found) for key, found in values.items()}
-
-
-class TwoLines(Progress):
-    """The terms have a line of their own: beside the bar there is no room for them on a terminal of 80 columns."""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield self.make_tasks_table(self.tasks)
-        yield Text(" ".join(task.fields["terms"] for task in self.tasks))
-
-
-class Bar:
-    """Progress with speed, time left and the terms; a plain line about every ten seconds when output is no terminal."""
-
-    def __init__(self, label: str, done: int, total: int, quiet: bool = False) -> None:
-        self.total, self.quiet = total, quiet
-        self._start, self._first, self._spoken = time.monotonic(), done, 0.0
-        console = Console()
-        self._bar: Progress | None = None
-        if console.is_terminal and not quiet:
-            # Where it is narrow the bar gives way, not the numbers.
-            columns = (
-                TextColumn(label),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(table_column=Column(no_wrap=True)),
-                TextColumn("{task.fields[speed]}"),
-                TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
-            )
-            self._bar = TwoLines(*columns, console=console, expand=False)
-            self._task = self._bar.add_task(label, total=total, completed=done, speed="", terms="")
-
-    def __enter__(self) -> "Bar":
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def seconds(self) -> float:
-        """Since training began here."""
-        return time.monotonic() - self._start
-
-    def speed(self, done: int) -> float:
-        """Steps a second since training began here."""
-        return (done - self._first) / max(self.seconds(), 1e-9)
-
-    def advance(self, done: int) -> None:
-        if self._bar:
-            self._bar.update(self._task, completed=done)
-
-    def show(self, done: int, terms: dict[str, float]) -> None:
-        speed = f"{self.speed(done):.3g} steps/s"
-        words = " ".join(f"{key} {value:.3g}" for key, value in terms.items() if "/" in key)
-        if self._bar:
-            self._bar.update(self._task, completed=done, speed=speed, terms=words)
-        elif not self.quiet and (time.monotonic() - self._spoken > 10 or done == self.total):
-            self._spoken = time.monotonic()
-            left = (self.total - done) / max(self.speed(done), 1e-9)
-            print(f"step {done}/{self.total}  {speed}  {clock(left)} left  {words}", flush=True)
-
-    def say(self, text: str) -> None:
-        """A line above the bar."""
-        if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        elif not self.quiet:
-            print(text, flush=True)
-
-
-def clock(seconds: float) -> str:
-    """1:02:03, or 2:03 below an hour."""
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
-def warn(text: str) -> None:
-    """One line on standard error."""
-    print(f"ganarium: {text}", file=sys.stderr, flush=True)
+    return {"step": rows[-1]["step"]} | {key: sum(numbers) / len(numbers) for key, numbers in values.items()}

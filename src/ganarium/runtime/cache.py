@@ -10,10 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ganarium.runtime.environment import variable
+
 
 def cache_dir() -> Path:
     """`$GANARIUM_CACHE`, else `$XDG_CACHE_HOME/ganarium`, else `~/.cache/ganarium`."""
-    if own := os.environ.get("GANARIUM_CACHE"):
+    if own := variable("CACHE"):
         return Path(own).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "ganarium"

@@ -1,4 +1,4 @@
-"""A dry run: what training would take, measured with a few small batches of noise in a process of its own."""
+"""Estimates the memory and the time of a run from a few small batches of noise, in a process of its own."""
 
 import json
 import os
@@ -18,9 +18,9 @@ from ganarium.data import dataset as kinds
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Photos
 from ganarium.errors import UserError
-from ganarium.runs import checkpoint
-from ganarium.runs.options import resolve_device, resolve_precision
+from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.trainer import PRECISIONS, Trainer
+from ganarium.training.state import capture
 
 ENOUGH = 0.8  # the share of the free memory that a run may take
 SECONDS = 8.0  # for all steps together, unless two batch sizes take longer
@@ -28,8 +28,9 @@ RESERVE = 1.1  # on what was measured: pictures, checkpoints and the allocator's
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Predicted from `sizes` and their `bytes` and `seconds`; memory is the process's on the CPU, torch's on CUDA."""
+class Estimate:
+    """What training would take, from the `bytes` and `seconds` measured at the batch sizes `sizes`. Memory is that of
+    the process on the CPU, and torch's on CUDA."""
 
     model: str
     device: str
@@ -48,7 +49,7 @@ class Trial:
         return self.steps * self.seconds_per_step / 60
 
 
-def trial(
+def estimate(
     model: str,
     shape: tuple[int, ...],
     num_classes: int | None,
@@ -60,7 +61,7 @@ def trial(
     device: str = "auto",
     precision: str = "fp32",
     model_options: dict[str, Any] | None = None,
-) -> Trial:
+) -> Estimate:
     """Trains a new model for a few steps at two to four batch sizes, up to the one asked for, and fits a line.
 
     The images are noise: the time and the memory of a step do not depend on what they show. `data_bytes` is what the
@@ -110,7 +111,7 @@ def trial(
     room = ENOUGH * free - max(fixed, RESERVE * start) - data_bytes
     largest = num_train if slope <= 0 and room > 0 else max(0, min(num_train, int(room / max(slope, 1e-9))))
     base, each = _line(sizes, seconds)
-    return Trial(
+    return Estimate(
         model,
         device,
         asked,
@@ -240,7 +241,7 @@ def _measure(job: dict[str, Any]) -> None:
             trainer.drain()
             each.append(time.monotonic() - turn)
         if not peaks:
-            checkpoint.capture(trainer)
+            capture(trainer)
         peaks.append(peak_bytes(device))
         print(json.dumps({"size": size, "bytes": peaks[-1], "seconds": statistics.median(each[1:])}), flush=True)
 

@@ -5,7 +5,6 @@ runs/NAME/
   best.json           step, metric, value and lower_is_better of the best evaluation whose checkpoint is there
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -18,8 +17,9 @@ import numpy as np
 from ganarium.errors import UserError
 from ganarium.evaluation.measures import Measure as Measure
 from ganarium.evaluation.measures import quick_measure
-from ganarium.runs import checkpoint
-from ganarium.runs import rows as logs
+from ganarium.runs.checkpoint import best_step
+from ganarium.runs.folder import write_json
+from ganarium.runs.rows import append_row, cut
 
 FILE = "evaluations.jsonl"
 SHORT = 50  # steps; a run of fewer is a trial, and has evaluations only if they are asked for
@@ -81,13 +81,13 @@ class Evaluations:
         self, folder: Path, step: int, measure: Callable[[], Measure], *, always: bool, say: Callable[[str], None]
     ) -> None:
         self.folder, self.always, self.say = folder, always, say
-        self.rows = logs.cut(folder / FILE, step)
+        self.rows = cut(folder / FILE, step)
         self.best = min(filter(self._saved, self._comparable()), key=_value, default=None)
         self._make: Callable[[], Measure] | None = measure  # None after it has failed
         self._measure: Measure | None = None
         self._began, self._spent, self._expected = 0.0, 0.0, 0.0
         self._made = 0  # evaluations, here
-        named = checkpoint.best_step(folder)
+        named = best_step(folder)
         if self.best and named != self.best["step"]:  # killed before it was written, or what it names was undone
             self._write_best(self.best)
         elif not self.best and named > step:
@@ -123,8 +123,7 @@ class Evaluations:
         best = self.is_best(row)
         row = {"step": row["step"], "seconds": round(seconds, 3), "took": round(took, 4), **row}
         self.rows.append(row)
-        with (self.folder / FILE).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append_row(self.folder / FILE, row)
         if best:
             self.best = row
             self._write_best(row)
@@ -172,7 +171,7 @@ class Evaluations:
 
     def _write_best(self, row: dict[str, Any]) -> None:
         best = {"step": row["step"], "metric": row["metric"], "value": _value(row), "lower_is_better": True}
-        checkpoint.write_json(self.folder, "best.json", best)
+        write_json(self.folder, "best.json", best)
 
 
 def trend(values: list[float], steps: list[int]) -> Literal["falling", "rising", "flat", "unknown"]:

@@ -1,29 +1,30 @@
-"""Runs side by side on one page: numbers under one protocol, sample grids, and the curves of the same terms."""
+"""A page that shows runs side by side: numbers under one protocol, sample grids, and the curves of the same terms."""
 
 from html import escape
 from pathlib import Path
 
+from ganarium import registry
 from ganarium.evaluation.result import Evaluation, compare
-from ganarium.runs import rows as logs
-from ganarium.web import html as pages
-from ganarium.web.report import SCRIPT, commands, curves, frames, sections
-from ganarium.web.report import run_data as facts
+from ganarium.runs.listing import clock
+from ganarium.web import html
+from ganarium.web.report import SCRIPT, commands, curves, frames, run_data, sections
+from ganarium.web.report.run_data import RunData
 
 
 def page(folders: dict[str, Path], evaluations: dict[str, Evaluation]) -> str:
     """The page of runs by their names. `UserError` where their data or their protocols differ, as `compare` has it."""
     compare(evaluations)
-    runs = {name: facts.read(folder) for name, folder in folders.items()}
+    runs = {name: run_data.read(folder) for name, folder in folders.items()}
     panels: list[curves.Panel] = []
     data = next(iter(evaluations.values())).data
     title = f"{', '.join(runs)} on {data}"
     body = [
         f"<h1>{len(runs)} runs on {escape(data)}</h1>",
         overview(runs),
-        pages.section("Evaluation", numbers(evaluations)),
-        pages.section("Samples", grids(runs)),
-        pages.section("Losses and speed", sections.charts(together(runs), panels)),
-        pages.section(
+        html.section("Evaluation", numbers(evaluations)),
+        html.section("Samples", grids(runs)),
+        html.section("Losses and speed", sections.charts(together(runs), panels)),
+        html.section(
             "Setup",
             *(
                 f"<h3>{escape(name)}</h3><pre>{escape(commands.reproduce(run.config))}</pre>"
@@ -32,19 +33,19 @@ def page(folders: dict[str, Path], evaluations: dict[str, Evaluation]) -> str:
         ),
     ]
     script = SCRIPT.read_text(encoding="utf-8")
-    return pages.page(title, body, script=script, data={"panels": panels, "scores": []})
+    return html.page(title, body, script=script, data={"panels": panels, "scores": []})
 
 
-def overview(runs: dict[str, facts.Facts]) -> str:
-    return pages.table(
+def overview(runs: dict[str, RunData]) -> str:
+    return html.table(
         ("run", "model", "state", "steps", "time", "device", "precision"),
         [
             (
                 name,
-                run.config["model"],
+                registry.title(run.config["model"]),
                 run.summary.state,
                 run.summary.step,
-                logs.clock(run.summary.seconds),
+                clock(run.summary.seconds),
                 run.config["device"],
                 run.config["precision"],
             )
@@ -55,34 +56,34 @@ def overview(runs: dict[str, facts.Facts]) -> str:
 
 def numbers(evaluations: dict[str, Evaluation]) -> str:
     """A column for each run, and the protocol of them all."""
-    found = list(evaluations.values())
-    names = dict.fromkeys(name for one in found for name in one.values)
-    head = ["metric", *(f"{name}, step {one.step:,}" for name, one in evaluations.items())]
-    rows = [[name.replace("_", " "), *(one.values.get(name, "") for one in found)] for name in names]
-    return pages.table(head, rows) + f"<p class='quiet'>{escape(str(found[0].protocol))}</p>"
+    columns = list(evaluations.values())
+    metrics = dict.fromkeys(metric for column in columns for metric in column.values)
+    head = ["metric", *(f"{name}, step {column.step:,}" for name, column in evaluations.items())]
+    rows = [[metric.replace("_", " "), *(column.values.get(metric, "") for column in columns)] for metric in metrics]
+    return html.table(head, rows) + f"<p class='quiet'>{escape(str(columns[0].protocol))}</p>"
 
 
-def grids(runs: dict[str, facts.Facts]) -> str:
+def grids(runs: dict[str, RunData]) -> str:
     """The newest sample grid of each run."""
-    shown = []
+    figures = []
     for name, run in runs.items():
         if run.pictures:
             step, path = run.pictures[-1]
             image, size = frames.shown(path)
-            shown.append(pages.figure(image, f"samples of {name}", f"{name}, step {step:,}", size))
-    return f"<div class='pair'>{''.join(shown)}</div>" if shown else ""
+            figures.append(html.figure(image, f"samples of {name}", f"{name}, step {step:,}", size))
+    return f"<div class='pair'>{''.join(figures)}</div>" if figures else ""
 
 
-def together(runs: dict[str, facts.Facts]) -> list[curves.Panel]:
+def together(runs: dict[str, RunData]) -> list[curves.Panel]:
     """A panel for each term that at least one run logged, with the runs over each other, and one for the speed."""
     terms = dict.fromkeys(key for run in runs.values() for row in run.terms for key in row if "/" in key)
-    made = [
+    panels = [
         curves.panel(
             key.replace("/", ": ", 1), "loss term", {name: curves.column(run.terms, key) for name, run in runs.items()}
         )
         for key in terms
     ]
     return [
-        *made,
+        *panels,
         curves.panel("speed", "steps a second", {name: curves.speed(run.terms) for name, run in runs.items()}),
     ]

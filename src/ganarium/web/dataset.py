@@ -1,4 +1,4 @@
-"""A survey as one page of HTML that needs nothing else: pictures are inside it, and no script runs."""
+"""The page of a data set: its survey as one file of HTML with the pictures inside it, and without a script."""
 
 from collections import Counter
 from html import escape
@@ -8,55 +8,56 @@ import numpy as np
 from PIL import Image
 
 from ganarium.data.inspect.dataset import Groups, Survey
-from ganarium.web import html as pages
+from ganarium.web import html
 
 GROUPS = 24  # of duplicates that are shown
 
 
-def page(found: Survey, models: dict[str, str], grid: Path | None, dry: list[str]) -> str:
+def page(survey: Survey, models: dict[str, str], grid: Path | None, estimate: list[str]) -> str:
     """The page's text. Every name is escaped; those of damaged bytes are written as `files.tree.shown` writes them.
 
-    `models` has "" for each model that the data suit, else the reason why not.
+    `models` has "" for each model that the data suit, else the reason why not. `estimate` are the lines that say what
+    training would take; there may be none.
     """
     parts = [
-        f"<h1>{escape(found.name)}</h1><p>{escape(found.layout)}</p><p class='quiet'>{escape(found.where)}</p>",
-        _verdict(found),
-        _facts(found),
+        f"<h1>{escape(survey.name)}</h1><p>{escape(survey.layout)}</p><p class='quiet'>{escape(survey.where)}</p>",
+        _verdict(survey),
+        _facts(survey),
     ]
     if grid:
-        seen = "x".join(map(str, found.shape[1:])) if len(found.shape) == 3 else "points"
+        kind = "x".join(map(str, survey.shape[1:])) if len(survey.shape) == 3 else "points"
         with Image.open(grid) as picture:
-            image = pages.figure(pages.uri(picture, _quality(picture)), "pictures of the set", size=picture.size)
-        parts.append(pages.section(f"As a model sees it ({seen})", image))
-    if len(found.sizes) > 1:
-        common = [(f"{h} x {w}", n) for (h, w), n in found.sizes.most_common(10)]
-        charts = f"<div class='charts'>{_histogram('heights', found, 0)}{_histogram('widths', found, 1)}</div>"
-        parts.append(pages.section("Sizes", charts, pages.table(("height x width", "files"), common)))
-    if found.classes:
-        parts.append(pages.section("Classes", _classes(found)))
-    if found.broken:
-        title = f"Files that cannot be used ({len(found.broken):,})"
-        parts.append(pages.section(title, pages.table(("file", "why"), found.broken)))
-    for title, names in (("Formats that are not read", found.unread), ("Blank pictures", found.blank)):
+            image = html.figure(html.uri(picture, _quality(picture)), "pictures of the set", size=picture.size)
+        parts.append(html.section(f"As a model sees it ({kind})", image))
+    if len(survey.sizes) > 1:
+        common = [(f"{h} x {w}", n) for (h, w), n in survey.sizes.most_common(10)]
+        charts = f"<div class='charts'>{_histogram('heights', survey, 0)}{_histogram('widths', survey, 1)}</div>"
+        parts.append(html.section("Sizes", charts, html.table(("height x width", "files"), common)))
+    if survey.classes:
+        parts.append(html.section("Classes", _classes(survey)))
+    if survey.broken:
+        title = f"Files that cannot be used ({len(survey.broken):,})"
+        parts.append(html.section(title, html.table(("file", "why"), survey.broken)))
+    for title, names in (("Formats that are not read", survey.unread), ("Blank pictures", survey.blank)):
         if names:
-            listed = pages.table(("file",), [(name,) for name in names])
-            parts.append(pages.section(f"{title} ({len(names):,})", listed))
+            files = html.table(("file",), [(name,) for name in names])
+            parts.append(html.section(f"{title} ({len(names):,})", files))
     for title, groups in (
-        ("The same content in train and in test", found.leaks),
-        ("Nearly the same in train and in test", found.near_leaks),
-        ("Identical files", found.exact),
-        ("Nearly the same picture", found.near),
+        ("The same content in train and in test", survey.leaks),
+        ("Nearly the same in train and in test", survey.near_leaks),
+        ("Identical files", survey.exact),
+        ("Nearly the same picture", survey.near),
     ):
         if groups:
             title = f"{title} ({len(groups):,} group{'s' * (len(groups) != 1)})"
-            parts.append(pages.section(title, _groups(found, groups)))
-    if found.compared:
-        parts.append(f"<p>{escape(found.compared)}</p>")
+            parts.append(html.section(title, _groups(survey, groups)))
+    if survey.compared:
+        parts.append(f"<p>{escape(survey.compared)}</p>")
     rows = [(name, why or "suits") for name, why in models.items()]
-    parts.append(pages.section("Models", pages.table(("model", ""), rows)))
-    if dry:
-        parts.append(pages.section("Dry run", f"<pre>{escape(chr(10).join(dry))}</pre>"))
-    return pages.page(found.name, parts)
+    parts.append(html.section("Models", html.table(("model", ""), rows)))
+    if estimate:
+        parts.append(html.section("Dry run", f"<pre>{escape(chr(10).join(estimate))}</pre>"))
+    return html.page(survey.name, parts)
 
 
 def _quality(picture: Image.Image) -> int | None:
@@ -64,46 +65,46 @@ def _quality(picture: Image.Image) -> int | None:
     return None if picture.width * picture.height < 500_000 else 90
 
 
-def _verdict(found: Survey) -> str:
-    if found.refused:
-        return f"<p class=no>Not to be trained on yet: {escape(found.refused)}</p>"
-    files = "1 file is" if len(found.broken) == 1 else f"{len(found.broken):,} files are"
-    return f"<p>It can be trained on{f'; {files} passed over' if found.broken else ''}.</p>"
+def _verdict(survey: Survey) -> str:
+    if survey.refused:
+        return f"<p class=no>Not to be trained on yet: {escape(survey.refused)}</p>"
+    files = "1 file is" if len(survey.broken) == 1 else f"{len(survey.broken):,} files are"
+    return f"<p>It can be trained on{f'; {files} passed over' if survey.broken else ''}.</p>"
 
 
-def _facts(found: Survey) -> str:
+def _facts(survey: Survey) -> str:
     rows: list[tuple[object, ...]] = [
-        ("to train on", f"{found.num_train:,}"),
-        ("to test", f"{found.num_test:,}" + (" (a tenth of all, held out)" if found.held_out else "")),
-        ("gives", " or ".join(found.kinds)),
+        ("to train on", f"{survey.num_train:,}"),
+        ("to test", f"{survey.num_test:,}" + (" (a tenth of all, held out)" if survey.held_out else "")),
+        ("gives", " or ".join(survey.kinds)),
     ]
-    if found.sizes and len(found.sizes) == 1:
-        rows.append(("size", " x ".join(map(str, next(iter(found.sizes))))))
-    if found.stored:
-        rows.append(("stored as", ", ".join(f"{word} {n:,}" for word, n in found.stored.most_common())))
-    if found.fit in ("crop", "pad"):
-        rows.append(("cut away" if found.fit == "crop" else "black added", f"{found.lost:.1%} on average"))
-        rows.append(("enlarged", f"{found.enlarged:,}"))
-    if found.captions:
-        rows.append(("captions", f"{len(found.captions):,}, {found.different_captions:,} different"))
-        rows.append(("longest", found.longest_caption))
-    return pages.table((), rows)
+    if survey.sizes and len(survey.sizes) == 1:
+        rows.append(("size", " x ".join(map(str, next(iter(survey.sizes))))))
+    if survey.stored:
+        rows.append(("stored as", ", ".join(f"{word} {n:,}" for word, n in survey.stored.most_common())))
+    if survey.fit in ("crop", "pad"):
+        rows.append(("cut away" if survey.fit == "crop" else "black added", f"{survey.lost:.1%} on average"))
+        rows.append(("enlarged", f"{survey.enlarged:,}"))
+    if survey.captions:
+        rows.append(("captions", f"{len(survey.captions):,}, {survey.different_captions:,} different"))
+        rows.append(("longest", survey.longest_caption))
+    return html.table((), rows)
 
 
-def _classes(found: Survey) -> str:
-    most = max(train for train, _ in found.classes.values()) or 1
+def _classes(survey: Survey) -> str:
+    most = max(train for train, _ in survey.classes.values()) or 1
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td class=n>{train:,}</td><td class=n>{test:,}</td>"
         f"<td><span class=bar style='width: calc({train / most:.3f} * min(20rem, 25vw))'></span></td></tr>"
-        for name, (train, test) in found.classes.items()
+        for name, (train, test) in survey.classes.items()
     )
     return f"<div class=scroll><table><tr><th>class</th><th>train</th><th>test</th><th></th></tr>{rows}</table></div>"
 
 
-def _histogram(title: str, found: Survey, axis: int) -> str:
+def _histogram(title: str, survey: Survey, axis: int) -> str:
     """Bars of 24 equal ranges of the sizes, as SVG."""
     counts: Counter[int] = Counter()
-    for size, n in found.sizes.items():
+    for size, n in survey.sizes.items():
         counts[size[axis]] += n
     sides = np.array(list(counts))
     low, high = int(sides.min()), int(sides.max()) + 1
@@ -121,18 +122,18 @@ def _histogram(title: str, found: Survey, axis: int) -> str:
     )
 
 
-def _groups(found: Survey, groups: Groups) -> str:
+def _groups(survey: Survey, groups: Groups) -> str:
     figures = []
     for group in groups[:GROUPS]:
-        shown = "".join(_thumb(found, name) for name in group[:4])
+        thumbs = "".join(_thumb(survey, name) for name in group[:4])
         names = "<br>".join(escape(name) for name in group[:8]) + ("<br>..." if len(group) > 8 else "")
-        figures.append(f"<figure><div>{shown}</div><figcaption>{names}</figcaption></figure>")
+        figures.append(f"<figure><div>{thumbs}</div><figcaption>{names}</figcaption></figure>")
     rest = f"<p>and {len(groups) - GROUPS:,} groups more</p>" if len(groups) > GROUPS else ""
     return f"<div class=groups>{''.join(figures)}</div>{rest}"
 
 
-def _thumb(found: Survey, name: str) -> str:
-    if found.look is None:
+def _thumb(survey: Survey, name: str) -> str:
+    if survey.look is None:
         return ""
-    image = pages.uri(Image.fromarray(found.look(name)), 85)
+    image = html.uri(Image.fromarray(survey.look(name)), 85)
     return f"<img width=96 alt='{escape(name)}' src='{image}'>"

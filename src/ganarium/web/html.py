@@ -1,4 +1,4 @@
-"""What the pages that ganarium writes have in common: each is one file of HTML that asks for nothing else.
+"""The pieces that the pages of ganarium are made of. A page is one file of HTML that asks for nothing else.
 
 The style is in `page.css`. Everything a page shows is inside it, and a policy in its head forbids the browser to fetch
 anything, so that a page can be mailed, printed and kept.
@@ -21,16 +21,16 @@ NUMBER = " class='n'"
 
 
 def page(title: str, body: Iterable[str], *, script: str = "", data: Any = None) -> str:
-    """A whole page. `body` is HTML; `data` is what `script` finds as JSON in the element #data."""
+    """A whole page. `body` is HTML; `script` finds `data` as JSON in the element #data."""
     style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
-    found = f"<script type='application/json' id='data'>{as_json(data)}</script>\n" if script else ""
+    content = f"<script type='application/json' id='data'>{as_json(data)}</script>\n" if script else ""
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f"<meta name='viewport' content='width=device-width, initial-scale=1'><title>{escape(title)}</title>\n"
         f"<style>\n{style}</style></head>\n<body>\n"
         + "\n".join(part for part in body if part)
-        + f"\n{found}"
+        + f"\n{content}"
         + (f"<script>\n{script}</script>\n" if script else "")
         + "</body></html>\n"
     )
@@ -50,7 +50,7 @@ def _finite(data: Any) -> Any:
 
 
 def section(title: str, *parts: str) -> str:
-    """A heading with what is under it; nothing where there is nothing."""
+    """A heading and its parts; empty where all parts are."""
     body = "\n".join(part for part in parts if part)
     return f"<section><h2>{escape(title)}</h2>\n{body}</section>" if body else ""
 
@@ -71,22 +71,22 @@ def _cell(cell: object) -> str:
 
 
 def figure(image: str, alt: str, caption: str = "", size: tuple[int, int] | None = None) -> str:
-    """A picture given as a data URI. `size` in pixels keeps its place free until it is drawn."""
+    """A picture, given as a data URI. With its `size` in pixels a browser keeps the place free until it is drawn."""
     sides = f" width='{size[0]}' height='{size[1]}'" if size else ""
-    said = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure><img class='grid' src='{image}' alt='{escape(alt)}'{sides}>{said}</figure>"
+    words = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure><img class='grid' src='{image}' alt='{escape(alt)}'{sides}>{words}</figure>"
 
 
 def uri(picture: Image.Image, quality: int | None = None) -> str:
     """A picture as WebP inside a data URI: without loss, or of a quality from 0 to 100."""
     file = io.BytesIO()
-    how = {"lossless": True} if quality is None else {"quality": quality}
-    picture.save(file, "WEBP", method=1, **how)  # the slower methods take four times as long for a tenth less
+    options = {"lossless": True} if quality is None else {"quality": quality}
+    picture.save(file, "WEBP", method=1, **options)  # the slower methods take four times as long for a tenth less
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def save(text: str, path: Path) -> Path:
-    """Whole or not at all; several processes may write the same page."""
+    """Writes a page, whole or not at all; several processes may write the same one."""
     aside = path.with_name(f".writing-{os.getpid()}-{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cache_dir
+from ganarium.runtime.environment import variable
 
 PATIENCE = 20  # seconds without a word from a server
 
@@ -42,7 +43,7 @@ def file_in(folder: Path, name: str) -> Path | None:
 
 
 def _given() -> list[Path]:
-    given = os.environ.get("GANARIUM_DATA")
+    given = variable("DATA")
     return [Path(given).expanduser()] if given else []
 
 

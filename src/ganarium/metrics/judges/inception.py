@@ -11,7 +11,6 @@ and out. That the published file gives the published distances is not tested her
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from ganarium.errors import UserError
 from ganarium.metrics.judges.judge import FeatureNetwork, with_channels
 from ganarium.runtime.cache import cache_dir
+from ganarium.runtime.environment import variable
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"  # the end of the name is the start of its SHA-256
 URL = f"https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{FILE}"
@@ -121,8 +121,8 @@ def find_inception() -> Path:
 
     Raises `UserError` when it is in none of them, with where to get it and where to put it.
     """
-    given = os.environ.get("GANARIUM_INCEPTION")
-    data = os.environ.get("GANARIUM_DATA")
+    given = variable("INCEPTION")
+    data = variable("DATA")
     folders = [Path(folder).expanduser() for folder in (given, data) if folder] + [cache_dir()]
     for place in folders:
         for path in (place, place / FILE, place / "inception" / FILE):

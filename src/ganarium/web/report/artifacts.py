@@ -1,12 +1,12 @@
-"""What the report shows and the files of a run do not hold: it needs the data, or the model.
+"""Makes the parts of the report that need the data or the model, since the files of a run do not hold them.
 
 runs/NAME/report/
   real.png                                      as many held-out images as a sample grid has
   neighbours-samples.png  -held_out.png  .json  training images nearest to samples, and to held-out images
   walk.png  walk.json                           images between codes
 
-Samples are those of the newest grid in `samples/`, whatever it took to make them. Nothing here touches the training:
-batches have an order of their own, and `model.sample` forks the random generators.
+The samples are those of the newest grid in `samples/`. Nothing here touches the training: batches have an order of
+their own, and `model.sample` forks the random generators.
 """
 
 import json
@@ -21,9 +21,8 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, decode
 from ganarium.evaluation.features import network_for
 from ganarium.model import Model
-from ganarium.pictures import grid as pictures
-from ganarium.pictures import latents
-from ganarium.web import html as pages
+from ganarium.pictures import grid, latents
+from ganarium.web import html
 
 SHOWN, NEAREST = 10, 3  # images of each kind with their neighbours, and how many neighbours each
 IN_GRID = 64  # samples in a grid of `Model.preview`
@@ -34,11 +33,11 @@ WALKS, STEPS = 4, 10  # rows and columns of the walk
 
 
 def make(folder: Path, model: Model, train: Dataset, test: Dataset, *, seconds: float = float("inf")) -> None:
-    """All that suits the model. The search for neighbours ends after `seconds`, with what it has looked at by then."""
+    """Makes every part that suits the model. The search for neighbours ends after `seconds`, with those it has."""
     if draws_images(model, train):
         reals(folder, model, test)
         neighbours(folder, model, train, test, seconds=seconds)
-        if type(model).latent is not Model.latent:
+        if model.prior is not None:
             walk(folder, model)
 
 
@@ -48,54 +47,55 @@ def draws_images(model: Model, data: Dataset) -> bool:
 
 
 def reals(folder: Path, model: Model, test: Dataset) -> None:
-    """Held-out images as a grid, once for a run: what samples are to look like."""
+    """Saves a grid of held-out images, once for a run: what samples are to look like."""
     path = folder / "report" / "real.png"
     if draws_images(model, test) and not path.exists():
-        pictures.save_grid(Batches(test, Images, 1).draw(min(IN_GRID, len(test))).image, path)
+        grid.save_grid(Batches(test, Images, 1).draw(min(IN_GRID, len(test))).image, path)
 
 
 def walk(folder: Path, model: Model) -> None:
-    """Rows of images whose codes go from one to another; each of one class, if the model is told classes."""
+    """Saves rows of images whose codes go from one to another; a row keeps to one class if the model takes labels."""
     images = latents.walk(model, stops=2, frames=STEPS - 1)[:STEPS]  # (steps, 4, c, h, w): the way back is not shown
-    pictures.save_grid(images.transpose(0, 1).flatten(0, 1), folder / "report" / "walk.png", columns=STEPS)
-    _save(folder / "report" / "walk.json", {"step": model.iteration, "by_class": model.conditional})
+    grid.save_grid(images.transpose(0, 1).flatten(0, 1), folder / "report" / "walk.png", columns=STEPS)
+    _save_json(folder / "report" / "walk.json", {"step": model.iteration, "by_class": model.conditional})
 
 
 def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, seconds: float = float("inf")) -> None:
-    """The training images nearest to the samples of the newest grid, and to held-out images, in a judge's features.
+    """Finds the training images nearest to samples of the newest grid and to held-out images, in a judge's features.
 
-    In `neighbours.json`: the median distances, the share of samples that are `nearer` than all but the nearest 5 % of
-    the held-out images are, and the distances of those that are shown.
+    `neighbours.json` holds the median distances, the share of samples that are `nearer` than all but the nearest 5 % of
+    the held-out images, and the distances of those that are shown.
     """
     grids = sorted((folder / "samples").glob("step-*.png"))
     if not grids:
         return
     network = network_for(train.name, model.shape[0], "auto", model.device)
-    samples = decode(pictures.tiles(grids[-1], IN_GRID, model.shape))
+    samples = decode(grid.tiles(grids[-1], IN_GRID, model.shape))
     held_out = Batches(test, Images, 1).draw(min(HELD_OUT, len(test))).image
     queries = torch.cat([samples, held_out])
-    found = search(network.features(queries), network.features, train, seconds=seconds)
-    nearest = found.distances[:, 0].split([len(samples), len(held_out)])
-    told: dict[str, Any] = {
+    nearest = search(network.features(queries), network.features, train, seconds=seconds)
+    first_of_samples, first_of_held_out = nearest.distances[:, 0].split([len(samples), len(held_out)])
+    result: dict[str, Any] = {
         "step": int(grids[-1].stem[5:]),
         "features": network.name,
-        "searched": found.searched,
+        "searched": nearest.searched,
         "total": len(train),
-        "nearer": float((nearest[0] < nearest[1].quantile(0.05)).double().mean()),
+        "nearer": float((first_of_samples < first_of_held_out.quantile(0.05)).double().mean()),
     }
-    for kind, images, first, own in (
-        ("samples", samples, 0, nearest[0]),
-        ("held_out", held_out, len(samples), nearest[1]),
-    ):
-        rows = slice(first, first + min(SHOWN, len(images)))
-        sheet = torch.cat([queries[rows, None], found.images[rows]], 1)
+    for kind, start, distances in (("samples", 0, first_of_samples), ("held_out", len(samples), first_of_held_out)):
+        rows = slice(start, start + min(SHOWN, len(distances)))
+        sheet = torch.cat([queries[rows, None], nearest.images[rows]], 1)
         _save_sheet(sheet, folder / "report" / f"neighbours-{kind}.png")
-        told[kind] = {"count": len(images), "median": float(own.median()), "distances": found.distances[rows].tolist()}
-    _save(folder / "report" / "neighbours.json", told)
+        result[kind] = {
+            "count": len(distances),
+            "median": float(distances.median()),
+            "distances": nearest.distances[rows].tolist(),
+        }
+    _save_json(folder / "report" / "neighbours.json", result)
 
 
-class Found:
-    """The nearest training images so far of n queries."""
+class Nearest:
+    """The training images nearest to n queries, of those that have been searched."""
 
     def __init__(self, n: int, shape: tuple[int, ...]) -> None:
         self.distances = torch.full((n, NEAREST), float("inf"))  # ascending
@@ -104,33 +104,33 @@ class Found:
 
     def add(self, distances: Tensor, images: Tensor) -> None:
         """Takes in distances (n, m) to images (m, c, h, w)."""
-        few = min(NEAREST, distances.shape[1])
-        near, places = distances.topk(few, largest=False)
-        both = torch.cat([self.distances, near], 1)
-        self.distances, order = both.topk(NEAREST, largest=False)
+        near, places = distances.topk(min(NEAREST, distances.shape[1]), largest=False)
+        self.distances, order = torch.cat([self.distances, near], 1).topk(NEAREST, largest=False)
         candidates = torch.cat([self.images, images[places]], 1)
         self.images = candidates[torch.arange(len(order))[:, None], order]
         self.searched += distances.shape[1]
 
 
-def search(queries: Tensor, features: Any, train: Dataset, *, seconds: float = float("inf")) -> Found:
-    """The training images nearest to the features (n, d), in the memory of one chunk, among the first 20,000 of a
-    seeded order. `features` maps images to features."""
+def search(queries: Tensor, features: Any, train: Dataset, *, seconds: float = float("inf")) -> Nearest:
+    """The training images nearest to queries, given as features (n, d), among the first 20,000 of a seeded order.
+
+    `features` maps images to features. One chunk of images is in memory at a time.
+    """
     began, left = time.monotonic(), min(MOST, len(train))
-    batches, found = Batches(train, Images, 1), Found(len(queries), train.shape)
-    while left and (not found.searched or time.monotonic() - began < seconds):
+    batches, nearest = Batches(train, Images, 1), Nearest(len(queries), train.shape)
+    while left and (not nearest.searched or time.monotonic() - began < seconds):
         images = batches.draw(min(CHUNK, left)).image
-        found.add(torch.cdist(queries, features(images)).cpu(), images)
+        nearest.add(torch.cdist(queries, features(images)).cpu(), images)
         left -= len(images)
-    return found
+    return nearest
 
 
 def _save_sheet(sheet: Tensor, path: Path) -> None:
     """Images (rows, columns, c, h, w) side by side without gaps, for the page to cut."""
     rows, columns, c, h, w = sheet.shape
     path.parent.mkdir(parents=True, exist_ok=True)
-    pictures.save_picture(pictures.to_picture(sheet.permute(2, 0, 3, 1, 4).reshape(c, rows * h, columns * w)), path)
+    grid.save_picture(grid.to_picture(sheet.permute(2, 0, 3, 1, 4).reshape(c, rows * h, columns * w)), path)
 
 
-def _save(path: Path, told: dict[str, Any]) -> None:
-    pages.save(json.dumps(told, indent=1) + "\n", path)
+def _save_json(path: Path, content: dict[str, Any]) -> None:
+    html.save(json.dumps(content, indent=1) + "\n", path)

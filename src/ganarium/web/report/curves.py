@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from ganarium.web.report.run_data import Facts, Row
+from ganarium.web.report.run_data import Row, RunData
 
 MOST = 1000  # points of a curve
 Points = list[tuple[float, float]]  # (step, value)
@@ -12,7 +12,7 @@ Panel = dict[str, Any]  # {"title", "unit", "series": [{"name", "points"}], "bes
 
 
 def thinned(points: Points, most: int = MOST) -> Points:
-    """At most so many points of a curve: the least and the greatest of every part stay, and so do its two ends."""
+    """At most `most` points of a curve: the least and the greatest of every part stay, and so do its two ends."""
     if len(points) <= most:
         return points
     parts = (most - 2) // 2
@@ -67,16 +67,17 @@ def speed(rows: list[Row]) -> Points:
     return [(b[0], (b[0] - a[0]) / (b[1] - a[1])) for a, b in pairwise(timed) if b[1] > a[1] and b[0] > a[0]]
 
 
-def of_evaluations(found: Facts) -> list[Panel]:
+def of_evaluations(run: RunData) -> list[Panel]:
     """A panel for each metric that was measured while training, under the protocol of the last evaluation.
 
-    Those that end in `_of` say how many there are of something, and never change.
+    A metric whose name ends in `_of` is a number of classes or modes that never changes: it has no panel.
     """
-    alike = [one for one in found.evaluations if one.protocol == found.evaluations[-1].protocol]
-    best = found.best or {}
+    protocol = run.evaluations[-1].protocol
+    evaluations = [evaluation for evaluation in run.evaluations if evaluation.protocol == protocol]
+    best = run.best or {}
     panels: list[Panel] = []
-    for name in dict.fromkeys(name for one in alike for name in one.values if not name.endswith("_of")):
-        points: Points = [(one.step, one.values[name]) for one in alike if name in one.values]
+    for name in dict.fromkeys(name for each in evaluations for name in each.values if not name.endswith("_of")):
+        points: Points = [(each.step, each.values[name]) for each in evaluations if name in each.values]
         mark = next((point for point in points if name == best.get("metric") and point[0] == best["step"]), None)
         panels.append(panel(name.replace("_", " "), "value", {name.replace("_", " "): points}, mark))
     return panels

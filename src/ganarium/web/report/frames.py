@@ -1,11 +1,11 @@
-"""The sample grids of a run, small enough for a page: few of them, and re-encoded."""
+"""Chooses and re-encodes the sample grids of a run, so that they are small enough for a page."""
 
 from functools import lru_cache
 from pathlib import Path
 
 from PIL import Image
 
-from ganarium.web import html as pages
+from ganarium.web import html
 
 MOST = 40  # frames on the page
 ROOM = 3_000_000  # characters that they may take together
@@ -17,7 +17,7 @@ Frame = tuple[str, tuple[int, int]]  # a data URI, and (width, height) in pixels
 
 
 def chosen(pictures: list[tuple[int, Path]]) -> list[tuple[int, Frame]]:
-    """Frames of at most 40 of the grids, evenly over the run, fewer where they are large; the last is always there."""
+    """Frames of at most 40 grids, evenly over the run, and of fewer where they are large; the last is always there."""
     count = min(MOST, len(pictures))
     while True:
         frames = [(step, shown(path)) for step, path in spread(pictures, count)]
@@ -27,11 +27,11 @@ def chosen(pictures: list[tuple[int, Path]]) -> list[tuple[int, Frame]]:
         count = max(2, min(count - 1, count * ROOM // size))
 
 
-def spread(things: list[tuple[int, Path]], count: int) -> list[tuple[int, Path]]:
-    """So many of them, evenly, with the first and the last."""
-    if count >= len(things):
-        return things
-    return [things[place * (len(things) - 1) // (count - 1)] for place in range(count)]
+def spread(pictures: list[tuple[int, Path]], count: int) -> list[tuple[int, Path]]:
+    """`count` of the pictures, evenly over the run, with the first and the last."""
+    if count >= len(pictures):
+        return pictures
+    return [pictures[place * (len(pictures) - 1) // (count - 1)] for place in range(count)]
 
 
 def shown(path: Path) -> Frame:
@@ -41,17 +41,17 @@ def shown(path: Path) -> Frame:
 
 @lru_cache(maxsize=4 * MOST)
 def _encoded(path: Path, changed: int) -> Frame:
-    """Once for each time that the file has changed: the page is written again and again."""
+    """The frame of a file that was `changed` at that time. It is kept, for the page is written again and again."""
     with Image.open(path) as opened:
         picture = opened if opened.mode in ("L", "RGB", "RGBA") else opened.convert("RGB")
         size = picture.size
         small = plain(picture)
         if small.width * small.height <= LOSSLESS:
-            return pages.uri(small), size
+            return html.uri(small), size
         if max(small.size) > SIDE:
             small = small.copy()
             small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        return pages.uri(small, QUALITY), size
+        return html.uri(small, QUALITY), size
 
 
 def plain(picture: Image.Image) -> Image.Image:

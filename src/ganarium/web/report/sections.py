@@ -1,4 +1,4 @@
-"""The parts of the report as HTML. All that comes from files, names above all, is escaped."""
+"""The sections of the report as HTML. Whatever comes from files, names above all, is escaped."""
 
 import json
 from html import escape
@@ -9,10 +9,10 @@ from PIL import Image
 
 from ganarium import registry
 from ganarium.metrics.protocol import Protocol
-from ganarium.runs import rows as logs
-from ganarium.web import html as pages
+from ganarium.runs.listing import clock
+from ganarium.web import html
 from ganarium.web.report import commands, curves, frames
-from ganarium.web.report.run_data import Facts, Measured, Row
+from ganarium.web.report.run_data import Row, RunData, StepEvaluation
 
 SCORES = 100  # histograms of scores on the page
 NAMED = 20  # classes that are named
@@ -21,68 +21,69 @@ CHANNELS = {1: "grey", 3: "colour", 4: "colour with alpha"}
 Panels = list[curves.Panel]
 
 
-def of_run(found: Facts) -> tuple[list[str], dict[str, Any]]:
+def of_run(run: RunData) -> tuple[list[str], dict[str, Any]]:
     """The body of the page, and what its script draws."""
     panels: Panels = []
-    grids, shown = samples(found)
+    grids, grid_frames = samples(run)
     body = [
-        head(found),
-        pages.section("The doctor's notes", *map(note, found.notes)),
+        head(run),
+        html.section("The doctor's notes", *map(note, run.notes)),
         grids,
-        beside(found),
-        pages.section("Losses and speed", losses(found, panels)),
-        evaluations(found, panels),
-        scores(found),
-        neighbours(found),
-        walk(found),
-        setup(found),
+        beside(run),
+        html.section("Losses and speed", losses(run, panels)),
+        evaluations(run, panels),
+        scores(run),
+        neighbours(run),
+        walk(run),
+        setup(run),
     ]
-    return body, {"frames": shown, "panels": panels, "scores": thinned_scores(found)}
+    return body, {"frames": grid_frames, "panels": panels, "scores": thinned_scores(run)}
 
 
-def head(found: Facts) -> str:
+def head(run: RunData) -> str:
     """What was trained on what, and how far."""
-    card, config, summary = registry.card(found.config["model"]), found.config, found.summary
+    card, config, summary = registry.card(run.config["model"]), run.config, run.summary
+    name = registry.title(config["model"])
     data, shape = config["data"], config["data"]["shape"]
-    things = "points" if len(shape) == 1 else f"images of {shape[1]}x{shape[2]}, {CHANNELS[shape[0]]}"
+    kind = "points" if len(shape) == 1 else f"images of {shape[1]}x{shape[2]}, {CHANNELS[shape[0]]}"
     reason = f"<p class='no'>{escape(summary.reason)}</p>" if summary.reason else ""
     facts = {
         "state": summary.state,
         "steps": f"{summary.step:,} of {summary.total:,}",
-        "time": logs.clock(summary.seconds),
+        "time": clock(summary.seconds),
         "speed": f"{summary.speed:.3g} steps/s" if summary.speed else "",
-        "data": f"{data['train']:,} {things}",
+        "data": f"{data['train']:,} {kind}",
         "batch": f"{config['options']['batch_size']:,}"
         + (f" in each of {world}" if (world := config["world"]) > 1 else ""),
         "device": config["device"],
         "precision": config["precision"],
     }
-    listed = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items() if value
+    rows = "".join(
+        f"<div><dt>{escape(fact)}</dt><dd>{escape(value)}</dd></div>" for fact, value in facts.items() if value
     )
     running = "<p class='quiet'>The page is written anew while the run goes on: load it again.</p>"
     return (
-        f"<h1>{escape(config['model'])} on {escape(data['name'])}</h1>"
-        f"<p class='quiet'>{escape(found.name)}</p>{reason}"
-        f"<dl class='facts'>{listed}</dl>"
+        f"<h1>{escape(name)} on {escape(data['name'])}</h1>"
+        f"<p class='quiet'>{escape(run.name)}</p>{reason}"
+        f"<dl class='facts'>{rows}</dl>"
         f"<p>{escape(card['idea'])}<br><a href='https://arxiv.org/abs/{card['arxiv']}'>{escape(card['title'])}</a>, "
         f"{escape(card['authors'])}, {card['year']}.</p>"
         f"{running if summary.state == 'running' else ''}"
     )
 
 
-def note(found: Row) -> str:
+def note(row: Row) -> str:
     """A note of the doctor: what was seen, why that may be, and what to try."""
 
-    def listed(title: str, words: list[Any]) -> str:
-        items = "".join(f"<li>{escape(str(word))}</li>" for word in words)
+    def bullets(title: str, lines: list[Any]) -> str:
+        items = "".join(f"<li>{escape(str(line))}</li>" for line in lines)
         return f"<div><p>{title}</p><ul>{items}</ul></div>" if items else ""
 
-    where = f"player {found['player']}, step {found['step']:,}" if found["player"] else f"step {found['step']:,}"
-    causes, ways = listed("Likely causes", found["causes"]), listed("What to try", found["try"])
+    where = f"player {row['player']}, step {row['step']:,}" if row["player"] else f"step {row['step']:,}"
+    causes, ways = bullets("Likely causes", row["causes"]), bullets("What to try", row["try"])
     return (
-        f"<div class='note'><h3>{escape(sentence(found['sign']))} <small>{escape(where)}</small></h3>"
-        f"<p>{escape(sentence(found['seen']))}</p><div class='pair'>{causes}{ways}</div></div>"
+        f"<div class='note'><h3>{escape(sentence(row['sign']))} <small>{escape(where)}</small></h3>"
+        f"<p>{escape(sentence(row['seen']))}</p><div class='pair'>{causes}{ways}</div></div>"
     )
 
 
@@ -91,33 +92,36 @@ def sentence(words: Any) -> str:
     return f"{words}"[:1].upper() + f"{words}"[1:]
 
 
-def samples(found: Facts) -> tuple[str, dict[str, Any]]:
+def samples(run: RunData) -> tuple[str, dict[str, Any]]:
     """The grids over the steps under a slider, and what it shows. The last grid is in the page itself, which prints."""
-    if not found.pictures:
-        return pages.section("Samples", "<p>There is no sample grid yet.</p>"), {}
-    kept = frames.chosen(found.pictures)
-    *earlier, (step, (image, (width, height))) = kept
-    shown = {"steps": [step for step, _ in kept], "earlier": [uri for _, (uri, _) in earlier]}
-    what = (
+    if not run.pictures:
+        return html.section("Samples", "<p>There is no sample grid yet.</p>"), {}
+    chosen = frames.chosen(run.pictures)
+    *earlier, (step, (image, (width, height))) = chosen
+    for_script = {"steps": [step for step, _ in chosen], "earlier": [uri for _, (uri, _) in earlier]}
+    content = (
         "Held-out images and what the model makes of them: input and output by turns, in each direction"
-        if translates(found)
+        if translates(run)
         else "The data in grey, samples in red"
-        if points(found)
+        if points(run)
         else "The same seed at every step"
     )
-    total = len(found.pictures)
-    some = f"{len(kept)} of {total:,} grids" if len(kept) < total else f"{total:,} grids" if total > 1 else "One grid"
-    said = f"{what}. {some}, re-encoded for this page; the originals are in samples/."
+    total = len(run.pictures)
+    number = f"{total:,} grids" if total > 1 else "One grid"
+    if len(chosen) < total:
+        number = f"{len(chosen)} of {total:,} grids"
+    caption = f"{content}. {number}, re-encoded for this page; the originals are in samples/."
     picture = (
         f"<img class='grid' src='{image}' alt='samples at step {step:,}' width='{width}' height='{height}'>"
-        f"{slider(len(kept), 'step of the samples', width)}"
+        f"{slider(len(chosen), 'step of the samples', width)}"
     )
-    title = "Inputs and outputs" if translates(found) else "Samples"
-    return pages.section(title, f"<figure data-frames>{picture}<figcaption>{said}</figcaption></figure>"), shown
+    title = "Inputs and outputs" if translates(run) else "Samples"
+    figure = f"<figure data-frames>{picture}<figcaption>{caption}</figcaption></figure>"
+    return html.section(title, figure), for_script
 
 
 def slider(count: int, name: str, width: int | None = None) -> str:
-    """A button, a slider and the step it stands at, no wider than so many pixels."""
+    """A button, a slider and the step it stands at, no wider than `width` pixels."""
     style = f" style='max-width: {width}px'" if width else ""
     return (
         f"<div class='slide'{style}><button type='button'>play</button><input type='range' min='0' max='{count - 1}' "
@@ -125,149 +129,157 @@ def slider(count: int, name: str, width: int | None = None) -> str:
     )
 
 
-def translates(found: Facts) -> bool:
-    return bool(registry.model_class(found.config["model"]).directions)
+def translates(run: RunData) -> bool:
+    return bool(registry.model_class(run.config["model"]).directions)
 
 
-def points(found: Facts) -> bool:
-    return len(found.config["data"]["shape"]) == 1
+def points(run: RunData) -> bool:
+    return len(run.config["data"]["shape"]) == 1
 
 
-def beside(found: Facts) -> str:
+def beside(run: RunData) -> str:
     """Held-out real images and the newest samples, as many of each."""
-    real = found.folder / "report" / "real.png"
-    if not (real.exists() and found.pictures):
+    real = run.folder / "report" / "real.png"
+    if not (real.exists() and run.pictures):
         return ""
-    step, newest = found.pictures[-1]
+    step, newest = run.pictures[-1]
     pair = "".join(
-        pages.figure(frames.shown(path)[0], words, sentence(words), frames.shown(path)[1])
+        html.figure(frames.shown(path)[0], words, sentence(words), frames.shown(path)[1])
         for path, words in ((real, "held-out real images"), (newest, f"samples at step {step:,}"))
     )
-    return pages.section("Real beside fake", f"<div class='pair'>{pair}</div>")
+    return html.section("Real beside fake", f"<div class='pair'>{pair}</div>")
 
 
-def losses(found: Facts, panels: Panels) -> str:
+def losses(run: RunData, panels: Panels) -> str:
     """The players' terms and the speed."""
-    if not found.terms:
+    if not run.terms:
         return "<p>Nothing has been logged yet.</p>"
-    made = [
-        *curves.of_players(found.terms),
-        curves.panel("speed", "steps a second", {"steps/s": curves.speed(found.terms)}),
+    chart_panels = [
+        *curves.of_players(run.terms),
+        curves.panel("speed", "steps a second", {"steps/s": curves.speed(run.terms)}),
     ]
-    return charts(made, panels)
+    return charts(chart_panels, panels)
 
 
-def charts(made: Panels, panels: Panels) -> str:
-    """Places for panels, which the script fills; `panels` is what it finds them in."""
+def charts(new: Panels, panels: Panels) -> str:
+    """Elements for new panels, which the script fills. They are added to the `panels` of the page, which it draws."""
     places = []
-    for one in made:
-        if any(series["points"] for series in one["series"]):
+    for panel in new:
+        if any(series["points"] for series in panel["series"]):
             places.append(f"<div class='chart' data-panel='{len(panels)}'></div>")
-            panels.append(one)
+            panels.append(panel)
     return f"<div class='charts'>{''.join(places)}</div>" if places else ""
 
 
-def evaluations(found: Facts, panels: Panels) -> str:
-    """The metrics over the steps, and tables: a protocol each."""
+def evaluations(run: RunData, panels: Panels) -> str:
+    """The metrics over the steps, and a table for each protocol."""
     parts = []
-    if len(found.evaluations) > 1:
-        parts.append(charts(curves.of_evaluations(found), panels))
-    for protocol, columns in by_protocol(found).items():
-        names = dict.fromkeys(name for _, one in columns for name in one.values)
-        rows = [[name.replace("_", " "), *(one.values.get(name, "") for _, one in columns)] for name in names]
-        parts.append(pages.table(["metric", *(title for title, _ in columns)], rows))
+    if len(run.evaluations) > 1:
+        parts.append(charts(curves.of_evaluations(run), panels))
+    for protocol, columns in by_protocol(run).items():
+        metrics = dict.fromkeys(metric for _, column in columns for metric in column.values)
+        rows = [
+            [metric.replace("_", " "), *(column.values.get(metric, "") for _, column in columns)] for metric in metrics
+        ]
+        parts.append(html.table(["metric", *(title for title, _ in columns)], rows))
         parts.append(f"<p class='quiet'>{escape(str(protocol))}</p>")
-    return pages.section("Evaluation", *parts)
+    return html.section("Evaluation", *parts)
 
 
-def by_protocol(found: Facts) -> dict[Protocol, list[tuple[str, Measured]]]:
+def by_protocol(run: RunData) -> dict[Protocol, list[tuple[str, StepEvaluation]]]:
     """The last and the best evaluation while training, and those of `ganarium evaluate`, by how they were measured."""
-    best = found.best["step"] if found.best else None
-    last = found.evaluations[-1].step if found.evaluations else None
-    columns = [
-        (f"step {one.step:,}, {' and '.join(words)}", one)
-        for one in found.evaluations
-        if (words := [word for word, step in (("best", best), ("last", last)) if one.step == step])
-    ]
-    columns += [(f"step {one.step:,}{', raw weights' if '-raw' in one.name else ''}", one) for one in found.measured]
-    groups: dict[Protocol, list[tuple[str, Measured]]] = {}
-    for title, one in columns:
-        groups.setdefault(one.protocol, []).append((title, one))
+    best = run.best["step"] if run.best else None
+    last = run.evaluations[-1].step if run.evaluations else None
+    columns = []
+    for evaluation in run.evaluations:
+        words = [word for word, step in (("best", best), ("last", last)) if evaluation.step == step]
+        if words:
+            columns.append((f"step {evaluation.step:,}, {' and '.join(words)}", evaluation))
+    for evaluation in run.later_evaluations:
+        raw = ", raw weights" if "-raw" in evaluation.file else ""
+        columns.append((f"step {evaluation.step:,}{raw}", evaluation))
+    groups: dict[Protocol, list[tuple[str, StepEvaluation]]] = {}
+    for title, evaluation in columns:
+        groups.setdefault(evaluation.protocol, []).append((title, evaluation))
     return groups
 
 
-def scores(found: Facts) -> str:
-    """Histograms of what the players said of real and fake, under a slider."""
-    rows = thinned_scores(found)
+def scores(run: RunData) -> str:
+    """Histograms of the scores of real and fake, under a slider."""
+    rows = thinned_scores(run)
     if not rows:
         return ""
     players = dict.fromkeys(name.split("/")[0] for row in rows for name in row["histograms"])
     places = "".join(f"<div class='chart' data-player='{escape(name)}'></div>" for name in players)
     bar = slider(len(rows), "step of the scores")
-    return pages.section("Scores", f"<div data-scores><div class='charts'>{places}</div>{bar}</div>")
+    return html.section("Scores", f"<div data-scores><div class='charts'>{places}</div>{bar}</div>")
 
 
-def thinned_scores(found: Facts) -> list[Row]:
-    rows = found.scores
+def thinned_scores(run: RunData) -> list[Row]:
+    rows = run.scores
     every = -(-len(rows) // SCORES) or 1
     return rows[(len(rows) - 1) % every :: every]
 
 
-def neighbours(found: Facts) -> str:
+def neighbours(run: RunData) -> str:
     """The nearest training images of samples, and of held-out images as the yardstick."""
-    told = found.neighbours
-    if not told:
+    result = run.neighbours
+    if not result:
         return ""
-    parts = [f"<p>{escape(verdict(told))}</p>", f"<p class='quiet'>{escape(searched(told))}</p>"]
-    for kind, title in (("samples", f"Samples at step {told['step']:,}"), ("held_out", "Held-out real images")):
-        sheet = found.folder / "report" / f"neighbours-{kind}.png"
+    tables = []
+    for kind, title in (("samples", f"Samples at step {result['step']:,}"), ("held_out", "Held-out real images")):
+        sheet = run.folder / "report" / f"neighbours-{kind}.png"
         if sheet.exists():
-            parts.append(f"<div><h3>{title}</h3>{neighbour_rows(sheet, told[kind], title)}</div>")
-    return pages.section("Nearest training images", *parts[:2], f"<div class='pair'>{''.join(parts[2:])}</div>")
+            tables.append(f"<div><h3>{title}</h3>{neighbour_rows(sheet, result[kind], title)}</div>")
+    return html.section(
+        "Nearest training images",
+        f"<p>{escape(verdict(result))}</p>",
+        f"<p class='quiet'>{escape(protocol_of(result))}</p>",
+        f"<div class='pair'>{''.join(tables)}</div>",
+    )
 
 
-def verdict(told: Row) -> str:
-    """What the distances say of memorisation, with the numbers."""
-    mine, theirs, near = told["samples"]["median"], told["held_out"]["median"], told["nearer"]
+def verdict(result: Row) -> str:
+    """What the distances of `neighbours.json` say of memorisation, with the numbers."""
+    of_samples, of_held_out, near = result["samples"]["median"], result["held_out"]["median"], result["nearer"]
     numbers = (
-        f"The median distance from a sample to its nearest training image is {mine:.3g}, "
-        f"and {theirs:.3g} from a held-out real image."
+        f"The median distance from a sample to its nearest training image is {of_samples:.3g}, "
+        f"and {of_held_out:.3g} from a held-out real image."
     )
     chance = f"{100 * near:.0f} % of the samples are nearer to one than 95 % of the held-out images are (5 % is chance)"
-    if theirs == 0:
+    if of_held_out == 0:
         return f"{numbers} Held-out images are in the training set too, so nothing can be said: see `ganarium data`."
     if near > 0.25:
         return f"{numbers} {chance}: they are copies, or simpler than the data. Look at the pairs."
-    if mine > 1.5 * theirs:
+    if of_samples > 1.5 * of_held_out:
         return f"{numbers} {chance}: the samples lie further from the data than real images do, and are no copies."
     return f"{numbers} {chance}: no sign that the model has memorised its training images."
 
 
-def searched(told: Row) -> str:
-    """Among what the neighbours were searched, and how."""
-    share = (
-        f"all {told['total']:,}" if told["searched"] == told["total"] else f"{told['searched']:,} of {told['total']:,}"
-    )
+def protocol_of(result: Row) -> str:
+    """Among which images the neighbours were searched, and how."""
+    searched, total = result["searched"], result["total"]
+    share = f"all {total:,}" if searched == total else f"{searched:,} of {total:,}"
     return (
-        f"Searched among {share} training images, by the distance of {told['features']} features; medians of "
-        f"{told['samples']['count']:,} samples and {told['held_out']['count']:,} held-out images. "
+        f"Searched among {share} training images, by the distance of {result['features']} features; medians of "
+        f"{result['samples']['count']:,} samples and {result['held_out']['count']:,} held-out images. "
         "The image itself is outlined, its three nearest beside it with their distances."
     )
 
 
-def neighbour_rows(sheet: Path, told: Row, alt: str) -> str:
+def neighbour_rows(sheet: Path, result: Row, alt: str) -> str:
     """The rows of a sheet, each an image and its neighbours, as a table."""
     rows = []
     with Image.open(sheet) as picture:
-        across, down = 1 + len(told["distances"][0]), len(told["distances"])
+        across, down = 1 + len(result["distances"][0]), len(result["distances"])
         width, height = picture.width // across, picture.height // down
-        for row, distances in enumerate(told["distances"]):
+        for row, distances in enumerate(result["distances"]):
             cells = []
             for column, words in enumerate(["", *(f"{distance:.3g}" for distance in distances)]):
                 tile = picture.crop((column * width, row * height, (column + 1) * width, (row + 1) * height))
                 tile.thumbnail((96, 96), Image.Resampling.LANCZOS)
                 name = f"{alt}, {row + 1}" if column == 0 else f"training image at a distance of {words}"
-                image = pages.uri(tile, None if tile.width * tile.height <= 2000 else 85)
+                image = html.uri(tile, None if tile.width * tile.height <= 2000 else 85)
                 cells.append(
                     f"<td><img src='{image}' alt='{escape(name)}' width='{width}' height='{height}'>{words}</td>"
                 )
@@ -276,40 +288,39 @@ def neighbour_rows(sheet: Path, told: Row, alt: str) -> str:
     return f"<table class='neighbours'><tr>{heads}</tr>{''.join(rows)}</table>"
 
 
-def walk(found: Facts) -> str:
-    """Images between codes, a walk each row."""
-    path = found.folder / "report" / "walk.png"
-    if not (found.walk and path.exists()):
+def walk(run: RunData) -> str:
+    """Images between codes, a walk in each row."""
+    path = run.folder / "report" / "walk.png"
+    if not (run.walk and path.exists()):
         return ""
     image, (width, height) = frames.shown(path)
     factor = max(1, 700 // width)
-    kept = ", and keeps its class" if found.walk.get("by_class") else ""
-    said = (
-        f"Each row goes from one code to another, on the sphere on which codes lie{kept}. Step {found.walk['step']:,}."
-    )
-    return pages.section(
-        "Between codes", pages.figure(image, "walks between codes", said, (factor * width, factor * height))
+    by_class = ", and keeps its class" if run.walk.get("by_class") else ""
+    words = f"Each row goes from one code to another, on the sphere on which codes lie{by_class}."
+    caption = f"{words} Step {run.walk['step']:,}."
+    return html.section(
+        "Between codes", html.figure(image, "walks between codes", caption, (factor * width, factor * height))
     )
 
 
-def setup(found: Facts) -> str:
+def setup(run: RunData) -> str:
     """Commands, versions, and the config as it is."""
-    config, summary = found.config, found.summary
+    config, summary = run.config, run.summary
     further = 2 * summary.total if summary.step >= summary.total else None
     versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
     machine = f"{versions}; {config['processor']}, {config['threads']} threads"
     names = config["data"]["class_names"]
     classes = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
     skipped = config["data"]["skipped"]
-    return pages.section(
+    return html.section(
         "Setup",
         "<p>The same run again:</p>",
         f"<pre>{escape(commands.reproduce(config))}</pre>",
         "<p>To go on with this one:</p>",
-        f"<pre>{escape(commands.resume(found.folder, config, steps=further))}</pre>",
+        f"<pre>{escape(commands.resume(run.folder, config, steps=further))}</pre>",
         f"<p class='quiet'>{escape(machine)}</p>",
         f"<p class='quiet'>Data: {escape(config['data']['source'])}</p>" if config["data"]["source"] else "",
-        f"<p class='quiet'>Classes: {escape(classes)}</p>" if names and not points(found) else "",
+        f"<p class='quiet'>Classes: {escape(classes)}</p>" if names and not points(run) else "",
         f"<p class='quiet'>{len(skipped):,} files could not be read and were skipped.</p>" if skipped else "",
         f"<details><summary>config.json</summary><pre>{escape(json.dumps(config, indent=1))}</pre></details>",
     )

@@ -1,0 +1,75 @@
+"""How many steps fit into some minutes."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from ganarium.data.batches import Batches
+from ganarium.runtime import distributed
+from ganarium.training import validation
+from ganarium.training.build import build, prepare
+
+SHARE = 0.92  # of the time that steps may take; the rest is for sample grids and checkpoints
+TURN = 0.25  # seconds that are timed at once
+LONGEST, LONGEST_SHARE = 6.0, 0.05  # seconds that the timing of steps takes, or the share of the run where that is less
+
+
+def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False) -> int:
+    """How many steps fit, from timing a trainer that is thrown away: the run itself starts from its seed untouched.
+
+    Each stage that the model declares is timed, the last one for longest.
+    """
+    start = time.monotonic()
+    trainer, test = build(json.loads(json.dumps(config)))
+    prepare(trainer, quiet=quiet)
+    model, data = trainer.model, trainer.batches.data
+    trainer.total = 2**62
+    steps = iter(trainer)
+
+    def seconds(count: int) -> float:
+        began = time.monotonic()
+        for _ in range(count):
+            next(steps)
+        trainer.drain()
+        return time.monotonic() - began
+
+    *earlier, last = sorted({0, *model.stages})
+    model.iteration = last
+    seconds(3)  # the first steps choose kernels and fill caches
+    usual = _usual(seconds, min(LONGEST, LONGEST_SHARE * 60 * minutes))
+    costs = []
+    for stage in earlier:
+        model.iteration = stage
+        costs.append((stage, min(seconds(1), seconds(1))))
+    began = time.monotonic()
+    model.preview(Batches(test, model.batch_type, 1, device=trainer.device).draw(16))
+    grids = 2 * (time.monotonic() - began)  # the first and the last are always made
+    evaluations, per_step = validation.reserve(
+        lambda: validation.measure_for(model, data, test), config["options"], 60 * minutes
+    )
+    left = 60 * minutes - (time.monotonic() - start) - grids - evaluations
+    fit = steps_of(SHARE * left, [(stage, cost + per_step) for stage, cost in [*costs, (last, usual)]])
+    return int(distributed.gather(max(1, fit))[0])
+
+
+def _usual(seconds: Callable[[int], float], longest: float) -> float:
+    """The seconds of a step, timed in short turns of which the median counts: a machine that was busy for a moment
+    misleads nobody. `seconds(count)` makes so many steps; `longest` is in seconds."""
+    each, began, count = [seconds(1)], time.monotonic(), 1
+    while count:
+        each.append(seconds(count) / count)
+        enough = len(each) > 3 and time.monotonic() - began > longest
+        count = distributed.gather(0 if enough else max(1, min(round(TURN / each[-1]), 1000)))[0]
+    return statistics.median(each)
+
+
+def steps_of(seconds: float, costs: list[tuple[int, float]]) -> int:
+    """How many steps take so long, where `costs` are the first iteration of each stage and the seconds of its steps."""
+    for (first, cost), (following, _) in pairwise([*costs, (2**62, 0.0)]):
+        if seconds < (following - first) * cost:
+            return first + max(0, int(seconds / cost))
+        seconds -= (following - first) * cost
+    raise AssertionError("no run is so long")
