@@ -123,15 +123,11 @@ def test_q_moves_with_d_only():
     made = trainer("infogan")
     model, moved = made.model, {}
     assert set(model.players) == {"D", "G"}
-    update = made._update
-
-    def watched(name, terms, extra):
+    before = {key: p.clone() for key, p in model.named_parameters()}
+    for update in made.updates():
+        changed = [key for key, p in model.named_parameters() if not torch.equal(p, before[key])]
+        moved[update.player] = {key.split(".")[0] for key in changed}
         before = {key: p.clone() for key, p in model.named_parameters()}
-        update(name, terms, extra)
-        moved[name] = {key.split(".")[0] for key, p in model.named_parameters() if not torch.equal(p, before[key])}
-
-    made._update = watched
-    made.iterate()
     assert moved == {"D": {"trunk", "head", "Q"}, "G": {"generator"}}
 
 

@@ -305,8 +305,9 @@ def test_labels_of_samples():
     for wrong in (4, -1, 1.5, "cat", [0, 1]):
         refused("label must be a class from 0 to 3, for all 8", lambda wrong=wrong: model.sample(8, label=wrong))
     refused("is told no label", lambda: trainer("loss_sensitive_gan").model.sample(2, label=0))
-    for few in (None, 1):
-        refused("no labels", lambda few=few: registry.create("loss_sensitive_gan", (1, 16, 16), few, conditional=True))
+    for few, has in ((None, "no labels"), (1, "one class")):
+        words = f"{has}: leave --conditional away"
+        refused(words, lambda few=few: registry.create("loss_sensitive_gan", (1, 16, 16), few, conditional=True))
     refused("does not classify", lambda: trainer("loss_sensitive_gan").model.classify(torch.zeros(1, 16, 16)))
 
 

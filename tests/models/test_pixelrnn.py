@@ -279,7 +279,7 @@ def test_samples_are_seeded_and_independent():
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert not torch.equal(first[0], first[1])
-    with pytest.raises(UserError, match="no latent codes"):
+    with pytest.raises(UserError, match="PixelRNN is told no latent"):
         model.sample(2, latent=torch.zeros(2, 5))
 
 

@@ -261,7 +261,7 @@ def test_d_is_told_the_label_and_so_is_g():
 
 
 def test_drawn_labels_are_all_alike():
-    counts = torch.bincount(made().model.labels(8000), minlength=4)
+    counts = torch.bincount(made().model.random_labels(8000), minlength=4)
     assert counts.tolist() == pytest.approx([2000] * 4, rel=0.1)
 
 
@@ -270,12 +270,10 @@ def test_drawn_labels_are_all_alike():
 
 def test_c_learns_alone_and_late_from_images_of_g():
     trained = made(num_pretraining_steps=2, pseudo_start=4, total=6)
-    moved, update = [], trained._update
-    trained._update = lambda name, found, extra: (moved[-1].update({name: set(found)}), update(name, found, extra))
+    moved = []
     before = {key: value.clone() for key, value in trained.model.state_dict().items()}
     for iteration in range(6):
-        moved.append({})
-        trained.iterate()
+        moved.append({update.player: set(update.terms) for update in trained.updates()})
         if iteration == 1:
             after = trained.model.state_dict()
             same = {key for key, value in before.items() if torch.equal(value, after[key])}

@@ -1,23 +1,25 @@
-"""InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets
-(Chen et al., 2016), https://arxiv.org/abs/1606.03657
+"""InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets (Chen
+et al., 2016), https://arxiv.org/abs/1606.03657
 
-Part of the noise is a structured code c, and a network Q on D's trunk reads the code back from the image: maximising a
-lower bound L_I of the mutual information I(c; G(z, c)) makes the code mean something, without labels.
+Part of the noise is a structured code c, and a network Q on D's trunk reads the code back from the image:
+maximising a lower bound L_I of the mutual information I(c; G(z, c)) makes the code mean something, without
+labels.
 
 Losses, to minimise (p = sigmoid(D)):
-    L_I  = E[log Q(c | G(z, c))] + H(c), where -log Q is the cross-entropy of the category and 0.5 (c - mu)^2 of each
-           continuous code
+    L_I  = E[log Q(c | G(z, c))] + H(c), where -log Q is the cross-entropy of the category, and 0.5 (c - mu)^2
+           of each continuous code
     D, Q   E_x[-log p(x)] + E_z[-log(1 - p(G(z, c)))] - lambda L_I
     G      E_z[-log p(G(z, c))] - lambda L_I
 
 Differences from the paper:
-- Constants of L_I that no parameter changes (H(c), the Gaussian's normaliser; its std is 1 as released) are dropped.
-- Any height and width: two halvings as on MNIST, more from 40 pixels on. Images end in tanh, not in a Bernoulli mean.
+- Constants of L_I that no parameter changes (H(c), the Gaussian's normaliser; its std is 1 as released) are
+  dropped.
+- Any height and width: two halvings as on MNIST, more from 40 pixels on. Images end in tanh, not in a
+  Bernoulli mean.
 - Layers before a batch norm have no bias, which it would cancel; G's batch norms are per channel throughout.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +28,11 @@ from torch import Tensor, nn
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
+from ganarium.layers.labels import one_hot
 from ganarium.layers.precision import full
 from ganarium.layers.shapes import halvings, image_shape, pyramid
 from ganarium.losses import as_fake, as_real
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.model import Adam, Code, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.infogan import Generator, Trunk
 
 PAPER = Paper(
@@ -37,24 +40,26 @@ PAPER = Paper(
     authors="Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel",
     year=2016,
     arxiv="1606.03657",
-    idea="A generator whose code can be read back from its images learns codes that mean something, without labels.",
+    idea="A generator whose code is read back from images learns codes that mean something, without labels.",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     noise_dim: int = 62
-    """Numbers in z, uniform on [-1, 1] (released MNIST launcher)."""
+    """Numbers in the noise z, uniform on [-1, 1] (released MNIST launcher)."""
     num_categories: int = 10
-    """Values of the categorical code, drawn with equal chance (released)."""
+    """Values of the categorical part of the code, drawn with equal chance (released)."""
     num_continuous: int = 2
-    """Continuous codes, uniform on [-1, 1] (released)."""
+    """Numbers in the continuous part of the code, uniform on [-1, 1] (released)."""
     information_weight: float = 1.0
-    """lambda, the weight of L_I (released)."""
+    """lambda, the weight of the term by which Q learns to read the code back and G to make it readable
+    (released)."""
     width: int = 64
-    """Channels next to the picture (released), doubled per halving to 8 times; dense layers have 16 times as many."""
+    """Channels next to the picture (released); they double with every halving, up to 8 times. Dense layers
+    have 16 times as many units."""
     leak: float = 0.01
-    """Slope of the LeakyReLU in D and Q (released)."""
+    """Slope of the LeakyReLU below 0 in D and Q (released)."""
     lr_generator: float = 1e-3
     """Learning rate of G's Adam (released)."""
     lr_discriminator: float = 2e-4
@@ -66,6 +71,10 @@ class Config:
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
 
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(noise_dim=4)
+
 
 class InfoGAN(Model):
     batch_size = 128
@@ -74,17 +83,25 @@ class InfoGAN(Model):
         super().__init__(config, shape, num_classes)
         channels, height, width = image_shape(shape, "infogan")
         sizes = pyramid(height, width, max(2, halvings(height, width, smallest=7)), ceil=False)
-        code_dim = config.noise_dim + config.num_categories + config.num_continuous
-        self.generator = Generator(sizes, channels, code_dim, config.width)
+        self.code = Code(config.num_categories, config.num_continuous, start=config.noise_dim)
+        self.prior = Prior(config.noise_dim + config.num_categories + config.num_continuous, "uniform")
+        self.generator = Generator(sizes, channels, self.prior.dim, config.width)
         self.trunk = Trunk(sizes, channels, config.width, config.leak)
         units, hidden = 16 * config.width, 2 * config.width
         self.head = nn.Linear(units, 1)
-        layers = [nn.Linear(units, hidden, bias=False), nn.BatchNorm1d(hidden), nn.LeakyReLU(config.leak)]
-        self.Q = nn.Sequential(*layers, nn.Linear(hidden, config.num_categories + config.num_continuous))
+        self.Q = nn.Sequential(
+            nn.Linear(units, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.LeakyReLU(config.leak),
+            nn.Linear(hidden, config.num_categories + config.num_continuous),
+        )
         init_normal(self)
-        adam_d, adam_g = (Adam(lr=lr, betas=(0.5, 0.999)) for lr in (config.lr_discriminator, config.lr_generator))
-        self.players["D"] = Player(self.trunk, self.head, self.Q, optimizer=adam_d)
-        self.players["G"] = Player(self.generator, optimizer=adam_g)
+        adam_d = Adam(lr=config.lr_discriminator, betas=(0.5, 0.999))
+        adam_g = Adam(lr=config.lr_generator, betas=(0.5, 0.999))
+        self.players = {
+            "D": Player(self.trunk, self.head, self.Q, optimizer=adam_d),
+            "G": Player(self.generator, optimizer=adam_g),
+        }
 
     def step(self, batches: Batches) -> Step:
         real = next(batches).image  # (b, c, h, w) in [-1, 1]; its label, if it has one, is never seen
@@ -118,35 +135,4 @@ class InfoGAN(Model):
         uniform = torch.empty(n, noise_dim + self.config.num_continuous, device=self.device, dtype=self.dtype)
         noise, continuous = uniform.uniform_(-1, 1).tensor_split([noise_dim], 1)
         category = torch.randint(K, (n,), device=self.device)
-        return torch.cat([noise, self.one_hot(category), continuous], 1)
-
-    def one_hot(self, category: Tensor) -> Tensor:
-        """(n,) -> (n, num_categories); the library's own waits for the device to check its input."""
-        return (category[:, None] == torch.arange(self.config.num_categories, device=self.device)).to(self.dtype)
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)
-
-    def conditions(self, n: int, code: Any = None, **given: Any) -> dict[str, Tensor]:
-        """`code`: a category, or (category, numbers in [-1, 1] ...), for all samples, or (n, ...) a row for each."""
-        if code is None:
-            return super().conditions(n, **given)
-        if "latent" in given:
-            raise UserError("the latent holds a code: give infogan code= or latent=, not both.")
-        K, continuous = self.config.num_categories, self.config.num_continuous
-        try:
-            rows = torch.atleast_2d(torch.as_tensor(code, dtype=self.dtype, device=self.device))
-        except (TypeError, ValueError, OverflowError, RuntimeError):
-            rows = torch.empty(0)
-        fits = rows.dim() == 2 and len(rows) in (1, n) and 1 <= rows.shape[1] <= 1 + continuous
-        if not fits or not rows.isfinite().all():
-            wanted = f"code must be a category and at most {continuous} finite numbers"
-            raise UserError(f"{wanted}, for all {n} samples, or a list of {n} such lists.")
-        if not bool(((rows[:, 0] >= 0) & (rows[:, 0] < K) & (rows[:, 0] % 1 == 0)).all()):
-            wrong = ", ".join(f"{value:g}" for value in rows[:, 0].unique().tolist())
-            raise UserError(f"the category of a code must be a whole number from 0 to {K - 1}, not {wrong}.")
-        latent = self.latent(n)
-        start = latent.shape[1] - continuous
-        latent[:, start - K : start] = self.one_hot(rows[:, 0])
-        latent[:, start : start + rows.shape[1] - 1] = rows[:, 1:]
-        return super().conditions(n, latent=latent, **given)
+        return torch.cat([noise, one_hot(category, K, self.dtype), continuous], 1)

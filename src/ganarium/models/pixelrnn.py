@@ -5,8 +5,7 @@ learns the distribution of each value given all those before it. This is the pap
 convolutions hide what comes later, so all conditionals of an image are learnt in one pass.
 
 Losses, to minimise (x_i: the values of an image, in that order):
-    model    E_x[sum_i -log p(x_i | x_1, ..., x_i-1)], in nats per image: a sum over pixels and channels, no
-    mean
+    model    E_x[sum_i -log p(x_i | x_1, ..., x_i-1)], in nats per image: a sum over its values, no mean
 Watched beside it: bits_per_dim, the same in bits per value, nats / (h w c ln 2).
 
 Differences from the paper:
@@ -46,26 +45,33 @@ class Config:
     """Values a channel can take, 2 to 256. None: 2 for one channel (binary MNIST), 256 for colour (section
     5)."""
     width: int | None = None
-    """Maps inside a residual block, half of those between them: the paper's h. None: 16 for 2 levels, else
-    128."""
+    """Channels inside a residual block; between the blocks there are twice as many (the paper's h, figure 5).
+    None:
+    16 for 2 levels, else 128."""
     num_blocks: int | None = None
     """Residual blocks. None: 7 for 2 levels, else 15 (section 5)."""
     head: int | None = None
-    """Maps of the 1x1 layer before the output (table 1). None: 32 for 2 levels, else 1024."""
+    """Channels of the 1x1 convolution before the output (table 1). None: 32 for 2 levels, else 1024."""
     lr: float | None = None
-    """Learning rate of RMSProp; the paper's were set by hand. None: 3e-3 for 2 levels, the best of short runs on MNIST,
-    else 1e-3, with which the wide network does not leap in its first steps."""
+    """Learning rate of RMSProp; the paper set its own by hand. None: 3e-3 for 2 levels, the best of short
+    runs on MNIST, else 1e-3, with which the wide network does not leap in its first steps."""
     clip_norm: float | None = 1.0
-    """Largest norm of the gradient of the loss in nats per image; not in the paper. None: no limit."""
+    """Largest norm of the gradient of the loss (in nats per image); a larger gradient is scaled down to it.
+    None: no limit. Not in the paper."""
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "num_blocks", "head", "lr", "clip_norm")
         if self.levels is not None and not 2 <= self.levels <= 256:
             raise UserError(f"levels must be from 2 to 256, not {self.levels}.")
 
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=6, num_blocks=1, head=8)
+
 
 class PixelRNN(Model):
     batch_size = 16
+    has_likelihood = True
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
@@ -90,8 +96,8 @@ class PixelRNN(Model):
         """-log p of each image (b, c, h, w) in [-1, 1], in nats: (b,).
 
         With 2 levels the image is first made binary as in training, by drawing 1 with the grey value as
-        probability; one of only -1 and 1, such as a sample, is taken as it is. With more, each value goes to
-        the nearest level.
+        probability; one of only -1 and 1, such as a sample, is taken as it is. With more levels, each value
+        goes to the nearest one.
         """
         x = self.quantised(image)
         logits = self.network(self.decoded(x).to(image.dtype))  # (b, c, outputs, h, w)
@@ -119,8 +125,8 @@ class PixelRNN(Model):
         for y, x, channel in itertools.product(range(height), range(width), range(channels)):
             logits = canvas.logits(y, x)[:, channel]  # (n, outputs)
             if self.levels == 2:
-                drawn = (torch.rand_like(logits) < torch.sigmoid(logits)).squeeze(1)
+                value = (torch.rand_like(logits) < torch.sigmoid(logits)).squeeze(1)
             else:  # the largest of logit + Gumbel noise is a draw from the softmax
-                drawn = (logits - torch.empty_like(logits).exponential_().log()).argmax(1)
-            canvas.image[:, channel, y, x] = self.decoded(drawn).to(self.dtype)
+                value = (logits - torch.empty_like(logits).exponential_().log()).argmax(1)
+            canvas.image[:, channel, y, x] = self.decoded(value).to(self.dtype)
         return canvas.image.contiguous()

@@ -36,8 +36,7 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class ResidualBlock(nn.Module):
-    """(b, 2 width, h, w) -> the same: ReLU and 1x1 to `width` maps, ReLU and 3x3, ReLU and 1x1 back, plus
-    x."""
+    """(b, 2 width, h, w) -> the same: ReLU and 1x1 to `width` maps, ReLU and 3x3, ReLU and 1x1 back, plus x."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
@@ -50,8 +49,7 @@ class ResidualBlock(nn.Module):
 
 
 class PixelCNN(nn.Module):
-    """(b, channels, h, w) -> logits (b, channels, outputs, h, w), each from the values before it in raster
-    order."""
+    """(b, channels, h, w) -> logits (b, channels, outputs, h, w), each from the values before it in raster order."""
 
     def __init__(self, channels: int, width: int, num_blocks: int, head: int, outputs: int) -> None:
         super().__init__()
@@ -71,8 +69,8 @@ class PixelCNN(nn.Module):
 class Canvas:
     """Images being drawn in raster order: the logits of `PixelCNN`, for one pixel at a time.
 
-    What the 7x7 and the 3x3 convolutions look at is kept for all pixels already done, so that a pixel costs
-    one column of the network instead of a pass over the image.
+    What the 7x7 and the 3x3 convolutions look at is kept for all pixels already done, so that a pixel costs one column
+    of the network instead of a pass over the image.
     """
 
     def __init__(self, network: PixelCNN, image: Tensor) -> None:
@@ -90,8 +88,7 @@ class Canvas:
         }
 
     def logits(self, y: int, x: int) -> Tensor:
-        """(n, c, outputs) at pixel (y, x): those of a channel hold once every value before it is in
-        `image`."""
+        """(n, c, outputs) at pixel (y, x): those of a channel hold once every value before it is in `image`."""
         network = self.network
         features = self._apply(network.first, self.padded[:, :, y : y + 4, x : x + 7])
         for block, kept in zip(self.blocks, self.kept, strict=True):

@@ -14,11 +14,12 @@ from ganarium.layers.weight_norm import WeightNormed
 
 
 class Generator(nn.Module):
-    """(b, latent_dim) and labels (b,) -> (b, c, h, w) in [-1, 1]: a perceptron that reads the label at every layer."""
+    """(b, latent_dim) and one-hot labels (b, num_classes) -> (b, c, h, w) in [-1, 1]: a perceptron that reads the label
+    at every layer."""
 
     def __init__(self, shape: tuple[int, int, int], latent_dim: int, width: int, num_classes: int) -> None:
         super().__init__()
-        self.shape, self.num_classes, size = shape, num_classes, math.prod(shape)
+        self.shape, size = shape, math.prod(shape)
         self.dense = nn.ModuleList(nn.Linear(n + num_classes, width, bias=False) for n in (latent_dim, width))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in self.dense)
         glorot = math.sqrt(2 / (width + num_classes + size))
@@ -26,12 +27,11 @@ class Generator(nn.Module):
         for layer in self.dense:
             nn.init.xavier_uniform_(layer.weight)  # type: ignore[arg-type]
 
-    def forward(self, z: Tensor, label: Tensor) -> Tensor:
-        y = one_hot(label, self.num_classes, z.dtype)
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
         for dense, norm in zip(self.dense, self.norms, strict=True):
             z = F.softplus(norm(dense(torch.cat([z, y], 1))))
-        made = self.last(torch.cat([z, y], 1)).sigmoid()
-        return full(2 * made - 1).unflatten(1, self.shape)
+        image = self.last(torch.cat([z, y], 1)).sigmoid()
+        return full(2 * image - 1).unflatten(1, self.shape)
 
 
 class Discriminator(nn.Module):
