@@ -323,18 +323,14 @@ def test_distance_to_the_mean_of_all_parameters_so_far():
 @pytest.mark.parametrize("network", ["auto", "dcgan"])
 def test_both_players_are_held_to_their_own_past(network):
     made = trainer("improved_gan", historical_weight=0.5, network=network, total=4)
-    model, past, update = made.model, {"D": [], "G": []}, made._update
+    model = made.model
     modules = {"D": model.discriminator, "G": model.generator}
-
-    def watched(player, terms, extra):
-        past[player].append(flat(modules[player]).detach().clone())
-        distance = (past[player][-1] - torch.stack(past[player]).mean(0)).square().sum().item()
-        assert terms["history"].item() == pytest.approx(0.5 * distance, rel=1e-3, abs=1e-9)
-        update(player, terms, extra)
-
-    made._update = watched
-    for _ in made:
-        pass
+    past = {player: [flat(module).detach().clone()] for player, module in modules.items()}  # as the updates met them
+    for _ in range(4):
+        for player, terms, _watched in made.updates():
+            distance = (past[player][-1] - torch.stack(past[player]).mean(0)).square().sum().item()
+            assert terms["history"].item() == pytest.approx(0.5 * distance, rel=1e-3, abs=1e-9)
+            past[player].append(flat(modules[player]).detach().clone())
     rows = made.drain().rows
     assert [rows[0]["D/history"], rows[0]["G/history"]] == [0.0, 0.0]
     assert min(rows[3]["D/history"], rows[3]["G/history"]) > 0
@@ -368,7 +364,7 @@ def test_a_sample_depends_on_its_own_code_alone(network, shape):
     kinds = [type(module).__name__ for module in model.generator.modules()]
     assert "VirtualBatchNorm" in kinds
     assert not [kind for kind in kinds if kind.startswith("BatchNorm")]
-    assert model.generator.reference.shape == (model.batch_size, model.latent_dim)
+    assert model.generator.reference.shape == (model.batch_size, model.prior.dim)
     assert model.sample_mode == "eval"
     z = model.latent(5)
     assert torch.allclose(model.generate(2, z[:2]), model.generate(5, z)[:2], atol=1e-5)
@@ -431,18 +427,13 @@ def test_every_network_trains_with_everything_on(network, semi):
         items = [*made.model.step(made.batches)]
     assert {term.dtype for item in items for term in item[1].values()} == {torch.float32}
     start = {key: value.clone() for key, value in made.model.named_parameters()}
-    original = made._update
-
-    def watched(player, terms, extra):
-        before = {key: value.clone() for key, value in made.model.named_parameters()}
-        original(player, terms, extra)
-        own = "discriminator." if player == "D" else "generator."
-        for key, value in made.model.named_parameters():
-            assert key.startswith(own) or torch.equal(value, before[key]), f"{player} moved {key}"
-
-    made._update = watched
-    for _ in made:
-        pass
+    before = start
+    for _ in range(6):
+        for update in made.updates():
+            own = "discriminator." if update.player == "D" else "generator."
+            for key, value in made.model.named_parameters():
+                assert key.startswith(own) or torch.equal(value, before[key]), f"{update.player} moved {key}"
+            before = {key: value.clone() for key, value in made.model.named_parameters()}
     assert len(made.drain().rows) == 6
     assert not [key for key, value in made.model.named_parameters() if torch.equal(value, start[key])]
     assert made.model.sample(2, seed=0).shape == (2, 3, 9, 14)

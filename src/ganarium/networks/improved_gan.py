@@ -1,8 +1,8 @@
-"""The networks of Improved GAN: the perceptrons of its MNIST script, or a backbone, with its layers where asked for."""
+"""The networks of Improved GAN: the perceptrons of its MNIST script, and minibatch discrimination for any D."""
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,14 +10,9 @@ from torch import Tensor, nn
 from ganarium.errors import UserError
 from ganarium.layers.heads import SplitDiscriminator
 from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination
-from ganarium.layers.normalization import normalise_spectrally
+from ganarium.layers.normalization import Norm, normalise_spectrally
 from ganarium.layers.precision import full
-from ganarium.layers.shapes import image_shape
 from ganarium.layers.weight_norm import WeightNormed
-from ganarium.networks.backbones import backbone
-
-if TYPE_CHECKING:
-    from ganarium.models.improved_gan import Config
 
 
 class PerceptronGenerator(nn.Module):
@@ -75,41 +70,7 @@ class NoisyPerceptron(nn.Module):
         self.last.begin(x)
 
 
-def networks(
-    config: "Config", shape: tuple[int, ...], latent_dim: int, num_logits: int
-) -> tuple[nn.Module, SplitDiscriminator | NoisyPerceptron, bool]:
-    """G and D of a config, and whether G has batch norm."""
-    own, convolutional = config.network == "auto" and len(shape) == 3, len(shape) == 3 and config.network != "mlp"
-    usual = convolutional or config.virtual_batch_norm
-    batch_norm = usual if config.generator_norm is None else config.generator_norm
-    if own:
-        if config.norm != "none" or config.dropout is not None:
-            raise UserError(
-                "the perceptrons of improved_gan have weight norm and Gaussian noise: for another --norm or --dropout "
-                "choose --network mlp, dcgan or resnet."
-            )
-        image, width = image_shape(shape, "improved_gan"), config.width or 500
-        generator: nn.Module = PerceptronGenerator(latent_dim, width, image, batch_norm)
-        discriminator: SplitDiscriminator | NoisyPerceptron = NoisyPerceptron(image, width, num_logits)
-    else:
-        dropout = 0.5 * convolutional if config.dropout is None else config.dropout
-        generator, body = backbone(
-            "improved_gan",
-            config.network,
-            shape,
-            latent_dim,
-            config.width,
-            generator_norm=batch_norm,
-            norm=config.norm,
-            dropout=dropout,
-        )
-        discriminator = SplitDiscriminator(body, num_logits, config.norm)
-    if config.num_kernels:
-        discriminator.set_submodule("last", compared(discriminator, config, num_logits))
-    return generator, discriminator, batch_norm
-
-
-class Compared(nn.Sequential):
+class MinibatchHead(nn.Sequential):
     """(b, f) -> logits (b, num_logits): minibatch discrimination, then a last layer that reads all of it."""
 
     def begin(self, x: Tensor) -> None:
@@ -119,23 +80,31 @@ class Compared(nn.Sequential):
                 x = layer.begin(x)  # type: ignore[operator]
 
 
-def compared(discriminator: SplitDiscriminator | NoisyPerceptron, config: "Config", num_logits: int) -> Compared:
-    """A last layer for D behind minibatch discrimination, of the kind that D has."""
+Discriminator = SplitDiscriminator | NoisyPerceptron
+
+
+class Pair(NamedTuple):
+    generator: nn.Module  # (b, latent_dim) -> (b, *shape), images in [-1, 1]
+    discriminator: Discriminator  # (b, *shape) -> logits (b, num_logits)
+
+
+def add_minibatch_head(discriminator: Discriminator, num_kernels: int, kernel_dim: int, norm: Norm) -> None:
+    """Puts minibatch discrimination before a new last layer of D, which is of the kind that D has; `norm` is D's."""
     last = discriminator.last
-    fan_in = last.direction.shape[1] if isinstance(last, WeightNormed) else last.in_features
-    minibatch = MinibatchDiscrimination(fan_in, config.num_kernels, config.kernel_dim)
-    fan_in += config.num_kernels
+    num_logits, fan_in = last.direction.shape if isinstance(last, WeightNormed) else last.weight.shape
+    minibatch = MinibatchDiscrimination(fan_in, num_kernels, kernel_dim)
     if isinstance(last, WeightNormed):
-        return Compared(minibatch, WeightNormed(fan_in, num_logits, last.noise, 0.1, trained_scale=True))
-    linear = nn.Linear(fan_in, num_logits)
-    if config.norm == "spectral":
-        normalise_spectrally(linear)
-    return Compared(minibatch, linear)
+        head: nn.Module = WeightNormed(fan_in + num_kernels, num_logits, last.noise, 0.1, trained_scale=True)
+    else:
+        head = nn.Linear(fan_in + num_kernels, num_logits)
+        if norm == "spectral":
+            normalise_spectrally(head)
+    discriminator.set_submodule("last", MinibatchHead(minibatch, head))
 
 
-def begin(discriminator: SplitDiscriminator | NoisyPerceptron, x: Tensor) -> None:
+def begin(discriminator: Discriminator, x: Tensor) -> None:
     """The initialisation of D that depends on data, from (n, *shape)."""
     if isinstance(discriminator, NoisyPerceptron):
         discriminator.begin(x)
-    elif isinstance(discriminator.last, Compared):
+    elif isinstance(discriminator.last, MinibatchHead):
         discriminator.last.begin(discriminator.features(x))
