@@ -1,7 +1,7 @@
 """The floors of the house: a module imports its own floor and those below, never one above.
 
 docs/architecture.md draws them. An import inside a function is allowed only where it defers torch, a package that is
-slow to import, or one that is optional.
+slow to import, or one that is optional; outside the command line every such import is listed here with its reason.
 """
 
 import ast
@@ -26,6 +26,25 @@ FLOORS = {
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 # The public names of `ganarium` and `python -m ganarium` are doors to the upper floors; they load them when asked.
 DOORS = {"__init__", "__main__"}
+
+SLOW = {"torch", "torchvision", "numpy", "scipy", "matplotlib", "PIL", "rich", "tensorboard", "yaml"}
+# Imports inside functions outside `cli`: of modules of ganarium, and of other packages.
+DEFERRED = {
+    ("registry", "ganarium.model"): "listing models and reading their cards needs no torch",
+    ("proofs.prove", "ganarium.proofs.picture"): "matplotlib is needed for the picture at the end alone",
+}
+DEFERRED_PACKAGES = {
+    "torch": "options, the list of runs and the command line do without it",
+    "torchvision": "some data sets and Inception alone need it",
+    "scipy": "some metrics and one data set alone need it",
+    "matplotlib": "only figures need it",
+    "numpy": "options and metrics.jsonl are read without it",
+    "PIL": "metrics.jsonl is read without it",
+    "av": "optional: films",
+    "datasets": "optional: data sets of the Hugging Face hub",
+    "fcntl": "not on Windows",
+    "resource": "not on Windows",
+}
 
 
 def part(module: str) -> str:
@@ -100,6 +119,30 @@ def circles() -> list[list[str]]:
     return found
 
 
+def inner_imports() -> set[tuple[str, str]]:
+    """(module, what it imports inside a function)."""
+    pairs = set()
+    for name, tree in modules().items():
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        for node in {inner for function in functions for inner in ast.walk(function)}:
+            if isinstance(node, ast.Import):
+                pairs |= {(name, alias.name) for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                pairs |= {(name, other) for other in imported(node) or [node.module]}
+    return pairs
+
+
+@cache
+def slow(module: str) -> bool:
+    """Whether importing a module loads a slow package, by itself or by what it imports at its top."""
+    top = [node for node in modules()[module].body if isinstance(node, ast.Import | ast.ImportFrom)]
+    packages = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    packages |= {node.module for node in top if isinstance(node, ast.ImportFrom) and node.module}
+    if SLOW & {package.split(".")[0] for package in packages}:
+        return True
+    return any(slow(other) for node in top for other in imported(node) if other in modules() and other != module)
+
+
 def test_every_file_and_folder_has_a_floor() -> None:
     there = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert there <= set(FLOOR), f"no floor: {sorted(there - set(FLOOR))}"
@@ -111,6 +154,18 @@ def test_imports_go_down_only() -> None:
 
 def test_no_circles() -> None:
     assert circles() == []
+
+
+def test_imports_inside_functions_have_a_reason() -> None:
+    used = set()
+    for name, other in sorted(inner_imports()):
+        own = other.startswith("ganarium.")
+        assert not own or slow(other), f"{name} imports {other} inside a function, and it loads nothing slow"
+        if part(name) != "cli" and other != "ganarium":
+            reason = (name.removeprefix("ganarium."), other) if own else other.split(".")[0]
+            assert reason in (DEFERRED if own else DEFERRED_PACKAGES), f"{name} imports {other} inside a function"
+            used.add(reason)
+    assert used == {*DEFERRED, *DEFERRED_PACKAGES}, "a reason is listed for an import that is gone"
 
 
 def test_an_upward_import_would_be_seen() -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from ganarium import cli, registry
+from ganarium import __version__, cli, registry
 from ganarium.data import suited
 from ganarium.errors import UserError, nearest
 from ganarium.runs.options import Options
@@ -88,6 +90,13 @@ def test_quick_answers_take_half_a_second_and_no_torch(arguments: list[str]) -> 
     heavy, cpu = done.stdout.splitlines()[-1].rsplit(" ", 1)
     assert heavy == "[]"
     assert float(cpu) < 0.5
+
+
+def test_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    own, torch_line, python = capsys.readouterr().out.splitlines()
+    assert (own, python) == (f"ganarium {__version__}", f"Python {platform.python_version()}")
+    assert torch.__version__.startswith(torch_line.removeprefix("torch "))
 
 
 def test_the_help_of_a_model_imports_no_other() -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 import ganarium
 from ganarium import cli, sampling
-from ganarium.cli.make import _groups
+from ganarium.cli.sample import parse_code_sum
 from ganarium.errors import UserError
 from ganarium.model import Model, Prior
 from ganarium.pictures import animation, latents
@@ -432,7 +432,7 @@ def test_files_are_written_whole_or_not_at_all(
             raise OSError(28, "No space left on device", "out")
         return real(image)
 
-    monkeypatch.setattr(pictures, "to_picture", full)
+    monkeypatch.setattr("ganarium.cli.sample_files.to_picture", full)
     refused("No space left", [*sample, "--n", "100"], capsys, 1)
     assert len(list(Path("out/seed0").iterdir())) == 4
 
@@ -570,12 +570,13 @@ def test_traversals_of_a_code(
 
 def test_sums_of_codes_are_arithmetic() -> None:
     codes = torch.randn(30, 7)
-    _, total = latents.code_sum(codes, _groups("3,4 - 3,4 + 20"))
+    _, total = latents.code_sum(codes, parse_code_sum("3,4 - 3,4 + 20"))
     assert torch.equal(total, codes[20]), "a - a + b = b"
-    means, total = latents.code_sum(codes, _groups("1,7,12 - 3,5 + 20"))
+    means, total = latents.code_sum(codes, parse_code_sum("1,7,12 - 3,5 + 20"))
     assert torch.allclose(total, codes[[1, 7, 12]].mean(0) - codes[[3, 5]].mean(0) + codes[20])
     assert torch.equal(means[2], codes[20])
-    assert not torch.equal(latents.code_sum(codes, _groups("1+2"))[1], latents.code_sum(codes, _groups("1-2"))[1])
+    (_, total), (_, difference) = (latents.code_sum(codes, parse_code_sum(text)) for text in ("1+2", "1-2"))
+    assert not torch.equal(total, difference)
 
 
 @pytest.mark.parametrize("name", ["gan", "dcgan", "infogan"])
@@ -605,7 +606,7 @@ def test_what_has_no_one_code_a_sample_is_refused() -> None:
 
 def test_a_sum_of_codes_is_within_a_class() -> None:
     with pytest.raises(UserError, match="give a label"):
-        latents.arithmetic(Drifting("eval"), _groups("1 - 2"))
+        latents.arithmetic(Drifting("eval"), parse_code_sum("1 - 2"))
     assert not trainer("dcgan").model.conditional
     assert not trainer("infogan").model.conditional
 
@@ -614,7 +615,7 @@ def test_the_picture_of_a_sum() -> None:
     model = Drifting("eval")
     with torch.no_grad():
         model.weight.fill_(10.0)
-    groups = _groups("2,5 - 5 + 9")
+    groups = parse_code_sum("2,5 - 5 + 9")
     picture = np.asarray(latents.arithmetic(model, groups, n=16, seed=1, label=1))
     images, codes = sampling.traced(model, 16, 16, seed=1, label=1)
     means, total = latents.code_sum(codes, groups)

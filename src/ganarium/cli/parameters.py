@@ -12,7 +12,7 @@ from cyclopts import Parameter, Token
 from ganarium.errors import UserError, nearest
 from ganarium.registry import field_docs
 
-NOTHING = (None, "", "~", "null")  # a value left out, in YAML
+NO_VALUE = (None, "", "~", "null")  # in YAML
 
 
 def whole(kind: Any, tokens: typing.Sequence[Token]) -> int:
@@ -36,6 +36,10 @@ def number(kind: Any, tokens: typing.Sequence[Token]) -> float:
     return value
 
 
+Whole = Annotated[int, Parameter(converter=whole)]
+Count = Annotated[int | None, Parameter(converter=whole)]
+
+
 def parameters(config: type, group: str, *, optional: bool = False) -> type:
     """A copy of a config dataclass whose fields are options, with their docstrings as help. Checks no values.
 
@@ -47,7 +51,7 @@ def parameters(config: type, group: str, *, optional: bool = False) -> type:
         hint = hints[field.name]
         kinds = typing.get_args(hint) or (hint,)
         converter = whole if int in kinds else number if float in kinds else None
-        help_text = " ".join(docs[field.name].split()).replace("None: ", "Default: ")
+        help_text = " ".join(docs.get(field.name, "").split()).replace("None: ", "Default: ")
         shown: Any = _shown(field.default) if optional else None
         option = Parameter(help=help_text, group=group, converter=converter, show_default=shown)
         required = field.default is dataclasses.MISSING
@@ -88,7 +92,7 @@ def from_file(path: str, known: set[str], arguments: list[str]) -> list[str]:
         name = key.replace("-", "_")
         if name not in known:
             raise UserError(f"{path}: there is no option {key!r}: {nearest(name, known)}")
-        if name in given or value in NOTHING:
+        if name in given or value in NO_VALUE:
             continue
         if not isinstance(value, str | int | float):
             raise UserError(f"{path}: {key} must be a number, a word or true or false, not {value!r}.")

@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ganarium.errors import UserError
+from ganarium.registry import checked
 
 
 def prove(
@@ -41,7 +42,6 @@ def prove(
         Only name the claims, of the model or of all.
     """
     from ganarium.proofs.claim import gain_in_words, level_in_words, list_proofs, load_proof
-    from ganarium.registry import checked
 
     if list_:
         for name in list_proofs(checked(model) if model else None):
@@ -78,11 +78,11 @@ def prove(
 
 
 def _numbers(text: str) -> list[int]:
-    """ "0-2" -> [0, 1, 2]; "5,7" -> [5, 7]."""
-    found: list[int] = []
+    """The seeds that a word names: "0-2" -> [0, 1, 2], "5,7" -> [5, 7]."""
+    numbers: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UserError(f"seeds are whole numbers such as 0-2 or 5,7, not {text!r}.")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers

@@ -1,5 +1,7 @@
 """`ganarium report`: the page of a run, written anew."""
 
+from ganarium.errors import UserError
+
 
 def report(run: str, /, *, device: str = "auto") -> int:
     """Write the report of a run anew: one page, report.html in the run, that needs nothing else.
@@ -14,7 +16,6 @@ def report(run: str, /, *, device: str = "auto") -> int:
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium.errors import UserError
     from ganarium.runs.folder import run_folder
     from ganarium.runs.loading import config_of, data_of, load
     from ganarium.training.console import warn

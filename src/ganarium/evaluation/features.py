@@ -8,6 +8,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImages
 from ganarium.errors import UserError, nearest
+from ganarium.metrics.judges.inception import load_inception
 from ganarium.metrics.judges.judge import FeatureNetwork, judge_for, list_judges, load_judge
 
 PART = 64  # images in memory at a time
@@ -20,8 +21,6 @@ def network_for(data: str, channels: int, features: str, device: torch.device) -
     """
     with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
         if features == "inception":
-            from ganarium.metrics.judges.inception import load_inception
-
             return load_inception(device)
         if features == "auto":
             features = judge_for(data) or ("glyphs" if channels == 1 else "cifar10_subset")

@@ -1,4 +1,4 @@
-"""`ganarium train` and `ganarium resume`."""
+"""`ganarium train`: a new run, with the options of the model that is named."""
 
 import dataclasses
 import shlex
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from ganarium import registry
-from ganarium.cli.parameters import from_file, parameters, read_file, take_option, whole
+from ganarium.cli.parameters import from_file, parameters, read_file, take_option
 from ganarium.errors import UserError
 from ganarium.runs.options import Options
 
@@ -18,7 +18,7 @@ GENERAL = """Train a model on a data set, in a folder of its own.
 """
 
 
-def register(app: App, arguments: list[str]) -> list[str]:
+def register_train(app: App, arguments: list[str]) -> list[str]:
     """Adds `train` with the options of the model that the arguments name, and gives the arguments to parse.
 
     Only that model is imported, and none at all for other commands.
@@ -48,7 +48,7 @@ def register(app: App, arguments: list[str]) -> list[str]:
 
 
 def _place_of_model(words: list[str]) -> int | None:
-    """Where the model is named: first, or wherever a model's name stands that is no option's value."""
+    """The place of the model's name: first, or wherever a word is a model's name and not the value of an option."""
     if words and not words[0].startswith("-"):
         return 0
     known = registry.list_models()
@@ -73,47 +73,18 @@ def _command(name: str | None) -> Any:
     def train_model(model: str, /, *, options: Any, model_options: Any = defaults, config: Config = None) -> int:
         from ganarium.training.session import Run
 
-        chosen = Options(**dataclasses.asdict(options))
-        given = {key: value for key, value in dataclasses.asdict(model_options).items() if value is not None}
-        return _go(Run.new(model, chosen, given))
+        run_values = Options(**dataclasses.asdict(options))
+        model_values = {key: value for key, value in dataclasses.asdict(model_options).items() if value is not None}
+        return train_and_tell(Run.new(model, run_values, model_values))
 
     card = registry.card(name)
-    train_model.__doc__ = f"Train {name}: {card['title']} ({card['year']}).\n\n{card['idea']}"
+    train_model.__doc__ = f"Train {registry.title(name)}: {card['title']} ({card['year']}).\n\n{card['idea']}"
     train_model.__annotations__ |= {"options": run_options, "model_options": own_options}
     return train_model
 
 
-def resume(
-    run: str,
-    /,
-    *,
-    steps: Annotated[int | None, Parameter(converter=whole)] = None,
-    device: str | None = None,
-) -> int:
-    """Go on with a run, from its newest complete checkpoint.
-
-    Parameters
-    ----------
-    run
-        The run's folder.
-    steps
-        Extend the run to this many steps in all.
-    device
-        Go on on another device: auto, cpu, cuda, mps.
-    """
-    from ganarium.training.session import Run
-
-    reopened = Run.reopen(run, steps=steps, device=device)
-    if reopened.finished:
-        way = f"`{reopened.resume_command()} --steps N` extends it"
-        print(f"{run} is finished at step {reopened.trainer.total}; {way}.")
-        return 0
-    print(f"resuming {run} at step {reopened.model.iteration} of {reopened.trainer.total}")
-    return _go(reopened)
-
-
-def _go(run: Any) -> int:
-    """Trains, and says what there is to see and to do next."""
+def train_and_tell(run: Any) -> int:
+    """Trains, and prints which files a person can look at and which commands come next."""
     if run.first:
         data, shape = run.config["data"], "x".join(map(str, run.config["data"]["shape"]))
         things = f"images of {shape}" if "x" in shape else "points"
@@ -121,34 +92,34 @@ def _go(run: Any) -> int:
         print(f"{run.trainer.total} steps, batches of {run.options['batch_size']}, {run.config['device']}", flush=True)
         if data["skipped"]:
             print(f"skipped {len(data['skipped'])} unreadable files, named in {run.folder / 'config.json'}")
-    caught = run.train()
+    signal_number = run.train()
     if not run.first:
         return 0
-    if caught:
+    if signal_number:
         print(f"saved at step {run.model.iteration} of {run.trainer.total}; go on with: {run.resume_command()}")
-        return 128 + caught
+        return 128 + signal_number
     print(f"done: {run.trainer.total} steps")
     print(f"  samples   {max((run.folder / 'samples').glob('step-*.png'))}")
     print(f"  training  {run.folder / 'samples' / 'training.gif'}")
     print(f"  curves    {run.folder / 'curves.png'}")
     print(f"  report    {run.folder / 'report.html'}")
     print("next:")
-    for command in _next(run):
+    for command in _next_commands(run):
         print(f"  {command}")
     return 0
 
 
-def _next(run: Any) -> list[str]:
+def _next_commands(run: Any) -> list[str]:
     """Commands that work on this run, ready to be pasted."""
     folder, above = shlex.quote(str(run.folder)), shlex.quote(str(run.folder.parent))
     if run.model.directions:
-        look = f"ganarium translate {folder} PICTURE.png --direction {run.model.directions[0]}"
+        images = f"ganarium translate {folder} PICTURE.png --direction {run.model.directions[0]}"
     elif len(run.model.shape) == 1:
-        look = f"ganarium sample {folder} --n 2000 --files"
+        images = f"ganarium sample {folder} --n 2000 --files"
     else:
-        look = f"ganarium sample {folder} --n 64" + (" --gif" if run.model.prior else "")
+        images = f"ganarium sample {folder} --n 64" + (" --gif" if run.model.prior else "")
     runs = "ganarium runs" if above == "runs" else f"ganarium runs {above}"
-    return [look, f"ganarium evaluate {folder}", f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
+    return [images, f"ganarium evaluate {folder}", f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
 
 
 Config = Annotated[

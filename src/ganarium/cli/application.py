@@ -1,0 +1,122 @@
+"""All commands together; `main` runs one and turns errors into one sentence and an exit code.
+
+Exit codes: 0 done, 1 the run could not go on, 2 bad input, 128 + the signal's number when stopped (the run is saved).
+"""
+
+import importlib.metadata
+import os
+import platform
+import sys
+import warnings
+from typing import Any, NoReturn
+
+from cyclopts import App, CycloptsError, UnknownOptionError
+
+import ganarium
+from ganarium.cli.classify import classify
+from ganarium.cli.clean import clean
+from ganarium.cli.compare import compare
+from ganarium.cli.data import data
+from ganarium.cli.evaluate import evaluate
+from ganarium.cli.list import list_
+from ganarium.cli.prove import prove
+from ganarium.cli.report import report
+from ganarium.cli.resume import resume
+from ganarium.cli.runs import runs
+from ganarium.cli.sample import sample
+from ganarium.cli.show import show
+from ganarium.cli.train import register_train
+from ganarium.cli.translate import translate
+from ganarium.errors import RunError, UserError
+
+HELP = """Generative adversarial networks as real software: train, resume and sample any classic GAN.
+
+    ganarium list                                      every model, a line each
+    ganarium train dcgan --data glyphs --minutes 3     no network needed
+    ganarium train dcgan --data my_photos --size 64    a folder of images
+    ganarium resume runs/dcgan-my_photos               after a crash, or to go on with --steps
+    ganarium sample runs/dcgan-my_photos --n 64 --gif
+    ganarium evaluate runs/dcgan-my_photos             how good the samples are
+    ganarium report runs/dcgan-my_photos               one page with all there is to see of a run
+    ganarium prove wgan_gp                             what its paper claims, and a control that must fail
+    ganarium runs                                      what became of every run
+    ganarium clean runs/dcgan-my_photos                keeps the last and the best
+"""
+
+
+def run() -> NoReturn:
+    """The program `ganarium`."""
+    code = main()
+    if "ganarium.runtime.distributed" in sys.modules:
+        sys.modules["ganarium.runtime.distributed"].leave(code)
+    sys.exit(code)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and gives its exit code."""
+    # Threads that spin while they wait make two busy programs on one machine many times slower; waiting costs nothing
+    # measurable here. It must be set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    warnings.showwarning = _print_warning  # type: ignore[assignment]
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app, arguments = application(arguments)
+        code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
+    except CycloptsError as error:
+        sentence = str(error).replace("\n", " ")
+        if isinstance(error, UnknownOptionError) and "Did you mean" not in sentence:
+            verb = [word for word in arguments[: 2 if arguments[0] == "train" else 1] if not word.startswith("-")]
+            sentence += f" `{' '.join(['ganarium', *verb, '--help'])}` lists the options."
+        return _fail(sentence, 2)
+    except UserError as error:
+        return _fail(str(error), 2)
+    except RunError as error:
+        return _fail(str(error), 1)
+    except (MemoryError, RuntimeError) as error:
+        said = str(error).lower()
+        if isinstance(error, MemoryError) or "out of memory" in said or "allocate memory" in said:
+            return _fail("the memory does not suffice: use a smaller --batch-size, --size or width.", 1)
+        raise
+    except KeyboardInterrupt:
+        return _fail("stopped.", 130)
+    except BrokenPipeError:  # `ganarium list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:  # a full disk or a folder that may not be written, while samples are saved
+        where = f"{error.filename} could not be written" if error.filename else "a file could not be written"
+        return _fail(f"{where}: {error.strerror or error}.", 1)
+    finally:
+        if "ganarium.runtime.distributed" in sys.modules:
+            sys.modules["ganarium.runtime.distributed"].stop()
+
+
+def application(arguments: list[str]) -> tuple[App, list[str]]:
+    """All commands, `train` with the options of the model that the arguments name, and the arguments to parse."""
+    app = App(
+        name="ganarium",
+        help=HELP,
+        help_format="plaintext",
+        version=versions,
+        suppress_keyboard_interrupt=False,
+    )
+    verbs = (list_, show, data, sample, translate, classify, evaluate, compare, prove, report, resume, runs, clean)
+    for verb in verbs:
+        app.command(verb, name=verb.__name__.rstrip("_"))
+    return app, register_train(app, arguments)
+
+
+def versions() -> str:
+    """The versions of ganarium, torch and Python, a line each."""
+    torch = importlib.metadata.version("torch")  # read from the files of the package: importing it takes seconds
+    return f"ganarium {ganarium.__version__}\ntorch {torch}\nPython {platform.python_version()}"
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"ganarium: {sentence}", file=sys.stderr)
+    return code
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    if category is UserWarning:
+        print(f"ganarium: {message}", file=sys.stderr)

@@ -1,0 +1,52 @@
+"""`ganarium clean`: removes the old checkpoints of runs."""
+
+import shlex
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ganarium.cli.output import size_in_words
+from ganarium.runs.listing import disk_use
+from ganarium.runs.lock import alone
+
+
+def clean(
+    folders: Annotated[list[str], Parameter(name="RUN", negative=())],
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Remove a run's old checkpoints: the last complete one and the best stay, and so do pictures and metrics.
+
+    Parameters
+    ----------
+    folders
+        The run's folder, one or more.
+    dry_run
+        Only say what would be removed.
+    """
+    from ganarium.runs import checkpoint
+    from ganarium.runs.folder import run_folder
+
+    paths = list({Path(name).resolve(): run_folder(name) for name in folders}.values())
+    with ExitStack() as stack:
+        for run in paths:  # all runs are locked before anything is removed
+            if (run / "checkpoints").is_dir():
+                stack.enter_context(alone(run))
+        plans = [(run, *checkpoint.spare(run)) for run in paths]
+        total = 0
+        for run, kept, removed in plans:
+            size = sum(map(disk_use, removed))
+            for path in removed if not dry_run else []:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            total += size
+            verb = "would remove" if dry_run else "removed"
+            names = ", ".join(path.name for path in removed)
+            what = f"{verb} {names} ({size_in_words(size)})" if removed else "nothing to remove"
+            print(f"{shlex.quote(str(run))}: keeps {', '.join(kept)}; {what}")
+        if len(plans) > 1:
+            print(f"{size_in_words(total)} {'would be freed' if dry_run else 'freed'}")
+    return 0

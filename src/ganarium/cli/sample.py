@@ -1,0 +1,175 @@
+"""`ganarium sample`: samples of a run as a grid, single files, walks between codes and sums of codes."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganarium.cli.classify import class_names
+from ganarium.cli.output import output_folder
+from ganarium.cli.parameters import Whole
+from ganarium.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from ganarium.model import Model
+
+MAX_SAMPLES = 1_000_000  # in one call: the codes of so many fit in memory
+PLACES = r"\d+(?:\s*,\s*\d+)*"
+
+
+def sample(
+    run: str,
+    /,
+    *,
+    n: Whole = 64,
+    seed: Whole = 0,
+    label: str | None = None,
+    code: str | None = None,
+    out: str | None = None,
+    files: bool = False,
+    gif: bool = False,
+    mp4: bool = False,
+    classes: bool = False,
+    traverse: bool = False,
+    arithmetic: str | None = None,
+    raw: bool = False,
+    device: str = "auto",
+) -> int:
+    """Draw samples from a run (or one checkpoint): a grid, and if asked single files, a walk, classes, sums of codes.
+
+    Parameters
+    ----------
+    run
+        The run's folder, or the folder of one checkpoint.
+    n
+        How many. The grid shows the first 256 of them, or the first 2000 points.
+    seed
+        The same seed gives the same samples.
+    label
+        A class, for models that take one: its name, such as that of its folder, or its number from 0 where none is
+        called so.
+    code
+        A code, for models that have one: a category, or category,number,number.
+    out
+        Where to write. Default: RUN/generated.
+    files
+        Write every sample as a PNG of its own too (points as one .npy).
+    gif
+        Write an animated walk between codes too, within a class if the model is told classes.
+    mp4
+        Write that walk as a film too: needs the package av.
+    classes
+        Write a grid with a row for each class (or category of the code) and the same noise in each column too.
+    traverse
+        Write for each continuous number of a code how it changes the image, from -2 to 2, a row for each category, too.
+    arithmetic
+        Write sums of codes too, such as "1,7,12 - 3,5 + 20": numbers are places in the grid, from 0, row by row; the
+        codes of a group are averaged. Needs --label where the model is told classes.
+    raw
+        Use the weights themselves where the model keeps averages.
+    device
+        auto, cpu, cuda or mps.
+    """
+    from ganarium import sampling
+    from ganarium.cli.sample_files import check_room, write_samples
+    from ganarium.pictures import animation, latents
+    from ganarium.pictures.grid import save_grid, save_picture
+    from ganarium.runs.loading import load
+    from ganarium.training.console import warn
+
+    if n > MAX_SAMPLES:
+        raise UserError(f"--n is at most {MAX_SAMPLES} at once, not {n}: draw more with another --seed.")
+    terms = parse_code_sum(arithmetic) if arithmetic is not None else []
+    if mp4:
+        animation.video_package()  # says early that the package is missing
+    model = load(run, raw=raw, device=device)
+    conditions = _conditions(model, run, label, code)
+    parts = sampling.samples(model, n, seed=seed, **conditions)
+    flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": terms, "--classes": classes, "--traverse": traverse}
+    for flag in (flag for flag, value in flags.items() if value):
+        _check_flag(model, flag)
+        if conditions and flag in ("--classes", "--traverse"):
+            raise UserError(f"{flag} shows every class: leave --label and --code away.")
+    walk = latents.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
+    class_rows = latents.class_grid(model, seed=seed) if classes else None
+    traversals = latents.traversals(model, seed=seed) if traverse else []
+    code_sum = latents.arithmetic(model, terms, n=n, seed=seed, **conditions) if terms else None
+    stem = f"seed{seed}"
+    stem += f"-label{_class_in_file_name(run, conditions['label'])}" if label is not None else ""
+    stem += f"-code{code}" if code is not None else ""
+    points = len(model.shape) == 1
+    if files:
+        check_room(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that a file of each takes
+    folder = output_folder(run, out, "generated")
+    target = folder / (f"points-{stem}.npy" if points else stem) if files else None
+    images = write_samples(parts, n, target)
+    print(save_grid(images, folder / f"grid-{stem}.png"))
+    if target:
+        print(target)
+    elif len(images) < n:
+        warn(f"the grid shows the first {len(images)} of {n}; --files writes all of them.")
+    if walk and gif:
+        print(animation.save_gif(walk, folder / f"walk-{stem}.gif"))
+    if walk and mp4:
+        print(animation.save_mp4(walk, folder / f"walk-{stem}.mp4"))
+    if class_rows:
+        print(save_picture(class_rows, folder / f"classes-{stem}.png"))
+    for number, picture in enumerate(traversals, 1):
+        print(save_picture(picture, folder / f"traversal{number}-{stem}.png"))
+    if code_sum:
+        words = re.sub(r"\s", "", str(arithmetic)).replace(",", "_")[:80]
+        print(save_picture(code_sum, folder / f"arithmetic-{stem}-{words}.png"))
+    return 0
+
+
+def _conditions(model: "Model", run: str, label: str | None, code: str | None) -> dict[str, Any]:
+    """The arguments of `model.sample` for --label and --code."""
+    conditions: dict[str, Any] = {} if label is None else {"label": _class_number(model, run, label)}
+    if code is not None:
+        try:
+            conditions["code"] = [float(part) for part in code.split(",")]
+        except ValueError:
+            raise UserError(
+                f"a code is numbers with commas between them, such as 3 or 3,0.5,-1, not {code!r}."
+            ) from None
+    return conditions
+
+
+def _class_number(model: "Model", run: str, label: str) -> int:
+    """The number of the class of this name, or, if no class has this name, the number itself."""
+    names = class_names(run)
+    if label in names:
+        return names.index(label)
+    try:
+        return int(label)
+    except ValueError:
+        model.conditions(1, label=0)  # raises the error of a model that takes no label
+        raise UserError(
+            f"the run has no class {label!r}: {nearest(label, names)} A number from 0 to {len(names) - 1} will do too."
+        ) from None
+
+
+def _class_in_file_name(run: str, number: int) -> str:
+    """A class in the name of a file: its number, and its name where that is not the number."""
+    name = re.sub(r"[^\w.+-]+", "_", class_names(run)[number])[:60]
+    return str(number) if name == str(number) else f"{number}-{name}"
+
+
+def parse_code_sum(text: str) -> list[tuple[int, list[int]]]:
+    """The terms of a sum of codes, each a sign and places in the grid: "1,7 - 3" -> [(1, [1, 7]), (-1, [3])]."""
+    if not re.fullmatch(rf"\s*{PLACES}(?:\s*[+-]\s*{PLACES})*\s*", text, re.ASCII):
+        raise UserError(
+            f"--arithmetic is places in the grid, joined by commas, with + and - between groups, "
+            f"such as '1,7,12 - 3,5 + 20', not {text!r}."
+        )
+    terms = re.findall(rf"([+-]?)\s*({PLACES})", text)
+    return [(-1 if sign == "-" else 1, [int(place) for place in places.split(",")]) for sign, places in terms]
+
+
+def _check_flag(model: "Model", flag: str) -> None:
+    """`UserError` if the model makes no images, or has no codes and the flag needs them."""
+    names = {"--arithmetic": "a sum of codes", "--classes": "a grid of classes", "--traverse": "a traversal"}
+    name = names.get(flag, "an interpolation")
+    if len(model.shape) != 3:
+        raise UserError(f"{name} shows images, and this model makes points: leave {flag} away.")
+    if model.prior is None and flag != "--classes":
+        raise UserError(f"{name} needs latent codes, and this model has none: leave {flag} away.")
