@@ -27,6 +27,10 @@ from ganarium import cli, registry
 from ganarium.pictures import grid, latents
 from ganarium.runs.curves import save_curves
 from ganarium.runs.options import Options
+from ganarium.runtime import environment
+from ganarium.runtime.cache import cache_dir
+from ganarium.training.timing import steps_of
+from synthetic import trainer
 
 GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
 POINTS = ["--data", "ring", "--batch-size", "16", "--width", "8"]
@@ -496,7 +500,144 @@ def test_nan_names_player_term_and_step(tmp_path: Path, capsys: pytest.CaptureFi
     assert ganarium.load(run).iteration == step - 1
 
 
+# Leftovers of killed processes
+
+FOLDERS = ("", "checkpoints", "samples", "report", "evaluations")
+
+
+def planted(run: Path) -> set[Path]:
+    """What a kill in the middle of a write leaves in each folder that training writes, and what older versions left."""
+    files = {run / folder / ".writing-file" for folder in FOLDERS}
+    files |= {run / "checkpoints" / ".writing-step-00000099" / "model.safetensors", run / ".writing-7-report.html"}
+    files |= {run / "metrics.writing", run / "evaluations" / ".evaluation-00000010-glyphs-seed0.json"}
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("half")
+    return files
+
+
+def test_going_on_removes_what_a_kill_has_left(ten: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    before, files = {path for path in run.rglob("*") if path.is_file()}, planted(run)
+    (run / "generated").mkdir()
+    being_written = run / "generated" / ".writing-seed0"  # by `ganarium sample`, it may be
+    being_written.write_text("")
+    assert cli.main(["resume", str(run), "--steps", "11"]) == 0
+    assert not [file for file in files if file.exists()]
+    assert not (run / "checkpoints" / ".writing-step-00000099").exists()
+    assert being_written.exists()
+    gone = {path.relative_to(run).parts[:2] for path in before if not path.exists()}
+    assert gone == {("checkpoints", "step-00000000")}, "the oldest of four checkpoints, as ever"
+
+
+def test_cleaning_removes_what_a_kill_has_left(ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    files = planted(run)
+    for folder in ("generated", "translated"):
+        files.add(run / folder / ".writing-seed0" / "00000.png")
+        (run / folder / ".writing-seed0").mkdir(parents=True)
+        (run / folder / ".writing-seed0" / "00000.png").write_text("half")
+    assert cli.main(["clean", str(run), "--dry-run"]) == 0
+    assert all(file.exists() for file in files)
+    assert cli.main(["clean", str(run)]) == 0
+    assert not [file for file in files if file.exists()]
+    assert not list(run.rglob(".writing*"))
+    assert {path.name for path in (run / "samples").iterdir()} == {path.name for path in (ten / "samples").iterdir()}
+    assert checkpoints(run) == [10]
+
+
+# Runs and variables of the old name
+
+OLD_RUN = Path(__file__).parent / "old_run"  # dcgan on glyphs, six steps of ganzoo 0.1.0
+
+
+def test_a_run_of_the_old_name_loads_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = shutil.copytree(OLD_RUN, tmp_path / "run")
+    assert list(config(run)["versions"]) == ["ganzoo", "torch", "numpy", "python"]
+    model = ganarium.load(run)
+    assert model.iteration == 6
+    assert model.sample(3, seed=1).shape == (3, 1, 16, 16)
+    evaluation = ganarium.evaluate(run, n=20, device="cpu")
+    assert (evaluation.model, evaluation.data, evaluation.step) == ("dcgan", "glyphs", 6)
+    assert cli.main(["runs", str(tmp_path)]) == 0
+    assert "finished" in capsys.readouterr().out
+    assert cli.main(["report", str(run), "--device", "cpu"]) == 0
+    assert "ganzoo 0.1.0" in (run / "report.html").read_text()
+    capsys.readouterr()
+    assert cli.main(["resume", str(run), "--steps", "12"]) == 0
+    err = capsys.readouterr().err
+    assert f"ganarium is {ganarium.__version__} and the run began with ganzoo 0.1.0" in err
+    assert checkpoints(run) == [12]
+    assert ganarium.load(run).iteration == 12
+    assert [row["step"] for row in rows(run)] == [6, 12]
+
+
+def test_a_newer_format_names_the_version_that_reads_it_by_either_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(OLD_RUN, tmp_path / "run")
+    file = run / "checkpoints" / "step-00000006" / "checkpoint.json"
+    meta = json.loads(file.read_text())
+    file.write_text(json.dumps(meta | {"format": 99}))
+    refused(capsys, "written by ganzoo 0.1.0 ... use that version or a newer one", "sample", str(run))
+    meta["config"]["versions"] = {"another": "1.0"}
+    file.write_text(json.dumps(meta))
+    refused(capsys, "no complete checkpoint", "sample", str(run))
+
+
+def test_variables_of_the_old_name_are_read_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("DATA", "CACHE"):
+        monkeypatch.delenv(f"GANARIUM_{name}", raising=False)
+        monkeypatch.setenv(f"GANZOO_{name}", str(tmp_path / name))
+    environment.default_variable("DATA", "of/the/run")
+    assert "GANARIUM_DATA" not in os.environ, "what the user has set wins"
+    assert [environment.variable("DATA") for _ in range(3)] == 3 * [str(tmp_path / "DATA")]
+    assert cache_dir() == tmp_path / "CACHE"
+    assert capsys.readouterr().err.splitlines() == [
+        f"ganarium: GANZOO_{name} is an old name: set GANARIUM_{name} instead." for name in ("DATA", "CACHE")
+    ]
+    monkeypatch.setenv("GANARIUM_DATA", "new")
+    assert environment.variable("DATA") == "new"
+    monkeypatch.delenv("GANZOO_DATA")
+    monkeypatch.delenv("GANARIUM_DATA")
+    assert environment.variable("DATA") is None
+    environment.default_variable("DATA", "of/the/run")
+    assert os.environ["GANARIUM_DATA"] == "of/the/run"
+    monkeypatch.setenv("GANARIUM_DATA", "")  # which undoes it at the end
+    assert capsys.readouterr().err == ""
+
+
 # Minutes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "costs", "steps"),
+    [
+        (7.0, [(0, 2.0)], 3),
+        (3.5, [(0, 1.0), (25, 0.25)], 3),
+        (25.0, [(0, 1.0), (25, 0.25)], 25),
+        (26.0, [(0, 1.0), (25, 0.25)], 29),
+        (10.0, [(0, 0.5), (0, 1.0), (4, 2.0)], 7),  # a stage that a setting has left empty
+        (-1.0, [(0, 1.0)], 0),
+    ],
+)
+def test_each_stage_of_a_model_takes_its_own_time(seconds: float, costs: list[tuple[int, float]], steps: int) -> None:
+    assert steps_of(seconds, costs) == steps
+
+
+@pytest.mark.parametrize("name", ["wgan", "triple_gan"])
+def test_the_work_of_a_step_changes_where_a_stage_begins(name: str) -> None:
+    made = trainer(name)
+
+    def work(iteration: int) -> list[tuple[str, list[str]]]:
+        made.model.iteration = iteration
+        return [(update.player, list(update.terms)) for update in made.updates()]
+
+    assert made.model.stages
+    for stage in filter(None, made.model.stages):
+        assert work(stage - 1) != work(stage) == work(stage + 1)
 
 
 def test_minutes_become_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """`ganarium clean`: removes the old checkpoints of runs."""
 
 import shlex
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -28,20 +27,21 @@ def clean(
     dry_run
         Only say what would be removed.
     """
-    from ganarium.runs import checkpoint
-    from ganarium.runs.folder import run_folder
+    from ganarium.runs.checkpoint import removable
+    from ganarium.runs.folder import all_leftovers, remove, run_folder
 
     paths = list({Path(name).resolve(): run_folder(name) for name in folders}.values())
     with ExitStack() as stack:
         for run in paths:  # all runs are locked before anything is removed
             if (run / "checkpoints").is_dir():
                 stack.enter_context(alone(run))
-        plans = [(run, *checkpoint.spare(run)) for run in paths]
+        plans = [(run, *removable(run)) for run in paths]
         total = 0
-        for run, kept, removed in plans:
+        for run, kept, checkpoints in plans:
+            removed = [*checkpoints, *all_leftovers(run)]
             size = sum(map(disk_use, removed))
             for path in removed if not dry_run else []:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                remove(path)
             total += size
             verb = "would remove" if dry_run else "removed"
             names = ", ".join(path.name for path in removed)

@@ -9,10 +9,8 @@ step-00012000/
 
 import hashlib
 import json
-import os
 import shutil
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ from torch import Tensor, nn
 
 from ganarium.errors import Diverged, RunError, UserError
 from ganarium.model import Model
+from ganarium.runtime.environment import written_by
+from ganarium.runtime.files import atomic_write
 
 FORMAT = 1
 Files = dict[str, dict[str, Tensor]]  # file name without suffix -> tensors by name
@@ -82,27 +82,18 @@ def write(folder: Path, files: Files, meta: dict[str, Any], keep: int) -> Path:
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise Diverged(f"{name} is not finite at step {meta['step']}, so no checkpoint was written")
     target = folder / f"step-{meta['step']:08d}"
-    aside = folder / f".writing-{target.name}"
+    meta, sums = {"format": FORMAT, **meta}, {}
     try:
-        for left in folder.glob(".writing-step-*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        aside.mkdir(parents=True)
-        sums = {}
-        meta = {"format": FORMAT, **meta}
-        for name, tensors in files.items():
-            path = aside / f"{name}.safetensors"
-            path.write_bytes(save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}))
-            sums[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
-            sync(path)
-        (aside / "checkpoint.json").write_text(json.dumps(meta | {"files": sums}, indent=1))
-        sync(aside / "checkpoint.json")
-        sync(aside)
-        if target.exists():  # only ever a torn one, or the same step again
-            shutil.rmtree(target)
-        aside.rename(target)
-        sync(folder)
+        with atomic_write(target, sync=True) as temporary:
+            temporary.mkdir(parents=True)
+            for name, tensors in files.items():
+                path = temporary / f"{name}.safetensors"
+                path.write_bytes(save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}))
+                sums[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
+            (temporary / "checkpoint.json").write_text(json.dumps(meta | {"files": sums}, indent=1))
+            if target.exists():  # only ever a torn one, or the same step again
+                shutil.rmtree(target)
     except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
         raise RunError(
             f"the checkpoint of step {meta['step']} could not be written to {folder}: {error.strerror or error}"
         ) from error
@@ -122,33 +113,30 @@ def best_step(run: Path) -> int:
         return -1
 
 
-def spare(run: Path) -> tuple[list[str], list[Path]]:
-    """What a run keeps when it is cleaned, in words, and what can go: all checkpoints but the last complete one and the
-    best, and what torn writes have left. `UserError` if no checkpoint is complete: nothing may go then."""
-    found, kept, words = by_step(run / "checkpoints"), [], []
-    for path in found:
-        try:
-            verified(path)
-        except Broken:
-            continue
-        kept.append(path)
-        words.append(f"{path.name} (the last)")
-        break
-    if not kept:
+def removable(run: Path) -> tuple[list[str], list[Path]]:
+    """The checkpoints that a cleaned run keeps, in words, and those that can go.
+
+    It keeps the last complete one and the best. Raises `UserError` if none is complete: nothing may go then.
+    """
+    checkpoints = by_step(run / "checkpoints")
+    last = next(filter(_complete, checkpoints), None)
+    if last is None:
         raise UserError(f"{run} holds no complete checkpoint, so nothing of it is removed.")
     best = run / "checkpoints" / f"step-{best_step(run):08d}"
-    if best in kept:
-        words = [f"{best.name} (the last and the best)"]
-    elif best in found:
-        with suppress(Broken):
-            verified(best)
-            kept.append(best)
-            words.append(f"{best.name} (the best)")
-    left = [
-        path for folder in (run / "checkpoints", run, run / "generated") for path in sorted(folder.glob(".writing-*"))
-    ]
-    left += sorted(run.glob("*.writing"))
-    return words, [path for path in reversed(found) if path not in kept] + left
+    kept = {last: f"{last.name} (the last)"}
+    if best == last:
+        kept[last] = f"{last.name} (the last and the best)"
+    elif best in checkpoints and _complete(best):
+        kept[best] = f"{best.name} (the best)"
+    return list(kept.values()), [path for path in reversed(checkpoints) if path not in kept]
+
+
+def _complete(path: Path) -> bool:
+    try:
+        verified(path)
+    except Broken:
+        return False
+    return True
 
 
 def read(path: Path) -> tuple[Files, dict[str, Any]]:
@@ -171,11 +159,11 @@ def read_meta(path: Path) -> dict[str, Any]:
     """The JSON of a checkpoint. Raises `Broken`, or `UserError` naming the version that can read it."""
     try:
         meta: dict[str, Any] = json.loads((path / "checkpoint.json").read_text())
-        written, writer = int(meta["format"]), meta["config"]["versions"]["ganarium"]
+        written, (program, version) = int(meta["format"]), written_by(meta["config"]["versions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Broken(f"{path} is no complete checkpoint") from error
     if written > FORMAT:
-        raise UserError(f"{path} was written by ganarium {writer}: use that version or a newer one.")
+        raise UserError(f"{path} was written by {program} {version}: use that version or a newer one.")
     return meta
 
 
@@ -208,14 +196,3 @@ def by_step(folder: Path) -> list[Path]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Has the disk take it now. Windows cannot open a folder for this, and does not need it."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -21,8 +21,8 @@ from typing import Any
 
 from ganarium import registry
 from ganarium.errors import RunError, UserError, nearest
-from ganarium.runs.checkpoint import sync
 from ganarium.runs.options import Options
+from ganarium.runtime.files import atomic_write, leftovers
 
 FORMAT = 1  # of config.json
 
@@ -94,15 +94,26 @@ def release(folder: Path, new: list[Path]) -> None:
 
 def write_json(run: Path, name: str, content: dict[str, Any]) -> None:
     """Writes a file of the run, whole or not at all."""
-    aside = run / "checkpoints" / f".writing-{name}"
-    try:
-        aside.write_text(json.dumps(content, indent=1) + "\n")
-        sync(aside)
-        aside.replace(run / name)
-        sync(run)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+    with atomic_write(run / name, sync=True) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def leftovers_of_training(run: Path) -> list[Path]:
+    """What killed processes have left in the folders that training writes. They are removed when it goes on."""
+    folders = (run, *(run / name for name in ("checkpoints", "samples", "report", "evaluations")))
+    before_0_2 = [*run.glob("*.writing"), *(run / "evaluations").glob(".evaluation-*")]
+    return sorted([*before_0_2, *(path for folder in folders for path in leftovers(folder))])
+
+
+def all_leftovers(run: Path) -> list[Path]:
+    """What killed processes have left in all folders of a run."""
+    samples = [path for name in ("generated", "translated") for path in leftovers(run / name)]
+    return [*leftovers_of_training(run), *samples]
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all that is in it."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def cannot_begin(folder: Path, error: Exception) -> RunError:

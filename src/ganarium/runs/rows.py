@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ganarium.runtime.files import atomic_write
+
 TAIL = 1 << 16  # bytes at the end of a file that `last_row` reads: a row is far shorter
 
 
@@ -41,9 +43,8 @@ def cut(path: Path, step: int) -> list[dict[str, Any]]:
     """Drops the rows after a step, and the half line of a kill; returns the rows that stay."""
     kept = [row for row in read_rows(path) if row["step"] <= step]
     if path.exists():
-        aside = path.with_suffix(".writing")
-        aside.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        aside.replace(path)
+        with atomic_write(path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
     return kept
 
 

@@ -1,4 +1,4 @@
-"""Where drawn data is kept between runs. The cache is a convenience: without it everything is drawn again."""
+"""The cache on the disk, where drawn data are kept between runs. Without it everything is drawn again."""
 
 import hashlib
 import os
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganarium.runtime.environment import variable
+from ganarium.runtime.files import atomic_write
 
 
 def cache_dir() -> Path:
@@ -22,19 +23,15 @@ def cache_dir() -> Path:
 
 
 def cached(name: str, key: object, make: Callable[[], Tensor]) -> Tensor:
-    """What `make` gives, from the cache if it was made before. `repr(key)` must hold all that the tensor depends on."""
+    """The tensor of `make()`, from the cache if it is there. `repr(key)` must hold all that the tensor depends on."""
     digest = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
     path = cache_dir() / f"{name}-{digest}.safetensors"
     try:
         return load_file(path)["data"]
     except (OSError, SafetensorError, KeyError):
-        made = make()
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+        tensor = make()
+    with suppress(OSError, SafetensorError):  # read-only or full
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"data": made}, aside)
-        aside.replace(path)
-    except (OSError, SafetensorError):  # read-only or full
-        with suppress(OSError):
-            aside.unlink()
-    return made
+        with atomic_write(path, concurrent=True) as temporary:
+            save_file({"data": tensor}, temporary)
+    return tensor

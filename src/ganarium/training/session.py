@@ -20,7 +20,18 @@ from ganarium.errors import Diverged, RunError, UserError
 from ganarium.pictures import animation, grid
 from ganarium.runs import checkpoint
 from ganarium.runs.curves import save_curves
-from ganarium.runs.folder import FORMAT, cannot_begin, choose, claim, reason_of, release, run_folder, write_json
+from ganarium.runs.folder import (
+    FORMAT,
+    cannot_begin,
+    choose,
+    claim,
+    leftovers_of_training,
+    reason_of,
+    release,
+    remove,
+    run_folder,
+    write_json,
+)
 from ganarium.runs.listing import seconds_before
 from ganarium.runs.loading import use_data_folder
 from ganarium.runs.lock import alone
@@ -157,6 +168,8 @@ class Run:
         with alone(self.folder) if self.first else nullcontext():
             began = time.monotonic()
             if self.first:
+                for path in leftovers_of_training(self.folder):
+                    remove(path)
                 self._seconds_before = seconds_before(self.folder, self.model.iteration)
                 (self.folder / "state.json").unlink(missing_ok=True)  # what it says is over
             try:

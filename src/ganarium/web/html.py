@@ -8,13 +8,14 @@ import base64
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from ganarium.runtime.files import atomic_write
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 NUMBER = " class='n'"
@@ -87,11 +88,7 @@ def uri(picture: Image.Image, quality: int | None = None) -> str:
 
 def save(text: str, path: Path) -> Path:
     """Writes a page, whole or not at all; several processes may write the same one."""
-    aside = path.with_name(f".writing-{os.getpid()}-{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        aside.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of damaged bytes
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with atomic_write(path, concurrent=True) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of damaged bytes
     return path

@@ -28,6 +28,7 @@ from ganarium.data.files.decode import Plan, decode_file, quiet
 from ganarium.data.files.tree import Tree, shown
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cache_dir
+from ganarium.runtime.files import atomic_write
 from ganarium.runtime.workers import answered
 
 RESIDENT = 2**30  # bytes of pixels from one source that are held in memory
@@ -159,10 +160,9 @@ def _contents(tree: Tree, names: Sequence[str]) -> str:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(digest, names))
     if fresh:
-        aside = index.with_name(f".{index.name}.{os.getpid()}")
         index.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(fresh))
-        aside.replace(index)
+        with atomic_write(index, concurrent=True) as temporary:
+            temporary.write_text(json.dumps(fresh))
     whole = hashlib.sha256()
     for name, content in zip(names, found, strict=True):
         whole.update(f"{shown(name)}\0{content}\n".encode())

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ganarium.data.dataset import Dataset, decode
 from ganarium.errors import UserError, nearest
+from ganarium.runtime.files import atomic_write
 
 WEIGHTS = Path(__file__).parent / "weights"
 SIDE = 32  # pixels
@@ -189,9 +190,8 @@ def save_judge(judge: Judge, path: Path, facts: dict[str, Any]) -> None:
     form = {"channels": judge.channels, "widths": judge.widths, "padded": judge.padded, "input": judge.rule}
     form["digest"] = digest_of(tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}")
-    aside.write_bytes(save(tensors, {key: json.dumps(value) for key, value in (facts | form).items()}))
-    aside.replace(path)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(save(tensors, {key: json.dumps(value) for key, value in (facts | form).items()}))
 
 
 def list_judges() -> list[str]:
