@@ -15,7 +15,6 @@ Differences from the paper:
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +24,12 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
-from ganarium.layers.labels import asked_labels, known_classes, one_hot
+from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import unrecorded
 from ganarium.layers.precision import full
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.acgan import Trunk
 from ganarium.networks.conditional import LabelledGenerator
 from ganarium.networks.dcgan import Generator
@@ -47,17 +46,21 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     latent_dim: int = 100
-    """Normal numbers in z; the one-hot label stands beside them: 110 in all for ten classes."""
+    """Numbers in z, normal. The one-hot label stands beside them: 110 numbers in all for ten classes (paper's network
+    for CIFAR-10)."""
     generator_width: int = 96
-    """Channels of G next to the picture; they double with every halving, up to 8 times."""
+    """Channels of the generator's layer next to the picture; they double with every halving of its size, up to 8 times
+    (paper's network for CIFAR-10)."""
     discriminator_width: int = 16
-    """Channels of D's first layer; they double with every layer, up to 32 times."""
+    """Channels of the discriminator's first layer; they double with every layer, up to 32 times (paper's network for
+    CIFAR-10)."""
     dropout: float = 0.5
-    """Share of zeros behind each layer of D, while D is trained."""
+    """Share of activations set to zero behind each layer of the discriminator, only while it is trained itself (paper's
+    network for CIFAR-10)."""
     lr: float = 2e-4
-    """Learning rate of Adam."""
+    """Learning rate of Adam; the paper tries 1e-4 to 3e-4."""
     beta1: float = 0.5
-    """Adam's first momentum."""
+    """Adam's first momentum (paper)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "generator_width", "discriminator_width", "lr")
@@ -65,23 +68,33 @@ class Config:
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
 
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(latent_dim=8, generator_width=4, discriminator_width=4)
+
 
 class ACGAN(Model):
     batch_type = LabelledImages
     batch_size = 100
+    conditional = True
     classifies = True
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        image, self.K = image_shape(shape, "acgan"), known_classes(num_classes, "acgan")
-        generator = Generator(image, config.latent_dim + self.K, config.generator_width)
+        image = image_shape(shape, "acgan")
+        K = known_classes(num_classes, "acgan")
+        self.prior = Prior(config.latent_dim)
+        generator = Generator(image, config.latent_dim + K, config.generator_width)
         self.generator = LabelledGenerator(generator, nn.Identity())
         self.trunk = Trunk(image, config.discriminator_width, config.dropout)
-        self.source, self.classes = (nn.Linear(self.trunk.num_features, outputs) for outputs in (1, self.K))
+        self.source = nn.Linear(self.trunk.num_features, 1)
+        self.classes = nn.Linear(self.trunk.num_features, K)
         init_normal(self)
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
-        self.players["D"] = Player(self.trunk, self.source, self.classes, optimizer=adam)
-        self.players["G"] = Player(self.generator, optimizer=adam)
+        self.players = {
+            "D": Player(self.trunk, self.source, self.classes, optimizer=adam),
+            "G": Player(self.generator, optimizer=adam),
+        }
 
     def step(self, batches: Batches) -> Step:
         D, G = self.D, self.generate
@@ -92,13 +105,16 @@ class ACGAN(Model):
         score_real, class_real = D(real)
         with unrecorded(self.trunk):
             score_fake, class_fake = D(fake)
-        terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
-        terms["class_real"] = F.cross_entropy(class_real, label)
-        terms["class_fake"] = F.cross_entropy(class_fake, label)
+        terms = {
+            "real": as_real(score_real),
+            "fake": as_fake(score_fake),
+            "class_real": F.cross_entropy(class_real, label),
+            "class_fake": F.cross_entropy(class_fake, label),
+        }
         yield "D", terms, watch(real=score_real, fake=score_fake)
         with unrecorded(self.trunk):
-            score, named = D(G(len(real), label=label), steady=True)
-        yield "G", {"adversarial": as_real(score), "class": F.cross_entropy(named, label)}
+            score, logits = D(G(len(real), label=label), steady=True)
+        yield "G", {"adversarial": as_real(score), "class": F.cross_entropy(logits, label)}
 
     def D(self, image: Tensor, *, steady: bool = False) -> tuple[Tensor, Tensor]:
         """Scores (b,) of the source, and logits (b, K) of the classes; `steady`: without dropout."""
@@ -107,18 +123,3 @@ class ACGAN(Model):
 
     def class_logits(self, image: Tensor) -> Tensor:
         return self.D(image)[1]
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), normal."""
-        return torch.randn(n, self.config.latent_dim, device=self.device, dtype=self.dtype)
-
-    def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
-        z = self.latent(n) if latent is None else latent
-        label = torch.randint(self.K, (n,), device=self.device) if label is None else label
-        made: Tensor = self.generator(z, one_hot(label, self.K, z.dtype))
-        return made
-
-    def conditions(self, n: int, label: Any = None, **given: Any) -> dict[str, Tensor]:
-        """`label` is a class for all samples, or (n,) one for each; left away: any, each with equal chance."""
-        told = {} if label is None else {"label": asked_labels(label, n, self.K, self.device)}
-        return super().conditions(n, **given) | told

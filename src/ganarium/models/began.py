@@ -17,6 +17,7 @@ Differences from the paper:
   connections of section 3.5 are left out. Below 64 pixels the default is 32 filters; the paper's are 64 and 128.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +28,7 @@ from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.precision import full
 from ganarium.layers.shapes import halvings, image_shape, pyramid
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 
 PAPER = Paper(
     title="BEGAN: Boundary Equilibrium Generative Adversarial Networks",
@@ -41,15 +42,17 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     gamma: float = 0.5
-    """Diversity ratio in (0, 1] (section 3.3; the paper shows 0.3 to 0.7): lower is sharper and less varied."""
+    """Diversity ratio in (0, 1]: the reconstruction loss of fakes over that of reals, which is held at this value
+    (section 3.3; the paper shows 0.3 to 0.7). Lower gives sharper and less varied images."""
     lambda_k: float = 0.001
-    """Gain of the control variable k (section 3.4)."""
+    """How far the control variable k moves in one iteration, as a share of the imbalance (section 3.4)."""
     latent_dim: int = 64
     """Numbers in z, uniform on [-1, 1], and in the code of the auto-encoder."""
     width: int | None = None
-    """Filters n of a convolution. None: 64 (paper) from 64 pixels, 32 below."""
+    """Channels of the first convolution; the encoder adds as many with each halving. None: 64 (paper) where the shorter
+    side has 64 pixels or more, 32 below."""
     lr: float = 1e-4
-    """Learning rate of Adam at the start."""
+    """Learning rate of Adam at the start (paper)."""
     lr_halving_steps: int | None = None
     """Iterations after which the learning rate is halved, again and again. None: never."""
 
@@ -57,6 +60,10 @@ class Config:
         require_positive(self, "lambda_k", "latent_dim", "width", "lr", "lr_halving_steps")
         if not 0 < self.gamma <= 1:
             raise UserError(f"gamma must be above 0 and at most 1, not {self.gamma}.")
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=4, latent_dim=8)
 
 
 class Decoder(nn.Module):
@@ -66,15 +73,17 @@ class Decoder(nn.Module):
         super().__init__()
         self.sizes = pyramid(*shape[1:], halvings(*shape[1:], smallest=8))[::-1]
         self.start = (width, *self.sizes[0])
-        self.project = nn.Linear(latent_dim, width * self.sizes[0][0] * self.sizes[0][1])
+        self.project = nn.Linear(latent_dim, math.prod(self.start))
         self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1) for _ in range(2 * len(self.sizes)))
         self.last = nn.Conv2d(width, shape[0], 3, 1, 1)
 
     def forward(self, code: Tensor) -> Tensor:
         x = self.project(code).unflatten(1, self.start)
         for level, size in enumerate(self.sizes):
-            x = F.interpolate(x, size=size, mode="nearest") if level else x
-            x = F.elu(self.convs[2 * level + 1](F.elu(self.convs[2 * level](x))))
+            if level:
+                x = F.interpolate(x, size=size, mode="nearest")
+            x = F.elu(self.convs[2 * level](x))
+            x = F.elu(self.convs[2 * level + 1](x))
         return full(self.last(x))
 
 
@@ -88,8 +97,10 @@ class Encoder(nn.Module):
         for level in range(1, len(sizes) + 1):
             n = width * level
             layers += [nn.Conv2d(n, n, 3, 1, 1), nn.ELU(), nn.Conv2d(n, n, 3, 1, 1), nn.ELU()]
-            layers += [nn.Conv2d(n, n + width, 3, 2, 1), nn.ELU()] if level < len(sizes) else []
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(n * sizes[-1][0] * sizes[-1][1], latent_dim))
+            if level < len(sizes):
+                layers += [nn.Conv2d(n, n + width, 3, 2, 1), nn.ELU()]
+        dense = nn.Linear(n * math.prod(sizes[-1]), latent_dim)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), dense)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -102,11 +113,12 @@ class BEGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         image = image_shape(shape, "began")
+        self.prior = Prior(config.latent_dim, "uniform")
         width = config.width or (64 if min(image[1:]) >= 64 else 32)
         self.generator = Decoder(image, config.latent_dim, width)
-        self.discriminator = nn.Sequential(
-            Encoder(image, config.latent_dim, width), Decoder(image, config.latent_dim, width)
-        )
+        encoder = Encoder(image, config.latent_dim, width)
+        decoder = Decoder(image, config.latent_dim, width)
+        self.discriminator = nn.Sequential(encoder, decoder)
         self.register_buffer("k", torch.zeros(()))
         every = config.lr_halving_steps
         adam = Adam(lr=lambda iteration, total: config.lr / 2 ** (iteration // every) if every else config.lr)
@@ -116,12 +128,13 @@ class BEGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
+        G, L = self.generate, self.reconstruction
         real = next(batches).image  # (b, c, h, w) in [-1, 1]
         with torch.no_grad():
-            fake = self.generate(len(real))
-        loss_real, loss_fake = self.reconstruction(real), self.reconstruction(fake)
+            fake = G(len(real))
+        loss_real, loss_fake = L(real), L(fake)
         yield "D", {"real": loss_real, "fake": -self.k * loss_fake}
-        loss_g = self.reconstruction(self.generate(len(real)))
+        loss_g = L(G(len(real)))
         balance = (self.config.gamma * loss_real - loss_g).detach()
         yield "G", {"reconstruction": loss_g}, watch(k=self.k.clone(), convergence=loss_real + balance.abs())
         self.k.add_(self.config.lambda_k * balance).clamp_(0, 1)
@@ -129,10 +142,3 @@ class BEGAN(Model):
     def reconstruction(self, image: Tensor) -> Tensor:
         """L(v) = mean |v - D(v)|; for fakes the gradient flows through both v's."""
         return (image - self.discriminator(image)).abs().mean()
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), uniform on [-1, 1]."""
-        return torch.empty(n, self.config.latent_dim, device=self.device, dtype=self.dtype).uniform_(-1, 1)
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)

@@ -19,7 +19,6 @@ Differences from the paper:
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,9 +27,9 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
-from ganarium.layers.labels import asked_labels, known_classes, one_hot
+from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import image_shape
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.conditional import LabelledGenerator, LayeredDiscriminator, embedding
 from ganarium.networks.dcgan import Generator
 
@@ -46,18 +45,18 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     fake_target: float = 0.0
-    """a, what D is to say of fakes (released)."""
+    """a, the score that the discriminator is trained to give to fakes (released)."""
     real_target: float = 1.0
-    """b, what D is to say of reals (released)."""
+    """b, the score that the discriminator is trained to give to reals (released)."""
     generator_target: float = 1.0
-    """c, what G wants D to say of fakes (released)."""
+    """c, the score that the generator wants for its samples (released)."""
     latent_dim: int = 100
     """Numbers in z, uniform on [-1, 1]; 1024 released, for 3,740 classes."""
     label_dim: int = 50
-    """Numbers that a label becomes, in G and in D; 256 released, for 3,740 classes."""
+    """Numbers that a label is turned into, in both networks; 256 released, for 3,740 classes."""
     width: int = 32
-    """Channels next to the picture; they double with every halving, up to 8 times. D's hidden layer has 32 times as
-    many units, by default the released 1024."""
+    """Channels of the layers next to the picture; they double with every halving of its size, up to 8 times. The
+    discriminator's hidden layer has 32 times as many units, by default the released 1024."""
     lr: float = 2e-4
     """Learning rate of Adam (released)."""
     beta1: float = 0.5
@@ -68,22 +67,31 @@ class Config:
         if not 0 <= self.beta1 < 1:
             raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
 
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(latent_dim=8, label_dim=6, width=4)
+
 
 class ConditionalLSGAN(Model):
     batch_type = LabelledImages
     batch_size = 64
+    conditional = True
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        image, self.K = image_shape(shape, "cls_gan"), known_classes(num_classes, "cls_gan")
+        image = image_shape(shape, "cls_gan")
+        K = known_classes(num_classes, "cls_gan")
+        self.prior = Prior(config.latent_dim, "uniform")
         generator = Generator(image, config.latent_dim + config.label_dim, config.width)
         init_normal(generator)
-        self.generator = LabelledGenerator(generator, embedding(self.K, config.label_dim))
-        self.discriminator = LayeredDiscriminator(
-            image, self.K, config.label_dim, config.width, units=32 * config.width
-        )
+        self.generator = LabelledGenerator(generator, embedding(K, config.label_dim))
+        units = 32 * config.width
+        self.discriminator = LayeredDiscriminator(image, K, config.label_dim, config.width, units)
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
-        self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
+        self.players = {
+            "D": Player(self.discriminator, optimizer=adam),
+            "G": Player(self.generator, optimizer=adam),
+        }
 
     def step(self, batches: Batches) -> Step:
         D, G = self.D, self.generate
@@ -99,23 +107,8 @@ class ConditionalLSGAN(Model):
 
     def D(self, image: Tensor, label: Tensor) -> Tensor:
         """Scores (b,) of samples with their labels."""
-        score: Tensor = self.discriminator(image, one_hot(label, self.K, image.dtype))
+        score: Tensor = self.discriminator(image, one_hot(label, self.num_labels, image.dtype))
         return score
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), uniform on [-1, 1]."""
-        return torch.empty(n, self.config.latent_dim, device=self.device, dtype=self.dtype).uniform_(-1, 1)
-
-    def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
-        z = self.latent(n) if latent is None else latent
-        label = torch.randint(self.K, (n,), device=self.device) if label is None else label
-        made: Tensor = self.generator(z, one_hot(label, self.K, z.dtype))
-        return made
-
-    def conditions(self, n: int, label: Any = None, **given: Any) -> dict[str, Tensor]:
-        """`label` is a class for all samples, or (n,) one for each; left away: any, each with equal chance."""
-        told = {} if label is None else {"label": asked_labels(label, n, self.K, self.device)}
-        return super().conditions(n, **given) | told
 
 
 def half_squares(x: Tensor) -> Tensor:
