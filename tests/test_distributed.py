@@ -13,7 +13,7 @@ import ganarium
 from ganarium.data.batches import Batches
 from ganarium.runtime import distributed
 from ganarium.trainer import Trainer
-from synthetic import SMALL, dataset
+from synthetic import dataset, small_options
 
 STEPS = 3
 # Under two processes and in one, in float64: biases before an instance norm have no true gradient, and Adam turns
@@ -23,7 +23,7 @@ MODELS = ["wgan_gp", "began", "cyclegan"]
 
 def build(name, rank, world):
     torch.manual_seed(3)
-    model = ganarium.create(name, (1, 16, 16), None, **SMALL[name])
+    model = ganarium.create(name, (1, 16, 16), None, **small_options(name))
     data = dataset(model, (1, 16, 16))
     batches = Batches(data, model.batch_type, 2, seed=3, dtype=torch.float64, rank=rank, world=world)
     return Trainer(model, batches, STEPS, precision="fp64")

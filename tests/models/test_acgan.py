@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium import registry
-from synthetic import obeyed, quadrants, refused, trainer
+from synthetic import obeyed, quadrants, refused, trainer, without_terms
 
 
 def played(made):
@@ -219,9 +219,7 @@ def learned(without: str = "", shuffled: bool = False) -> tuple[float, float]:
     of the terms."""
     options = {"generator_width": 8, "lr": 2e-3}
     made = quadrants(trainer("acgan", (1, 8, 8), batch_size=32, total=120, **options), shuffled=shuffled)
-    update = made._update
-    made._update = lambda name, terms, seen: update(name, {k: v for k, v in terms.items() if k != without}, seen)
-    for _ in made:
+    for _ in without_terms(made, without):
         pass
     model = made.model
     real, label = made.batches.draw(64)

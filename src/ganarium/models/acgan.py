@@ -1,16 +1,17 @@
-"""Conditional Image Synthesis with Auxiliary Classifier GANs (Odena et al., 2016), https://arxiv.org/abs/1610.09585
+"""Conditional Image Synthesis with Auxiliary Classifier GANs (Odena et al., 2016),
+https://arxiv.org/abs/1610.09585
 
-G is told a class and D is not: beside real or fake, D names the class of what it sees, and G must be named right. So
-the label comes out of D instead of going in, and D is a classifier too.
+G is told a class and D is not: beside real or fake, D names the class of what it sees, and G must be named
+right. So the label comes out of D instead of going in, and D is a classifier too.
 
-Losses, to minimise (D's trunk has two heads: S, the score of the source, and C, logits of the classes; p = sigmoid(S),
-H(x, y) = -log softmax(C(x))_y; a fake is told the label of the real beside it):
+Losses, to minimise (D's trunk has two heads: S, the score of the source, and C, logits of the classes;
+p = sigmoid(S), H(x, y) = -log softmax(C(x))_y; a fake is told the label of the real beside it):
     D    E_x[-log p(x)] + E_z,y[-log(1 - p(G(z, y)))] + E_x,y[H(x, y)] + E_z,y[H(G(z, y), y)]
     G    E_z,y[-log p(G(z, y))] + E_z,y[H(G(z, y), y)]
 
 Differences from the paper:
-- The networks are those for CIFAR-10, for any height and width, without the noise on D's activations; for ImageNet the
-  paper trains a hundred larger pairs, on ten classes each.
+- The networks are those for CIFAR-10, for any height and width, without the noise on D's activations; for
+  ImageNet the paper trains a hundred larger pairs, on ten classes each.
 - D's dropout rests while G is trained, whose images are then judged without chance.
 """
 
@@ -46,17 +47,17 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     latent_dim: int = 100
-    """Numbers in z, normal. The one-hot label stands beside them: 110 numbers in all for ten classes (paper's network
-    for CIFAR-10)."""
-    generator_width: int = 96
-    """Channels of the generator's layer next to the picture; they double with every halving of its size, up to 8 times
-    (paper's network for CIFAR-10)."""
-    discriminator_width: int = 16
-    """Channels of the discriminator's first layer; they double with every layer, up to 32 times (paper's network for
-    CIFAR-10)."""
-    dropout: float = 0.5
-    """Share of activations set to zero behind each layer of the discriminator, only while it is trained itself (paper's
+    """Numbers in z, normal. The one-hot label stands beside them: 110 numbers in all for ten classes (paper's
     network for CIFAR-10)."""
+    generator_width: int = 96
+    """Channels of the generator's layer next to the picture; they double with every halving of its size, up
+    to 8 times (paper's network for CIFAR-10)."""
+    discriminator_width: int = 16
+    """Channels of the discriminator's first layer; they double with every layer, up to 32 times (paper's
+    network for CIFAR-10)."""
+    dropout: float = 0.5
+    """Share of activations set to zero behind each layer of the discriminator, only while it is trained
+    itself (paper's network for CIFAR-10)."""
     lr: float = 2e-4
     """Learning rate of Adam; the paper tries 1e-4 to 3e-4."""
     beta1: float = 0.5
@@ -101,7 +102,7 @@ class ACGAN(Model):
         real, label = next(batches)  # (b, c, h, w) in [-1, 1], and (b,)
         with torch.no_grad():
             fake = G(len(real), label=label)
-        # apart, not in one batch: each has statistics of its own in D's batch norm, which keeps those of reals
+        # apart, not in one batch: each has statistics of its own in D's batch norm, and reals' are kept
         score_real, class_real = D(real)
         with unrecorded(self.trunk):
             score_fake, class_fake = D(fake)

@@ -1,20 +1,22 @@
 """BEGAN: Boundary Equilibrium Generative Adversarial Networks (Berthelot et al., 2017),
 https://arxiv.org/abs/1703.10717
 
-D is an auto-encoder, trained to rebuild reals well and fakes badly; G makes images that D rebuilds well. A control
-variable k holds the two losses at the ratio gamma = E[L(G(z))] / E[L(x)], which trades diversity for quality.
+D is an auto-encoder, trained to rebuild reals well and fakes badly; G makes images that D rebuilds well. A
+control variable k holds the two losses at the ratio gamma = E[L(G(z))] / E[L(x)], which trades diversity for
+quality.
 
 Losses, to minimise, with L(v) = mean |v - D(v)| over the pixels:
     D    L(x) - k L(G(z))
     G    L(G(z))
-    k <- clip(k + lambda_k (gamma L(x) - L(G(z))), 0, 1);  convergence measure M = L(x) + |gamma L(x) - L(G(z))|
+    k <- clip(k + lambda_k (gamma L(x) - L(G(z))), 0, 1)
+    M = L(x) + |gamma L(x) - L(G(z))|, the convergence measure
 
 Differences from the paper:
-- The paper halves the learning rate when M stalls; here it is halved every `lr_halving_steps` iterations (off by
-  default), since schedules depend on the iteration alone.
-- Any height and width: as many halvings as bring the shorter side to about 8, at least one. Weights start as torch's
-  do; the paper says nothing of it. The optional vanishing residuals and skip
-  connections of section 3.5 are left out. Below 64 pixels the default is 32 filters; the paper's are 64 and 128.
+- The paper halves the learning rate when M stalls; here it is halved every `lr_halving_steps` iterations (off
+  by default), since schedules depend on the iteration alone.
+- Any height and width: as many halvings as bring the shorter side to about 8, at least one. Weights start as
+  torch's do; the paper says nothing of it. The optional vanishing residuals and skip connections of section
+  3.5 are left out. Below 64 pixels the default is 32 filters; the paper's are 64 and 128.
 """
 
 import math
@@ -42,15 +44,15 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     gamma: float = 0.5
-    """Diversity ratio in (0, 1]: the reconstruction loss of fakes over that of reals, which is held at this value
-    (section 3.3; the paper shows 0.3 to 0.7). Lower gives sharper and less varied images."""
+    """Diversity ratio in (0, 1]: the reconstruction loss of fakes over that of reals, which is held at this
+    value (section 3.3; the paper shows 0.3 to 0.7). Lower gives sharper and less varied images."""
     lambda_k: float = 0.001
     """How far the control variable k moves in one iteration, as a share of the imbalance (section 3.4)."""
     latent_dim: int = 64
     """Numbers in z, uniform on [-1, 1], and in the code of the auto-encoder."""
     width: int | None = None
-    """Channels of the first convolution; the encoder adds as many with each halving. None: 64 (paper) where the shorter
-    side has 64 pixels or more, 32 below."""
+    """Channels of the first convolution; the encoder adds as many with each halving. None: 64 (paper) where
+    the shorter side has 64 pixels or more, 32 below."""
     lr: float = 1e-4
     """Learning rate of Adam at the start (paper)."""
     lr_halving_steps: int | None = None
@@ -67,7 +69,7 @@ class Config:
 
 
 class Decoder(nn.Module):
-    """(b, latent_dim) -> (b, c, h, w), unbounded. It is G, and with weights of its own the second half of D."""
+    """(b, latent_dim) -> (b, c, h, w), unbounded: G, and with weights of its own the second half of D."""
 
     def __init__(self, shape: tuple[int, int, int], latent_dim: int, width: int) -> None:
         super().__init__()
@@ -88,7 +90,7 @@ class Decoder(nn.Module):
 
 
 class Encoder(nn.Module):
-    """(b, c, h, w) -> (b, latent_dim): the number of channels grows linearly, n, 2n, 3n, with each halving."""
+    """(b, c, h, w) -> (b, latent_dim): with each halving the channels grow linearly, n, 2n, 3n."""
 
     def __init__(self, shape: tuple[int, int, int], latent_dim: int, width: int) -> None:
         super().__init__()

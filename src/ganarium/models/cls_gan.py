@@ -1,21 +1,22 @@
 """Least Squares Generative Adversarial Networks (Mao et al., 2016), https://arxiv.org/abs/1611.04076
 
-The conditional form, for data of many classes: a label y reaches both networks through a linear layer, which brings
-thousands of classes down to a short vector, and D(x, y) is fitted by least squares to a target for reals and one for
-fakes. Without labels it is `lsgan`; the conditional loss-sensitive GAN, also called CLS-GAN, is `loss_sensitive_gan`.
+The conditional form, for data of many classes: a label y reaches both networks through a linear layer, which
+brings thousands of classes down to a short vector, and D(x, y) is fitted by least squares to a target for
+reals and one for fakes. Without labels it is `lsgan`; the conditional loss-sensitive GAN, also called
+CLS-GAN, is `loss_sensitive_gan`.
 
-Losses, to minimise (a is the target of fakes, b that of reals, c what G wants D to say of its samples; a fake has the
-label of the real beside it, which G is given and D judges):
+Losses, to minimise (a is the target of fakes, b that of reals, c what G wants D to say of its samples; a fake
+has the label of the real beside it, which G is given and D judges):
     D    0.5 E_x,y[(D(x, y) - b)^2] + 0.5 E_z,y[(D(G(z, y), y) - a)^2]
     G    0.5 E_z,y[(D(G(z, y), y) - c)^2]
 
 Differences from the paper:
-- The released code is for 28x28 characters of 3,740 classes, with 1024 numbers in z, 256 for a label and two wide
-  convolutions; the defaults are smaller, for tens of classes. Height and width may be any; G ends in tanh, not in a
-  sigmoid.
+- The released code is for 28x28 characters of 3,740 classes, with 1024 numbers in z, 256 for a label and two
+  wide convolutions; the defaults are smaller, for tens of classes. Height and width may be any; G ends in
+  tanh, not in a sigmoid.
 - In D the label joins every layer but the first, as released.
-- The linear layers of the label begin as N(0, 1 / label_dim), so that a label is a vector of length about 1, which D
-  hears from the start among few classes, and which does not drown z.
+- The linear layers of the label begin as N(0, 1 / label_dim), so that a label is a vector of length about 1,
+  which D hears from the start among few classes, and which does not drown z.
 """
 
 from dataclasses import dataclass
@@ -55,8 +56,8 @@ class Config:
     label_dim: int = 50
     """Numbers that a label is turned into, in both networks; 256 released, for 3,740 classes."""
     width: int = 32
-    """Channels of the layers next to the picture; they double with every halving of its size, up to 8 times. The
-    discriminator's hidden layer has 32 times as many units, by default the released 1024."""
+    """Channels of the layers next to the picture; they double with every halving of its size, up to 8 times.
+    The discriminator's hidden layer has 32 times as many units, by default the released 1024."""
     lr: float = 2e-4
     """Learning rate of Adam (released)."""
     beta1: float = 0.5
