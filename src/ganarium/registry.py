@@ -131,7 +131,7 @@ def make_config(name: str, options: dict[str, Any], shape: tuple[int, ...] | Non
     """The model's `Config` with these options; `UserError` names an unknown one or a bad value.
 
     For points, of `shape` (2,), what is not given comes from `Config.for_points()`. A value of None, or the word auto,
-    says that it is not given, unless None means something to the option.
+    says that it is not given, unless None means something to the option that its default does not say.
     """
     config = module(name).Config
     known = {field.name for field in dataclasses.fields(config)}
@@ -146,7 +146,8 @@ def make_config(name: str, options: dict[str, Any], shape: tuple[int, ...] | Non
 
 
 def _left_out(config: type, option: str, value: Any) -> bool:
-    return value == "auto" or (value is None and type(None) not in _kinds(config, option))
+    default = {field.name: field.default for field in dataclasses.fields(config)}[option]
+    return value == "auto" or (value is None and (default is None or type(None) not in _kinds(config, option)))
 
 
 def _kinds(config: type, field: str) -> tuple[Any, ...]:

@@ -49,22 +49,24 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     cycle_weight: float = 10.0
-    """Weight of the cycle term, a mean absolute error in [-1, 1]: the paper's lambda (section 4)."""
+    """Weight of the cycle term, the mean absolute difference between an image and its translation there and
+    back, in [-1, 1]: the paper's lambda (section 4)."""
     identity_weight: float = 0.5
-    """Weight of the identity term as a part of cycle_weight (section 5.2). 0 leaves the term out."""
+    """Weight, as a share of cycle_weight, of the identity term: an image that is already of the wanted kind
+    is to stay as it is (section 5.2). 0 leaves the term out."""
     pool_size: int = 50
-    """Past fakes kept for each discriminator (section 4). 0: no pool."""
+    """Past translations kept for each discriminator, which learns from them as well (section 4). 0: none."""
     width: int = 64
     """Channels of the first layer of generators and discriminators (appendix 7.2)."""
     num_blocks: int | None = None
     """Residual blocks of a generator. None: 9 from 256 pixels, 6 from 100 (appendix 7.2), 3 below."""
     patch_layers: int | None = None
-    """Stride-2 layers of a discriminator. None: 3, patches of 70 pixels (appendix 7.2), from 128 pixels; 2
-    below, 1 below 12."""
+    """Layers of stride 2 in a discriminator: 1, 2, 3, 4 or 5 make it judge patches of 16, 34, 70, 142 or 286
+    pixels. None: 3 from 128 pixels (appendix 7.2), 2 from 12, 1 below."""
     augment: bool = True
     """Random crop ("load 286, crop 256") and mirror of every image, as in the authors' code. Turn it off
-    where a mirror changes the meaning: scenes_unpaired hides a map of stripe angles, which a mirror would
-    break."""
+    where a mirror changes the meaning: in scenes_unpaired a hidden map of stripe angles tells which images
+    belong together, and a mirror breaks it."""
     lr: float = 2e-4
     """Learning rate of Adam in the first half of the steps; then it falls linearly to zero (appendix 7.1)."""
 
@@ -74,6 +76,10 @@ class Config:
             if (getattr(self, name) or 0) < 0:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
 
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=4, num_blocks=1)
+
 
 class CycleGAN(Model):
     batch_type = UnpairedImages
@@ -82,13 +88,17 @@ class CycleGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        channels, h, w = image_shape(shape, "cyclegan")
-        side, width, blocks, layers = min(h, w), config.width, config.num_blocks, config.patch_layers
-        blocks = blocks if blocks is not None else 9 if side >= 256 else 6 if side >= 100 else 3
-        layers = checked_layers(layers or (3 if side >= 128 else 2 if side >= 12 else 1), h, w)
-        self.a2b, self.b2a = (ResNetGenerator(channels, width, blocks) for _ in range(2))  # G and F
-        self.D_a, self.D_b = (PatchDiscriminator(channels, width, layers, norm="instance") for _ in range(2))
-        self.pool_a, self.pool_b = (ImagePool(config.pool_size, (channels, h, w)) for _ in range(2))
+        channels, height, width = image_shape(shape, "cyclegan")
+        side = min(height, width)
+        blocks = config.num_blocks
+        if blocks is None:
+            blocks = 9 if side >= 256 else 6 if side >= 100 else 3
+        layers = config.patch_layers or (3 if side >= 128 else 2 if side >= 12 else 1)
+        layers = checked_layers(layers, height, width)
+        self.a2b, self.b2a = (ResNetGenerator(channels, config.width, blocks) for _ in range(2))  # G and F
+        patch = {"channels": channels, "width": config.width, "num_layers": layers}
+        self.D_a, self.D_b = (PatchDiscriminator(**patch, norm="instance") for _ in range(2))
+        self.pool_a, self.pool_b = (ImagePool(config.pool_size, (channels, height, width)) for _ in range(2))
         init_normal(self, 0.02)
         adam = Adam(lr=lambda step, total: config.lr * min(1, 2 - 2 * step / total), betas=(0.5, 0.999))
         self.players = {
@@ -112,7 +122,8 @@ class CycleGAN(Model):
         yield "G", terms
 
         old_a, old_b = self.pool_a(fake_a), self.pool_b(fake_b)
-        score_a, score_b, score_old_a, score_old_b = D_a(a), D_b(b), D_a(old_a), D_b(old_b)
+        score_a, score_b = D_a(a), D_b(b)
+        score_old_a, score_old_b = D_a(old_a), D_b(old_b)
         terms = {
             "a": 0.5 * (as_real(score_a) + as_fake(score_old_a)),
             "b": 0.5 * (as_real(score_b) + as_fake(score_old_b)),
@@ -120,16 +131,19 @@ class CycleGAN(Model):
         yield "D", terms, watch(real_a=score_a, fake_a=score_old_a, real_b=score_b, fake_b=score_old_b)
 
     def mapped(self, image: Tensor, direction: str) -> Tensor:
-        return {"a2b": self.a2b, "b2a": self.b2a}[direction](image)
+        return self.a2b(image) if direction == "a2b" else self.b2a(image)
 
 
 def as_real(score: Tensor) -> Tensor:
+    """How far scores are from 1, which the discriminators give to reals."""
     return (score - 1).square().mean()
 
 
 def as_fake(score: Tensor) -> Tensor:
+    """How far scores are from 0, which the discriminators give to fakes."""
     return score.square().mean()
 
 
 def l1(x: Tensor, target: Tensor) -> Tensor:
+    """The mean absolute difference."""
     return (x - target).abs().mean()

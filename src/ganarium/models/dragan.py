@@ -1,19 +1,21 @@
 """On Convergence and Stability of GANs (Kodali et al., 2017), https://arxiv.org/abs/1705.07215
 
-The paper traces mode collapse to sharp gradients of D around some data. DRAGAN holds the gradient of D's logit near
-norm 1 at points around the reals, and only there: fakes play no part in the penalty. One update of D for one of G.
+The paper traces mode collapse to sharp gradients of D around some data. DRAGAN holds the gradient of D's
+logit near norm 1 at points around the reals, and only there: fakes play no part in the penalty. One update of
+D for one of G.
 
 Losses, to minimise (p = sigmoid(D)):
     D    E_x[-log p(x)] + E_z[-log(1 - p(G(z)))] + lambda E_x[(||grad D(x^)|| - k)^2]
     G    E_z[-log p(G(z))]
-x^ lies around x. "notebook", as released: x + a s u with one a ~ U[0, 1] a sample, u ~ U[0, 1] for each number, and
-s = 0.5 times the standard deviation of all numbers of the batch. "gaussian", as in the paper: x + N(0, c I).
+x^ lies around x. "notebook", as released: x + a s u with one a ~ U[0, 1] a sample, u ~ U[0, 1] for each
+number, and s = 0.5 times the standard deviation of all numbers of the batch. "gaussian", as in the paper: x +
+N(0, c I).
 
 Differences from the paper:
-- The default is the authors' notebook: its noise, and its networks of one hidden layer. c of the paper's noise is s^2,
-  in proportion to the data.
-- Pixels are in [-1, 1], and G ends in tanh. The notebook's are in [0, 1], where a slope of 1 lets D change half as much
-  from black to white: `slope=0.5, penalty_weight=40` is its penalty.
+- The default is the authors' notebook: its noise, and its networks of one hidden layer. c of the paper's
+  noise is s^2, in proportion to the data.
+- Pixels are in [-1, 1], and G ends in tanh. The notebook's are in [0, 1], where a slope of 1 lets D change
+  half as much from black to white: `slope=0.5, penalty_weight=40` is its penalty.
 - 2-D points (three layers of 128 ReLU, normal z, Adam at 1e-3) are not the paper's.
 """
 
@@ -30,8 +32,8 @@ from ganarium.layers.normalization import Norm, check_penalised, normalise_spect
 from ganarium.layers.penalized import LeakyReLU
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real, gradient_norm
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks.backbones import Network, Pair, backbone
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.networks.backbones import BackboneOptions, Network, Pair, backbone
 from ganarium.networks.mlp import MLP
 
 PAPER = Paper(
@@ -44,27 +46,31 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(BackboneOptions):
     penalty_weight: float = 10.0
-    """lambda (paper and notebook)."""
+    """Weight of the gradient penalty: lambda (paper and notebook)."""
     slope: float = 1.0
-    """k, the norm at which D's gradient is held, per unit of pixels from -1 to 1 (paper and notebook)."""
+    """The norm at which the discriminator's gradient is held near the data: k, per unit of pixels from -1 to
+    1 (paper and notebook)."""
     noise: Literal["notebook", "gaussian"] = "notebook"
-    """Where x^ lies: as released, or with normal noise (paper)."""
+    """How the points near the data are drawn: as in the released notebook, or with normal noise (paper)."""
     noise_scale: float = 0.5
-    """s, the size of the noise, in standard deviations of the batch (notebook)."""
+    """Size of that noise, in standard deviations of the batch (notebook)."""
     network: Network = "auto"
-    """Kind of networks. auto: G and D of one hidden layer for images (notebook), mlp for points."""
-    latent_dim: int | None = None
-    """Numbers in z. None: 100 for images (notebook), 2 for points."""
+    """Kind of networks. auto: generator and discriminator of one hidden layer (notebook)."""
+    latent_dim: int = 100
+    """Numbers in z (notebook)."""
+    prior: Literal["normal", "uniform"] = "uniform"
+    """Distribution of the numbers in z: normal, or uniform on [-1, 1] (notebook)."""
     width: int | None = None
-    """Units in a hidden layer, or channels. None: 128 for auto (notebook), else as is usual for the networks."""
+    """Units of a hidden layer, or channels next to the picture. None: 128 in the networks of auto (notebook);
+    dcgan 64, resnet 128, both 32 below 48 pixels; mlp 512, or 128 for points."""
     generator_norm: bool | None = None
-    """Batch norm in G. None: on in convolutional networks, off in others (notebook)."""
+    """Batch norm in the generator. None: on in dcgan and resnet, off in others (notebook)."""
     norm: Norm = "none"
-    """Normalisation in D, not batch."""
-    lr: float | None = None
-    """Learning rate of Adam. None: 1e-4 for images (notebook), 1e-3 for points."""
+    """Normalisation in the discriminator: none (notebook), layer or spectral; batch norm is refused."""
+    lr: float = 1e-4
+    """Learning rate of Adam (notebook)."""
     beta1: float = 0.5
     """Adam's first momentum (notebook)."""
 
@@ -74,46 +80,34 @@ class Config:
             raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
         check_penalised(self.norm, "dragan")
 
+    @classmethod
+    def for_points(cls) -> "Config":
+        return cls(network="mlp", latent_dim=2, prior="normal", lr=1e-3)
 
-def notebook_networks(config: Config, shape: tuple[int, ...], latent_dim: int) -> Pair:
-    """G and D with one hidden layer of ReLU each; weights N(0, 2 / fan in), biases 0."""
-    image, hidden = image_shape(shape, "dragan"), [config.width or 128]
-    pair = Pair(
-        MLP(latent_dim, hidden, image, last=nn.Tanh(), norm="batch" if config.generator_norm else "none"),
-        MLP(math.prod(image), hidden, (), lambda: LeakyReLU(0.0), norm=config.norm),
-    )
-    for network in pair:
-        for layer in network.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.kaiming_normal_(layer.weight)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-    if config.norm == "spectral":
-        normalise_spectrally(pair.discriminator)
-    return pair
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=16)
 
 
 class DRAGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        points = len(shape) == 1
-        self.latent_dim = config.latent_dim or (2 if points else 100)
-        if config.network == "auto" and not points:
-            pair = notebook_networks(config, shape, self.latent_dim)
+        self.prior = Prior(config.latent_dim, config.prior)
+        if config.network == "auto":
+            self.generator, self.discriminator = notebook_networks(config, shape)
         else:
-            convolutional = config.network in ("dcgan", "resnet")
-            pair = backbone(
+            self.generator, self.discriminator = backbone(
                 "dragan",
                 config.network,
                 shape,
-                self.latent_dim,
+                config.latent_dim,
                 config.width,
-                generator_norm=convolutional if config.generator_norm is None else config.generator_norm,
+                generator_norm=config.batch_norm_in_generator,
                 norm=config.norm,
             )
-        self.generator, self.discriminator = pair
-        self.batch_size = 256 if points else 128  # notebook
-        rule = Adam(lr=config.lr or (1e-3 if points else 1e-4), betas=(config.beta1, 0.9))
+        if len(shape) == 3:
+            self.batch_size = 128  # notebook
+        rule = Adam(lr=config.lr, betas=(config.beta1, 0.9))
         self.players = {
             "D": Player(self.discriminator, optimizer=rule),
             "G": Player(self.generator, optimizer=rule),
@@ -138,10 +132,22 @@ class DRAGAN(Model):
         a = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
         return real + a * size * torch.rand_like(real)
 
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim): uniform on [-1, 1] for images (notebook), normal for points."""
-        z = torch.empty(n, self.latent_dim, device=self.device, dtype=self.dtype)
-        return z.normal_() if len(self.shape) == 1 else z.uniform_(-1, 1)
 
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)
+def notebook_networks(config: Config, shape: tuple[int, ...]) -> Pair:
+    """G and D with one hidden layer of ReLU each; weights N(0, 2 / fan in), biases 0."""
+    image = image_shape(shape, "dragan")
+    hidden = [config.width or 128]
+    norm: Norm = "batch" if config.generator_norm else "none"
+    pair = Pair(
+        MLP(config.latent_dim, hidden, image, last=nn.Tanh(), norm=norm),
+        MLP(math.prod(image), hidden, (), lambda: LeakyReLU(0.0), norm=config.norm),
+    )
+    for network in pair:
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+    if config.norm == "spectral":
+        normalise_spectrally(pair.discriminator)
+    return pair

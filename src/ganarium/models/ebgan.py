@@ -1,17 +1,20 @@
 """Energy-based Generative Adversarial Network (Zhao et al., 2016), https://arxiv.org/abs/1609.03126
 
-D is an auto-encoder and gives every image an energy, its reconstruction error: low on data, and on fakes pushed up, but
-no further than a margin m. EBGAN-PT (`--pull-away-weight 0.1`) also pulls the codes of a batch of fakes apart.
+D is an auto-encoder and gives every image an energy, its reconstruction error: low on data, and on fakes
+pushed up, but no further than a margin m. EBGAN-PT (`--pull-away-weight 0.1`) also pulls the codes of a batch
+of fakes apart.
 
 Losses, to minimise, with E(v) = mean |v - D(v)|^2 over the pixels of one image:
     D    E_x[E(x)] + E_z[max(0, m - E(G(z)))]
-    G    E_z[E(G(z))] + weight * f_PT,  f_PT = the mean over pairs i != j of (cosine of the codes of fakes i and j)^2
+    G    E_z[E(G(z))] + weight * f_PT
+    f_PT   the mean over pairs i != j of (cosine of the codes of fakes i and j)^2
 
 Differences from the paper:
-- The paper sets m by hand for each data set and network. Here, unless it is given, it is a multiple of the energy of
-  reals, measured before training on a copy of D that is trained on reals alone for a while, and then thrown away.
-- The networks are the shared ones: D's encoder is their discriminator with a code in place of the score, D's decoder
-  their generator. For 2-D points, which the paper has not, three layers of 128.
+- The paper sets m by hand for each data set and network. Here, unless it is given, it is a multiple of the
+  energy of reals, measured before training on a copy of D that is trained on reals alone for a while, and
+  then thrown away.
+- The networks are the shared ones: D's encoder is their discriminator with a code in place of the score, D's
+  decoder their generator. For 2-D points, which the paper has not, three layers of 128.
 """
 
 from copy import deepcopy
@@ -25,8 +28,8 @@ from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.heads import PerClass
 from ganarium.layers.normalization import Norm
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks.backbones import Network, backbone
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.networks.backbones import BackboneOptions, backbone
 
 PAPER = Paper(
     title="Energy-based Generative Adversarial Network",
@@ -38,39 +41,51 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(BackboneOptions):
     margin: float | None = None
-    """m, the energy up to which fakes are pushed: a mean squared error per pixel, in [-1, 1]. None: measured."""
+    """The energy (mean squared error of a rebuilt pixel, of values in [-1, 1]) up to which that of fakes is
+    pushed: m (section 2.2). None: measured before training, as margin_factor times the energy of reals."""
     margin_factor: float = 3.0
-    """A measured m is so many times the energy of reals; not in the paper."""
+    """How many times the energy of reals a measured margin is; not in the paper."""
     num_measuring_steps: int = 500
-    """Updates, on reals alone, of the copy of D on which m is measured."""
+    """Updates, on reals alone, of the copy of the discriminator on which the margin is measured; not in the
+    paper."""
     pull_away_weight: float = 0.0
-    """Weight of f_PT in G's loss (section 2.4). 0: EBGAN; 0.1: EBGAN-PT."""
-    network: Network = "auto"
-    """Kind of networks. auto: dcgan for images, mlp for points."""
-    latent_dim: int | None = None
-    """Numbers in z, normal. None: 100 for images, 2 for points."""
-    code_dim: int | None = None
-    """Numbers in D's code. None: 100 for images, 32 for points."""
-    width: int | None = None
-    """Channels next to the picture, or units in a hidden layer. None: as is usual for the networks."""
-    generator_norm: bool | None = None
-    """Batch norm in G. None: on for images, off for points."""
-    norm: Norm | None = None
-    """Normalisation in D's encoder; with batch also in its decoder. None: batch for images, none for points."""
+    """Weight of the term that pulls the codes of fakes apart in the generator's loss, f_PT (section 2.4). 0:
+    EBGAN; 0.1: EBGAN-PT."""
+    latent_dim: int = 100
+    """Numbers in z (ours)."""
+    code_dim: int = 100
+    """Numbers in the code between the discriminator's encoder and decoder (ours)."""
+    generator_norm: bool = True
+    """Batch norm in the generator."""
+    norm: Norm = "batch"
+    """Normalisation in the discriminator's encoder: none, batch, layer or spectral; with batch also in its
+    decoder."""
     lr: float = 1e-3
     """Learning rate of Adam."""
     beta1: float = 0.5
     """Adam's first momentum."""
+    beta2: float = 0.999
+    """Adam's second momentum."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "margin_factor", "num_measuring_steps", "latent_dim", "code_dim", "width", "lr")
+        require_positive(self, "margin_factor", "num_measuring_steps", "lr")
+        require_positive(self, "latent_dim", "code_dim", "width")
         for name in ("margin", "pull_away_weight"):
             if (getattr(self, name) or 0) < 0:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+
+    @classmethod
+    def for_points(cls) -> "Config":
+        return cls(network="mlp", latent_dim=2, code_dim=32, generator_norm=False, norm="none", beta2=0.9)
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=8, num_measuring_steps=3)
 
 
 class EBGAN(Model):
@@ -78,22 +93,52 @@ class EBGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        points = len(shape) == 1
-        self.batch_size = 256 if points else 64
-        self.latent_dim = config.latent_dim or (2 if points else 100)
-        code_dim = config.code_dim or (32 if points else 100)
-        g_norm = not points if config.generator_norm is None else config.generator_norm
-        self.sample_mode = "train" if g_norm else "eval"
-        norm: Norm = config.norm or ("none" if points else "batch")
-        kind = "ebgan", config.network, shape
-        self.generator, body = backbone(*kind, self.latent_dim, config.width, generator_norm=g_norm, norm=norm)
-        decoder, _ = backbone(*kind, code_dim, config.width, generator_norm=norm == "batch", norm=norm)
-        self.discriminator = nn.Sequential(PerClass(body, code_dim, norm), decoder)
+        self.prior = Prior(config.latent_dim, config.prior)
+        self.generator, body = backbone(
+            "ebgan",
+            config.network,
+            shape,
+            config.latent_dim,
+            config.width,
+            generator_norm=config.generator_norm,
+            norm=config.norm,
+        )
+        decoder, _ = backbone(
+            "ebgan",
+            config.network,
+            shape,
+            config.code_dim,
+            config.width,
+            generator_norm=config.norm == "batch",
+            norm=config.norm,
+        )
+        self.discriminator = nn.Sequential(PerClass(body, config.code_dim, config.norm), decoder)
         self.register_buffer("margin", torch.tensor(config.margin or 0.0))
-        adam = Adam(lr=config.lr, betas=(config.beta1, 0.9 if points else 0.999))
-        self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
+        self.sample_mode = "train" if config.generator_norm else "eval"  # as DCGAN's authors sample
+        adam = Adam(lr=config.lr, betas=(config.beta1, config.beta2))
+        self.players = {
+            "D": Player(self.discriminator, optimizer=adam),
+            "G": Player(self.generator, optimizer=adam),
+        }
 
-    def prepare(self, batches: Batches) -> None:  # measures m
+    def step(self, batches: Batches) -> Step:
+        D, G, m = self.discriminator, self.generate, self.margin
+        real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+        with torch.no_grad():
+            fake = G(len(real))
+        # apart, not in one batch: each has statistics of its own in D's batch norm
+        energy_real, energy_fake = energies(real, D(real)), energies(fake, D(fake))  # (b,)
+        terms = {"real": energy_real.mean(), "fake": F.relu(m - energy_fake).mean()}
+        yield "D", terms, watch(real=-energy_real, fake=-energy_fake)  # as scores, which are high on reals
+        fake = G(len(real))
+        code = D[0](fake)  # (b, code_dim)
+        terms = {"energy": energies(fake, D[1](code)).mean()}
+        if self.config.pull_away_weight:
+            terms["pull_away"] = self.config.pull_away_weight * pull_away(code)
+        yield "G", terms
+
+    def prepare(self, batches: Batches) -> None:
+        """Measures the margin m, unless it is given."""
         if self.config.margin is not None:
             return
         D = deepcopy(self.discriminator)
@@ -106,32 +151,10 @@ class EBGAN(Model):
             adam.step()
         self.margin.copy_(self.config.margin_factor * energy.detach())
 
-    def step(self, batches: Batches) -> Step:
-        D, m = self.discriminator, self.margin
-        real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
-        with torch.no_grad():
-            fake = self.generate(len(real))
-        # apart, not in one batch: each has statistics of its own in D's batch norm
-        energy_real, energy_fake = energies(real, D(real)), energies(fake, D(fake))  # (b,)
-        terms = {"real": energy_real.mean(), "fake": F.relu(m - energy_fake).mean()}
-        yield "D", terms, watch(real=-energy_real, fake=-energy_fake)  # as scores, which are high on reals
-        fake = self.generate(len(real))
-        code = D[0](fake)  # (b, code_dim)
-        terms = {"energy": energies(fake, D[1](code)).mean()}
-        if self.config.pull_away_weight:
-            terms["pull_away"] = self.config.pull_away_weight * pull_away(code)
-        yield "G", terms
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), normal."""
-        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)
-
 
 def energies(image: Tensor, rebuilt: Tensor) -> Tensor:
-    """E of each image (b,): the mean squared error over its pixels; a gradient flows through both arguments."""
+    """E of each image (b,): the mean squared error over its pixels; a gradient flows through both
+    arguments."""
     return (image - rebuilt).square().flatten(1).mean(1)
 
 
