@@ -17,12 +17,8 @@ from ganarium.training.state import capture
 
 # Options that make a model small enough to test, where its defaults are not; and a smaller batch.
 SMALL = {
-    "bgan": {"width": 4, "num_samples": 3},
-    "catgan": {"width": 8},
     "cgan": {"width": 48},
     "ct_gan": {"width": 4},
-    "f_gan": {"width": 16},
-    "gan": {"width": 16},
     "improved_gan": {"width": 8},
     "infogan": {"noise_dim": 4},
     "loss_sensitive_gan": {"width": 8},

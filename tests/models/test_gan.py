@@ -2,6 +2,7 @@
 optimum, the released networks and schedules, the known mistakes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,7 +94,7 @@ def test_cross_entropy_of_scores_does_not_saturate():
 def test_discriminator_finds_the_log_ratio_of_two_gaussians():
     """N(1, 1) against N(0, 1), G frozen: the loss is 2 log 2 - 2 JSD = 1.1635 and D(x) = x - 0.5. About 5 s."""
     torch.manual_seed(0)
-    model, steps = GAN(Config(width=4), (1,)), 1500
+    model, steps = GAN(replace(Config.for_points(), width=4), (1,)), 1500
     model.discriminator, model.generate = MLP(1, [64, 64], ()), lambda n: torch.randn(n, 1)
     batches = Points(lambda n: 1 + torch.randn(n, 1), 2048)
     rule = torch.optim.Adam(model.discriminator.parameters(), lr=5e-3)

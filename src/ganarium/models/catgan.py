@@ -1,8 +1,9 @@
-"""Unsupervised and Semi-supervised Learning with Categorical Generative Adversarial Networks (Springenberg, 2015),
-https://arxiv.org/abs/1511.06390
+"""Unsupervised and Semi-supervised Learning with Categorical Generative Adversarial Networks (Springenberg,
+2015), https://arxiv.org/abs/1511.06390
 
-D does not tell real from fake: it sorts what it sees into K categories. It is to be certain of every real and to use
-all categories alike, and to be uncertain of fakes; G wants its fakes to be sorted with certainty and evenly as well.
+D does not tell real from fake: it sorts what it sees into K categories. It is to be certain of every real and
+to use all categories alike, and to be uncertain of fakes; G wants its fakes to be sorted with certainty and
+evenly as well.
 
 Losses, to minimise (p is D's softmax over K categories, H an entropy in nats):
     D    -H(E_x[p(y|x)]) + E_x[H(p(y|x))] - E_z[H(p(y|G(z)))]
@@ -11,10 +12,11 @@ Semi-supervised (K is the number of classes) D's loss has also
     lambda E[cross-entropy of the labelled]
 
 Differences from the paper:
-- The networks are DCGAN's with batch norm in both, for any height and width, or another shared kind; for points
-  perceptrons without norm. Gaussian noise before every layer of D is the paper's idea, its size is ours.
-- lambda, Adam's numbers, the prior of z, the batch of 100 and everything for 2-D points are ours. E_x[p(y|x)] is of a
-  batch, which should be several times K.
+- The networks are DCGAN's with batch norm in both, for any height and width, or another shared kind; for
+  points perceptrons without norm. Gaussian noise before every layer of D is the paper's idea, its size is
+  ours.
+- lambda, Adam's numbers, the prior of z, the batch of 100 and everything for 2-D points are ours. E_x[p(y|x)]
+  is of a batch, which should be several times K.
 """
 
 import math
@@ -31,8 +33,8 @@ from ganarium.layers.gaussian_noise import GaussianNoise, noise_for_dropout
 from ganarium.layers.heads import PerClass
 from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import Norm, unrecorded
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks.backbones import Network, backbone
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.networks.backbones import BackboneOptions, backbone
 
 PAPER = Paper(
     title="Unsupervised and Semi-supervised Learning with Categorical Generative Adversarial Networks",
@@ -44,61 +46,78 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(BackboneOptions):
     semi_supervised: bool = False
     """Learn to classify, from few labels (--labels-per-class) and all images."""
     num_categories: int | None = None
-    """K. None: 20, or 8 for points; semi-supervised it is always the number of classes."""
+    """Categories into which the discriminator sorts images: K. None: 20 (paper), or 8 for points;
+    semi-supervised it is always the number of classes."""
     labelled_weight: float = 1.0
-    """lambda, the weight of the labelled images' cross-entropy."""
+    """Weight of the cross-entropy of labelled images in the discriminator's loss: lambda (section 3.3)."""
     marginal_weight: float = 1.0
-    """Weight of the entropies of mean predictions in both losses; the paper's is 1."""
-    noise: float | None = None
-    """Standard deviation of the noise before every layer of D. None: 0.1, or 0 for points (both ours)."""
-    network: Network = "auto"
-    """Kind of networks. auto: dcgan for images, mlp for points."""
-    latent_dim: int | None = None
-    """Numbers in z, normal. None: 100, or 2 for points."""
-    width: int | None = None
-    """Channels next to the picture, or units in a hidden layer. None: as is usual for the networks."""
-    generator_norm: bool | None = None
-    """Batch norm in G. None: on for images, off for points."""
-    norm: Norm | None = None
-    """Normalisation in D. None: batch for images, none for points."""
-    lr: float | None = None
-    """Learning rate of Adam. None: 2e-4, or 1e-3 for points."""
+    """Weight, in both losses, of the term that makes all categories used alike; the paper's is 1."""
+    noise: float = 0.1
+    """Standard deviation of the Gaussian noise before every layer of the discriminator (the size is ours)."""
+    generator_norm: bool = True
+    """Batch norm in the generator."""
+    norm: Norm = "batch"
+    """Normalisation in the discriminator: none, batch, layer or spectral."""
+    lr: float = 2e-4
+    """Learning rate of Adam."""
     beta1: float = 0.5
     """Adam's first momentum."""
+    beta2: float = 0.999
+    """Adam's second momentum."""
 
     def __post_init__(self) -> None:
         require_positive(self, "labelled_weight", "latent_dim", "width", "lr")
-        if min(self.marginal_weight, self.noise or 0) < 0 or not 0 <= self.beta1 < 1:
-            raise UserError("marginal_weight and noise must be at least 0, beta1 from 0 to below 1.")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        for name in ("marginal_weight", "noise"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
         if self.num_categories is not None and (self.num_categories < 2 or self.semi_supervised):
             raise UserError("num_categories must be at least 2, and is left away with --semi-supervised.")
+
+    @classmethod
+    def for_points(cls) -> "Config":
+        return cls(network="mlp", latent_dim=2, noise=0.0, generator_norm=False, norm="none", lr=1e-3, beta2=0.9)
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=8)
 
 
 class CatGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        points = len(shape) == 1
-        K = config.num_categories or (8 if points else 20)
+        self.prior = Prior(config.latent_dim, config.prior)
+        K = config.num_categories or (20 if len(shape) == 3 else 8)
         if config.semi_supervised:
-            K, self.batch_type, self.classifies = known_classes(num_classes, "catgan"), PartlyLabelledImages, True
-        self.latent_dim = config.latent_dim or (2 if points else 100)
-        noise = (0.0 if points else 0.1) if config.noise is None else config.noise
-        norm: Norm = config.norm or ("none" if points else "batch")
-        g_norm = not points if config.generator_norm is None else config.generator_norm
+            K = known_classes(num_classes, "catgan")
+            self.batch_type = PartlyLabelledImages
+            self.classifies = True
         self.generator, body = backbone(
-            "catgan", config.network, shape, self.latent_dim, config.width,
-            generator_norm=g_norm, norm=norm, dropout=0.5 if noise else 0.0,
-        )  # fmt: skip
-        noise_for_dropout(body, noise)
-        self.discriminator = nn.Sequential(GaussianNoise(noise), PerClass(body, K, norm))
-        self.sample_mode = "train" if g_norm else "eval"  # as DCGAN's authors sample
-        self.batch_size = 256 if points else 100
-        adam = Adam(lr=config.lr or (1e-3 if points else 2e-4), betas=(config.beta1, 0.9 if points else 0.999))
-        self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
+            "catgan",
+            config.network,
+            shape,
+            config.latent_dim,
+            config.width,
+            generator_norm=config.generator_norm,
+            norm=config.norm,
+            dropout=0.5 if config.noise else 0.0,  # whose places the noise takes
+        )
+        noise_for_dropout(body, config.noise)
+        self.discriminator = nn.Sequential(GaussianNoise(config.noise), PerClass(body, K, config.norm))
+        if len(shape) == 3:
+            self.batch_size = 100
+        self.sample_mode = "train" if config.generator_norm else "eval"  # as DCGAN's authors sample
+        adam = Adam(lr=config.lr, betas=(config.beta1, config.beta2))
+        self.players = {
+            "D": Player(self.discriminator, optimizer=adam),
+            "G": Player(self.generator, optimizer=adam),
+        }
 
     def step(self, batches: Batches) -> Step:
         D, G, config = self.discriminator, self.generate, self.config
@@ -110,8 +129,11 @@ class CatGAN(Model):
         with unrecorded(D):  # apart from the reals: D may have batch norm
             log_fake = D(fake).log_softmax(1)
         entropy_real, entropy_fake = entropy(log_real), entropy(log_fake)
-        terms = {"marginal": -config.marginal_weight * marginal_entropy(log_real)}
-        terms |= {"real": entropy_real.mean(), "fake": -entropy_fake.mean()}
+        terms = {
+            "marginal": -config.marginal_weight * marginal_entropy(log_real),
+            "real": entropy_real.mean(),
+            "fake": -entropy_fake.mean(),
+        }
         if config.semi_supervised:
             terms["labelled"] = config.labelled_weight * F.cross_entropy(D(batch.image), batch.label)
         yield "D", terms, watch(real=-entropy_real, fake=-entropy_fake)  # as scores, which are high on reals
@@ -122,13 +144,6 @@ class CatGAN(Model):
 
     def class_logits(self, image: Tensor) -> Tensor:
         return self.discriminator(image)
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), normal."""
-        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)
 
 
 def entropy(log_p: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization (Nowozin et al., 2016),
-https://arxiv.org/abs/1606.00709
+"""f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization (Nowozin et al.,
+2016), https://arxiv.org/abs/1606.00709
 
-Every f-divergence D_f(P||Q) = E_Q[f(p/q)] has a lower bound that a network V can raise and a generator lower. The
-divergence is a choice of two functions: the output activation g_f, with T = g_f(V), and the convex conjugate f*.
+Every f-divergence D_f(P||Q) = E_Q[f(p/q)] has a lower bound that a network V can raise and a generator lower.
+The divergence is a choice of two functions: the output activation g_f, with T = g_f(V), and the convex
+conjugate f*.
 
 Losses, to minimise (P is the data, Q what G makes; f* and g_f are in `DIVERGENCES` below):
     V, player D     -(E_x[T(x)] - E_z[f*(T(G(z)))])      minus the bound; at best it is -D_f(P||Q)
@@ -14,8 +15,9 @@ Differences from the paper:
 - Algorithm 1 moves V and G by one backward pass; here they move in turn, so G sees the V that has just moved.
 - Networks are perceptrons as in the paper, but of another size, and V has LeakyReLU in the place of ELU.
 - f*(g_f(v)) is one closed form, and exp goes on as a straight line above 20, so that no score overflows.
-- Pearson's f* is flat below t = -2, where no p/q >= 0 lies. The paper's parabola rises again there, so that V's surest
-  fakes would lower the bound by running further from the data; on `ring` they did, from most seeds, without end.
+- Pearson's f* is flat below t = -2, where no p/q >= 0 lies. The paper's parabola rises again there, so that
+  V's surest fakes would lower the bound by running further from the data; on `ring` they did, from most
+  seeds, without end.
 - Batches and z are a choice of our own: 64 images, normal z.
 """
 
@@ -31,8 +33,8 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.normalization import Norm
-from ganarium.model import Adam, Model, Paper, Player, Step, watch
-from ganarium.networks.backbones import Network, backbone
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.networks.backbones import BackboneOptions, Network, backbone
 
 PAPER = Paper(
     title="f-GAN: Training Generative Neural Samplers using Variational Divergence Minimization",
@@ -44,39 +46,49 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(BackboneOptions):
     divergence: Literal[
         "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "js", "gan", "total_variation"
     ] = "pearson"
-    """D_f(P||Q), P the data. hellinger is its square; js and gan are 2 JSD and 2 JSD - log 4, as in the paper, which
-    has no default. Ours is not `kl`, with whose bound G left `ring` and `grid` behind from most seeds."""
+    """The divergence between data and samples that is made small (table 1). hellinger is its square; js and
+    gan are 2 JSD and 2 JSD - log 4, as in the paper, which has no default. Ours is not kl, with whose bound
+    the generator left `ring` and `grid` behind from most seeds."""
     loss: Literal["divergence", "practical"] = "divergence"
-    """G's loss: the bound itself (Algorithm 1), or -T(G(z)) (section 3.2)."""
-    network: Network = "auto"
-    """Kind of networks. auto: mlp, as in the paper."""
+    """The generator's loss: the bound on the divergence itself (Algorithm 1), or the discriminator's output
+    on its samples (section 3.2)."""
+    network: Network = "mlp"
+    """Kind of networks: mlp, as in the paper, dcgan or resnet."""
     num_discriminator_steps: int = 1
-    """Updates of V for one of G (Algorithm 1)."""
-    latent_dim: int | None = None
-    """Numbers in z. None: 100 for images, 2 for points."""
-    width: int | None = None
-    """Channels next to the picture, or units in a hidden layer. None: as is usual for the networks."""
-    generator_norm: bool | None = None
-    """Batch norm in G. None: on for images, off for points."""
+    """Updates of the discriminator for one of the generator (Algorithm 1)."""
+    generator_norm: bool = True
+    """Batch norm in the generator."""
     norm: Norm = "none"
-    """Normalisation of V; the paper's has none."""
-    lr: float | None = None
-    """Learning rate of Adam. None: 2e-4, 1e-3 for points."""
+    """Normalisation in the discriminator: none (paper), batch, layer or spectral."""
+    lr: float = 2e-4
+    """Learning rate of Adam."""
     beta1: float = 0.5
     """Adam's first momentum."""
+    beta2: float = 0.999
+    """Adam's second momentum."""
 
     def __post_init__(self) -> None:
         require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+
+    @classmethod
+    def for_points(cls) -> "Config":
+        return cls(latent_dim=2, generator_norm=False, lr=1e-3, beta2=0.9)
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=16)
 
 
 def exp(x: Tensor) -> Tensor:
-    """exp(x), and its tangent above 20: finite, convex and never flat. Only ratios of p and q beyond e^10 need more."""
+    """exp(x), and its tangent above 20: finite, convex and never flat. Only ratios of p and q beyond e^10
+    need more."""
     over = F.relu(x - 20)
     return (x - over).exp() * (1 + over)
 
@@ -118,20 +130,26 @@ DIVERGENCES = {
 class FGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        points = len(shape) == 1
-        network: Network = "mlp" if config.network == "auto" else config.network
-        norm = not points if config.generator_norm is None else config.generator_norm
-        self.latent_dim = config.latent_dim or (2 if points else 100)
-        self.generator, self.discriminator = backbone(
-            "f_gan", network, shape, self.latent_dim, config.width, generator_norm=norm, norm=config.norm
-        )
+        self.prior = Prior(config.latent_dim, config.prior)
         self.divergence = DIVERGENCES[config.divergence]
-        self.batch_size = 256 if points else 64
-        adam = Adam(lr=config.lr or (1e-3 if points else 2e-4), betas=(config.beta1, 0.9 if points else 0.999))
-        self.players = {"D": Player(self.discriminator, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
+        self.generator, self.discriminator = backbone(
+            "f_gan",
+            config.network,
+            shape,
+            config.latent_dim,
+            config.width,
+            generator_norm=config.generator_norm,
+            norm=config.norm,
+        )
+        adam = Adam(lr=config.lr, betas=(config.beta1, config.beta2))
+        self.players = {
+            "D": Player(self.discriminator, optimizer=adam),
+            "G": Player(self.generator, optimizer=adam),
+        }
 
     def step(self, batches: Batches) -> Step:
-        V, G, (g, conjugate, threshold) = self.discriminator, self.generate, self.divergence
+        V, G = self.discriminator, self.generate
+        g, conjugate, threshold = self.divergence
         for _ in range(self.config.num_discriminator_steps):
             real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
@@ -140,11 +158,5 @@ class FGAN(Model):
             terms = {"real": -g(score_real).mean(), "fake": conjugate(score_fake).mean()}
             yield "D", terms, watch(real=g(score_real) - threshold, fake=g(score_fake) - threshold)
         score = V(G(len(real)))
-        yield "G", {"adversarial": -(g if self.config.loss == "practical" else conjugate)(score).mean()}
-
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim), normal."""
-        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
-
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        return self.generator(self.latent(n) if latent is None else latent)
+        reward = g(score) if self.config.loss == "practical" else conjugate(score)
+        yield "G", {"adversarial": -reward.mean()}

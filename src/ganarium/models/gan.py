@@ -1,7 +1,7 @@
 """Generative Adversarial Nets (Goodfellow et al., 2014), https://arxiv.org/abs/1406.2661
 
-A generator G turns noise into samples; a discriminator D learns to tell them from data, and G learns to be mistaken for
-data. Algorithm 1: k steps of D, then one of G. D(x) is the raw score (a logit), p = sigmoid(D).
+A generator G turns noise into samples; a discriminator D learns to tell them from data, and G learns to be
+mistaken for data. Algorithm 1: k steps of D, then one of G. D(x) is the raw score (a logit), p = sigmoid(D).
 
 Losses, to minimise:
     D                      E_x[-log p(x)] + E_z[-log(1 - p(G(z)))]
@@ -9,13 +9,14 @@ Losses, to minimise:
     G, minimax             E_z[log(1 - p(G(z)))]     the saturating loss of equation 1
 
 Differences from the paper:
-- The released code halves D's loss; here D's learning rate is halved instead, which is the same under SGD. Its momentum
-  rises once an epoch; here it rises with every iteration.
+- The released code halves D's loss; here D's learning rate is halved instead, which is the same under SGD.
+  Its momentum rises once an epoch; here it rises with every iteration.
 - G's output starts at the mean of 1,000 images, not of the whole training set.
 - Images are in [-1, 1] outside: G's sigmoid is rescaled to it, and D maps its input back to [0, 1].
-- Colour images use the MNIST recipe on all channels jointly; the released CIFAR-10 one has 8000 units, normal z, a
-  learning rate of 0.025 and contrast-normalised data.
-- The recipe "modern" (no dropout, Adam) is not the paper's; nor are 2-D points (3 layers of 128) and other networks.
+- Colour images use the MNIST recipe on all channels jointly; the released CIFAR-10 one has 8000 units, normal
+  z, a learning rate of 0.025 and contrast-normalised data.
+- The recipe "modern" (no dropout, Adam) is not the paper's; nor are 2-D points (3 layers of 128) and other
+  networks.
 """
 
 import math
@@ -31,8 +32,8 @@ from ganarium.layers.init import init_uniform, mean_logit
 from ganarium.layers.maxout import MaxoutDiscriminator
 from ganarium.layers.normalization import Norm
 from ganarium.losses import as_fake, as_real
-from ganarium.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Step, watch
-from ganarium.networks.backbones import Network, backbone
+from ganarium.model import SGD, Adam, Model, OptimizerConfig, Paper, Player, Prior, Step, watch
+from ganarium.networks.backbones import BackboneOptions, Network, Pair, backbone
 from ganarium.networks.mlp import MLP
 
 PAPER = Paper(
@@ -45,72 +46,79 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(BackboneOptions):
     loss: Literal["non_saturating", "minimax"] = "non_saturating"
-    """G's loss: -log p(G(z)), or the saturating log(1 - p(G(z))) of equation 1."""
+    """The generator's loss: -log p(G(z)), with which the paper trains, or log(1 - p(G(z))) of equation 1,
+    which stands still where the discriminator is sure."""
     num_discriminator_steps: int = 1
-    """k of Algorithm 1: updates of D for one of G."""
+    """Updates of the discriminator for one of the generator: k of Algorithm 1."""
     recipe: Literal["auto", "paper", "modern"] = "auto"
-    """Released networks and SGD, or Adam without dropout. auto: paper for images, modern for points and `network`."""
+    """paper: a maxout discriminator with dropout, and SGD, as released; modern: no dropout, and Adam. auto:
+    paper with the networks of auto, modern with the others."""
     network: Network = "auto"
-    """Kind of networks. auto: the recipe's own perceptrons."""
-    latent_dim: int | None = None
-    """Numbers in z. None: 100 for images (released), 2 for points."""
+    """Kind of networks. auto: the perceptrons of the recipe."""
+    latent_dim: int = 100
+    """Numbers in z (released)."""
+    prior: Literal["normal", "uniform"] = "uniform"
+    """Distribution of the numbers in z: normal, or uniform on [-sqrt(3), sqrt(3)] (released); both of
+    variance 1."""
     width: int | None = None
-    """Units in a layer of G (and D if modern), or channels. None: 1200 (released), 128 for points, or the network's."""
-    generator_norm: bool | None = None
-    """Batch norm in the G of dcgan, resnet or mlp. None: on in convolutional networks."""
-    norm: Norm | None = None
-    """Normalisation in the D of dcgan, resnet or mlp. None: batch in convolutional networks."""
+    """Units of a hidden layer, or channels next to the picture; the paper's discriminator keeps its own.
+    None: 1200 in the networks of auto (released); dcgan 64, resnet 128, both 32 below 48 pixels; mlp 512, or
+    128 for points."""
     lr: float | None = None
-    """Learning rate. None: 0.1 for SGD (released), 2e-4 for Adam on images, 1e-3 on points."""
+    """Learning rate. None: 0.1 for SGD, with which it falls (released); 2e-4 for Adam."""
+    beta2: float = 0.999
+    """Adam's second momentum, in the recipe modern; the first is 0.5."""
 
     def __post_init__(self) -> None:
         require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
+        if not 0 <= self.beta2 < 1:
+            raise UserError(f"beta2 must be from 0 to below 1, not {self.beta2}.")
         if self.network == "auto" and not (self.generator_norm is None and self.norm is None):
             raise UserError("the perceptrons of gan have no normalisation: choose --network mlp, dcgan or resnet.")
         if self.network != "auto" and self.recipe == "paper":
-            raise UserError("the paper's recipe is for its own networks: leave --recipe or --network away.")
+            raise UserError(
+                "the paper's recipe is for images and for its own networks: leave --recipe or --network away."
+            )
+
+    @classmethod
+    def for_points(cls) -> "Config":
+        return cls(network="mlp", latent_dim=2, prior="normal", lr=1e-3, beta2=0.9)
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(width=16)
 
 
 class GAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
-        size, points, own = math.prod(shape), len(shape) == 1, config.network == "auto"
-        if points and config.recipe == "paper":
-            raise UserError("the paper has no recipe for 2-D points: leave --recipe away, or give modern.")
-        self.paper = config.recipe == "paper" or (config.recipe == "auto" and own and not points)
-        self.latent_dim = config.latent_dim or (2 if points else 100)
-        self.unit_range = own and not points  # whether G's pixels are in [0, 1]
-        convolutional = not own and not points and config.network != "mlp"
-        self.norm: Norm = config.norm or ("batch" if convolutional else "none")
-        norm = convolutional if config.generator_norm is None else config.generator_norm
-        self.sample_mode = "train" if norm else "eval"
-        hidden = [config.width or (128 if points else 1200)] * (3 if points else 2)
-        if own:
-            relu = nn.ReLU if points else lambda: nn.LeakyReLU(0.2)
-            self.generator: nn.Module = MLP(self.latent_dim, hidden, shape, last=None if points else nn.Sigmoid())
-            self.discriminator: nn.Module = MaxoutDiscriminator(size) if self.paper else MLP(size, hidden, (), relu)
+        self.prior = Prior(config.latent_dim, config.prior, -math.sqrt(3), math.sqrt(3))
+        self.own_networks = config.network == "auto"
+        self.paper = config.recipe == "paper" or (config.recipe == "auto" and self.own_networks)
+        self.norm: Norm = "none"
+        if self.own_networks:
+            self.generator, self.discriminator = perceptrons(config, shape, self.paper)
         else:
+            self.norm = config.norm_in_discriminator
+            self.sample_mode = "train" if config.batch_norm_in_generator else "eval"
             self.generator, self.discriminator = backbone(
-                "gan", config.network, shape, self.latent_dim, config.width, generator_norm=norm, norm=self.norm
+                "gan",
+                config.network,
+                shape,
+                config.latent_dim,
+                config.width,
+                generator_norm=config.batch_norm_in_generator,
+                norm=self.norm,
             )
-        if self.paper:
-            for network, bound in ((self.generator, 0.05), (self.discriminator, 0.005)):
-                init_uniform(network, bound)
-            lr = config.lr or 0.1
-            optimizers: list[OptimizerConfig] = [SGD(lr=decayed(lr, part), momentum=momentum) for part in (0.5, 1)]
-        else:
-            lr = config.lr or (1e-3 if points else 2e-4)
-            optimizers = [Adam(lr=lr, betas=(0.5, 0.9 if points else 0.999))] * 2
-        self.batch_size = 256 if points else 100
-        for player, module, optimizer in zip("DG", (self.discriminator, self.generator), optimizers, strict=True):
-            self.players[player] = Player(module, optimizer=optimizer)
-
-    def prepare(self, batches: Batches) -> None:  # G starts at the mean of the data
-        if self.paper and len(self.shape) == 3:
-            with torch.no_grad():
-                list(self.generator.parameters())[-1].copy_(mean_logit(batches.draw(1000).image))  # the last bias
+        if len(shape) == 3:
+            self.batch_size = 100
+        rules = optimizers(config, self.paper)
+        self.players = {
+            "D": Player(self.discriminator, optimizer=rules["D"]),
+            "G": Player(self.generator, optimizer=rules["G"]),
+        }
 
     def step(self, batches: Batches) -> Step:
         D, G = self.discriminator, self.generate
@@ -125,20 +133,46 @@ class GAN(Model):
             terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
             yield "D", terms, watch(real=score_real, fake=score_fake)
         score = D(G(len(real)))
-        yield "G", {"adversarial": as_real(score) if self.config.loss == "non_saturating" else -as_fake(score)}
+        loss = as_real(score) if self.config.loss == "non_saturating" else -as_fake(score)
+        yield "G", {"adversarial": loss}
 
-    def latent(self, n: int) -> Tensor:
-        """z (n, latent_dim): uniform on [-sqrt(3), sqrt(3)] for images (released), normal for points."""
-        z = torch.empty(n, self.latent_dim, device=self.device, dtype=self.dtype)
-        return z.normal_() if len(self.shape) == 1 else z.uniform_(-math.sqrt(3), math.sqrt(3))
+    def prepare(self, batches: Batches) -> None:
+        """In the paper's recipe G starts at the mean of the data."""
+        if self.paper:
+            *_, bias = self.generator.parameters()
+            with torch.no_grad():
+                bias.copy_(mean_logit(batches.draw(1000).image))
 
-    def generate(self, n: int, latent: Tensor | None = None) -> Tensor:
-        made = self.generator(self.latent(n) if latent is None else latent)
-        return 2 * made - 1 if self.unit_range else made
+    def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        output = super().generate(n, latent)
+        return 2 * output - 1 if self.own_networks else output  # whose pixels are in [0, 1]
+
+
+def perceptrons(config: Config, shape: tuple[int, ...], paper: bool) -> Pair:
+    """G of two hidden layers, which ends in a sigmoid, and D: the released one, or one like G."""
+    hidden, size = [config.width or 1200] * 2, math.prod(shape)
+    generator = MLP(config.latent_dim, hidden, shape, last=nn.Sigmoid())
+    if not paper:
+        return Pair(generator, MLP(size, hidden, (), lambda: nn.LeakyReLU(0.2)))
+    discriminator = MaxoutDiscriminator(size)
+    return Pair(init_uniform(generator, 0.05), init_uniform(discriminator, 0.005))
+
+
+def optimizers(config: Config, paper: bool) -> dict[str, OptimizerConfig]:
+    """The optimiser of each player."""
+    if not paper:
+        adam = Adam(lr=config.lr or 2e-4, betas=(0.5, config.beta2))
+        return {"D": adam, "G": adam}
+    lr = config.lr or 0.1
+    return {
+        "D": SGD(lr=decayed(lr, 0.5), momentum=momentum),
+        "G": SGD(lr=decayed(lr, 1), momentum=momentum),
+    }
 
 
 def decayed(lr: float, part: float) -> Any:
-    """The released schedule: divided by 1.000004 at each update, down to 1e-6. `part` is 0.5 for D's halved loss."""
+    """The released schedule: divided by 1.000004 at each update, down to 1e-6. `part` is 0.5 for D's halved
+    loss."""
     return lambda iteration, total: part * max(lr / 1.000004**iteration, 1e-6)
 
 
