@@ -6,7 +6,7 @@ its share of the odds.
 
 Losses, to minimise (p = sigmoid(D), g(x|z) the product of the sites' Bernoulli probabilities):
     D                 E_x[-log p(x)] + E_z,m[-log(1 - p(x_m))],  x_m ~ g(x|z), m = 1 ... M
-    G, discrete       -E_z[sum_m w_m log g(x_m|z)],  w = softmax over m of D(x_m); samples and weights are constants
+    G, discrete       -E_z[sum_m w_m log g(x_m|z)],  w = softmax over m of D(x_m); no gradient in w or x_m
     G, continuous     0.5 E_z[(log p(G(z)) - log(1 - p(G(z))))^2] = 0.5 E_z[D(G(z))^2], through G(z) as usual
 
 Differences from the paper:

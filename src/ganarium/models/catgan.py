@@ -82,7 +82,15 @@ class Config(BackboneOptions):
 
     @classmethod
     def for_points(cls) -> "Config":
-        return cls(network="mlp", latent_dim=2, noise=0.0, generator_norm=False, norm="none", lr=1e-3, beta2=0.9)
+        return cls(
+            network="mlp",
+            latent_dim=2,
+            noise=0.0,
+            generator_norm=False,
+            norm="none",
+            lr=1e-3,
+            beta2=0.9,
+        )
 
     @classmethod
     def small(cls) -> "Config":
@@ -122,7 +130,7 @@ class CatGAN(Model):
     def step(self, batches: Batches) -> Step:
         D, G, config = self.discriminator, self.generate, self.config
         batch = next(batches)
-        real = batch.unlabelled if config.semi_supervised else batch.image  # (b, c, h, w) in [-1, 1], or (b, 2)
+        real = batch.unlabelled if config.semi_supervised else batch.image  # in [-1, 1], or points (b, 2)
         with torch.no_grad():
             fake = G(len(real))
         log_real = D(real).log_softmax(1)  # (b, K)
