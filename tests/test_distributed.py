@@ -29,20 +29,39 @@ def build(name, rank, world):
     return Trainer(model, batches, STEPS, precision="fp64")
 
 
-def run_rank(name, folder):
-    """What each process of the test runs."""
+def run_rank(folder):
+    """What each process of the tests runs: every model, one after another."""
     torch.set_num_threads(1)
     rank, world = distributed.start(torch.device("cpu"))
-    made = build(name, rank, world)
-    made.prepare()
-    torch.manual_seed(100 + rank)
-    for _ in made:
-        pass
-    terms = made.drain().rows
-    torch.save({"state": made.model.state_dict(), "terms": terms}, Path(folder) / f"{rank}.pt")
+    for name in MODELS:
+        made = build(name, rank, world)
+        made.prepare()
+        torch.manual_seed(100 + rank)
+        for _ in made:
+            pass
+        terms = made.drain().rows
+        torch.save({"state": made.model.state_dict(), "terms": terms}, Path(folder) / f"{name}-{rank}.pt")
     distributed.wait()
     distributed.stop()
     distributed.leave(0)
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """The folder with what each of two processes has after its steps of each model."""
+    folder = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n"
+    code += f"from test_distributed import run_rank; run_rank({str(folder)!r})"
+    processes = []
+    for rank in (0, 1):
+        here = {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "PATH": ""}
+        processes.append(subprocess.Popen([sys.executable, "-c", code], env=here | where))
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    return folder
 
 
 def reference(name):
@@ -89,20 +108,9 @@ def reference(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_two_processes_equal_averaged_gradients(name, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = f"import sys; sys.path[:0] = {sys.path!r}\n"
-    code += f"from test_distributed import run_rank; run_rank({name!r}, {str(tmp_path)!r})"
-    processes = []
-    for rank in (0, 1):
-        here = {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "PATH": ""}
-        processes.append(subprocess.Popen([sys.executable, "-c", code], env=here | where))
+def test_two_processes_equal_averaged_gradients(name, two_processes):
     expected = reference(name)
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    found = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    found = [torch.load(two_processes / f"{name}-{rank}.pt") for rank in (0, 1)]
     own = distributed.per_rank_buffers(build(name, 0, 1).model)
     for rank in (0, 1):
         for key, value in expected[rank].items():
