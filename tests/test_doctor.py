@@ -13,12 +13,12 @@ import torch
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, UnpairedImages
-from ganarium.doctor import doctor
-from ganarium.doctor import samples as gallery
-from ganarium.doctor.batches import GRID, KEPT, Drawn, Noted, apartness, few
-from ganarium.doctor.doctor import ADVICE, LOOK, STALLED, Doctor, Note, jump, separation, wave
-from ganarium.doctor.notes import BINS, HISTOGRAMS, Casebook, histograms
-from ganarium.doctor.samples import Gallery
+from ganarium.doctor.batches import GRID, KEPT, BatchStatistics, RecordingBatches, f_statistic, few_pixels
+from ganarium.doctor.doctor import CALM, INTERVAL, MIN_SCORES, STALLED, Doctor
+from ganarium.doctor.notes import BINS, HISTOGRAMS, RunDoctor, histograms
+from ganarium.doctor.samples import MIN_REALS, SampleHistory, features
+from ganarium.doctor.scores import jump, separation, wave
+from ganarium.doctor.signs import ADVICE, Note
 from ganarium.errors import Diverged, RunError
 from ganarium.model import Adam
 from ganarium.players import PlayerState
@@ -34,11 +34,11 @@ UNTRAINED = {"step": 1.0, "D/real": 0.7, "D/fake": 0.7, "G/adversarial": 0.7}
 
 
 def rows(start: int, **terms: float | np.ndarray) -> Rows:
-    """LOOK rows after a step; a term is one number or one for each row. "D_real" stands for "D/real"."""
-    columns = {name.replace("_", "/", 1): np.broadcast_to(value, LOOK) for name, value in terms.items()}
+    """INTERVAL rows after a step; a term is one number or one for each row. "D_real" stands for "D/real"."""
+    columns = {name.replace("_", "/", 1): np.broadcast_to(value, INTERVAL) for name, value in terms.items()}
     return [
         {"step": float(start + i + 1)} | {name: float(values[i]) for name, values in columns.items()}
-        for i in range(LOOK)
+        for i in range(INTERVAL)
     ]
 
 
@@ -54,7 +54,7 @@ def steady(observed: dict[str, np.ndarray], seed: int = 1) -> list[dict[str, flo
     rng = RNG(seed)
     return [
         {name: float(values.mean() + sizes[name] * rng.standard_normal()) for name, values in observed.items()}
-        for _ in range(LOOK)
+        for _ in range(INTERVAL)
     ]
 
 
@@ -63,13 +63,15 @@ def looks(
     times: int,
     observed: dict[str, np.ndarray],
     means: list[dict[str, float]] | None = None,
-    drawn: dict[str, Drawn] | None = None,
+    batches: dict[str, BatchStatistics] | None = None,
     **terms: float | np.ndarray,
 ) -> list[Note]:
     """The notes of examinations in which nothing changes."""
     notes = []
     for time in range(times):
-        notes += patient.look(rows(LOOK * time, **terms), means or steady(observed, time), observed, drawn or {})
+        notes += patient.examine(
+            rows(INTERVAL * time, **terms), means or steady(observed, time), observed, batches or {}
+        )
     return notes
 
 
@@ -137,17 +139,17 @@ def far_pictures(patient: Doctor, drift: float) -> None:
     reals = rng.standard_normal((64, 2))
     for step in range(0, 801, 50):
         samples = rng.standard_normal((64, 2)) + 10.0 * (1 - drift * step / 800)
-        assert not patient.see(step, samples, reals)
+        assert not patient.examine_samples(step, samples, reals)
 
 
 def test_saturated_is_also_a_small_loss_while_samples_stay_far_from_the_data() -> None:
     for drift, small, expected in ((0.0, 0.2, True), (0.5, 0.2, False), (0.0, 0.3, False)):
         patient = Doctor(64, UNTRAINED)
         far_pictures(patient, drift)
-        notes = looks(patient, 800 // LOOK, scores(3, -3), D_real=small, D_fake=small)
+        notes = looks(patient, 800 // INTERVAL, scores(3, -3), D_real=small, D_fake=small)
         assert signs(notes) == [("saturated", "D")] * expected, (drift, small)
         if expected:
-            assert notes[0].step == STALLED + LOOK
+            assert notes[0].step == STALLED + INTERVAL
     assert not looks(Doctor(64, UNTRAINED), 16, scores(3, -3), D_real=0.2, D_fake=0.2), "no picture was seen"
 
 
@@ -155,7 +157,7 @@ def test_dead_is_one_score_for_all_fakes() -> None:
     given = {"D_real": 0.5, "D_fake": 0.5}
     notes = looks(Doctor(64, UNTRAINED), 2, scores(1, -1, fake_spread=5e-4), **given)
     assert signs(notes) == [("dead", "D")]
-    assert "every fake has the score -1" in notes[0].seen
+    assert "every fake has the score -1" in notes[0].evidence
     assert not looks(Doctor(64, UNTRAINED), 2, scores(1, -1, fake_spread=5e-3), **given)
     assert signs(looks(Doctor(64, UNTRAINED), 2, scores(1, 1, spread=0.0), **given)) == [("dead", "D")]
     assert not looks(Doctor(1, UNTRAINED), 2, {"D/real": np.ones(1), "D/fake": np.zeros(1)}, **given), "a batch of 1"
@@ -164,14 +166,14 @@ def test_dead_is_one_score_for_all_fakes() -> None:
 def test_samples_that_are_all_the_same_are_no_fault_of_the_discriminator() -> None:
     patient = Doctor(64, UNTRAINED)
     reals = RNG(0).standard_normal((64, 2))
-    assert not patient.see(0, np.ones((64, 2)), reals), "before any update"
-    assert signs(patient.see(50, np.ones((64, 2)), reals)) == [("collapsed", "samples")]
+    assert not patient.examine_samples(0, np.ones((64, 2)), reals), "before any update"
+    assert signs(patient.examine_samples(50, np.ones((64, 2)), reals)) == [("collapsed", "samples")]
     assert not looks(patient, 3, scores(1, -1, fake_spread=0.0), D_real=0.5, D_fake=0.5)
 
 
 def jumping(size: float, seed: int = 1) -> np.ndarray:
-    """LOOK means that jump by so much."""
-    noise = RNG(seed).standard_normal(LOOK)
+    """INTERVAL means that jump by so much."""
+    noise = RNG(seed).standard_normal(INTERVAL)
     return noise * size / jump(noise)
 
 
@@ -179,11 +181,11 @@ def means_of(real: np.ndarray, fake: np.ndarray) -> list[dict[str, float]]:
     return [{"D/real": float(a), "D/fake": float(b)} for a, b in zip(real, fake, strict=True)]
 
 
-def batches_that_differ(times: float, size: int = 64, count: int = LOOK) -> Drawn:
+def batches_that_differ(times: float, size: int = 64, count: int = INTERVAL) -> BatchStatistics:
     """By so much more than chance would have them, in the second of three numbers."""
     means = RNG(0).standard_normal((count, 3)) / math.sqrt(size)
     means[:, 1] *= math.sqrt(times / size / means[:, 1].var(ddof=1))
-    return Drawn(size, means, np.ones((count, 3)))
+    return BatchStatistics(size, means, np.ones((count, 3)))
 
 
 def test_unmixed_is_batches_that_differ_by_more_than_chance() -> None:
@@ -191,7 +193,7 @@ def test_unmixed_is_batches_that_differ_by_more_than_chance() -> None:
         drawn = {"image": batches_that_differ(times)}
         notes = looks(Doctor(64, UNTRAINED), 2, {}, [{}], drawn, D_real=0.7)
         assert signs(notes) == [("unmixed", "data")] * expected, times
-    few_reals, few_batches = batches_that_differ(99, size=doctor.ENOUGH - 1), batches_that_differ(99, count=LOOK - 1)
+    few_reals, few_batches = batches_that_differ(99, size=MIN_SCORES - 1), batches_that_differ(99, count=INTERVAL - 1)
     for drawn in (few_reals, few_batches):
         assert not looks(Doctor(64, UNTRAINED), 2, {}, [{}], {"image": drawn}, D_real=0.7)
 
@@ -200,16 +202,16 @@ def test_each_domain_and_each_size_of_batch_is_judged_by_itself() -> None:
     patient, notes = Doctor(64, UNTRAINED), []
     for time in range(2):
         for part in range(2):  # of an examination: the batches become larger
-            given = rows(LOOK * time + LOOK // 2 * part, D_real=0.7)[: LOOK // 2]
+            given = rows(INTERVAL * time + INTERVAL // 2 * part, D_real=0.7)[: INTERVAL // 2]
             drawn = {"a": batches_that_differ(1), "b": batches_that_differ(5, size=(16, 64)[part])}
-            notes += patient.look(given, [], {}, drawn)
+            notes += patient.examine(given, [], {}, drawn)
     assert signs(notes) == [("unmixed", "data b")]
-    assert "batches differ 5 times as much as chance" in notes[0].seen
+    assert "batches differ 5 times as much as chance" in notes[0].evidence
 
 
 def test_scores_that_leap_with_batches_that_are_not_mixed_are_no_fault_of_the_discriminator() -> None:
     observed = scores(0, 0)
-    gap = means_of(jumping(9.0 * observed["D/real"].std()), np.zeros(LOOK))
+    gap = means_of(jumping(9.0 * observed["D/real"].std()), np.zeros(INTERVAL))
     for times, expected in ((9.0, ("unmixed", "data")), (1.0, ("oscillating", "D"))):
         drawn = {"image": batches_that_differ(times)}
         assert signs(looks(Doctor(64, UNTRAINED), 2, observed, gap, drawn, D_real=0.7)) == [expected]
@@ -219,7 +221,7 @@ def test_oscillating_is_no_level_of_all_scores_and_no_batch_of_one() -> None:
     observed = scores(0, 0)
     level = means_of(jumping(9.0), jumping(9.0))
     assert not looks(Doctor(64, UNTRAINED), 2, observed, level, D_real=0.7)
-    one = means_of(jumping(9.0), np.zeros(LOOK))
+    one = means_of(jumping(9.0), np.zeros(INTERVAL))
     assert not looks(Doctor(1, UNTRAINED), 2, observed, one, D_real=0.7), "64 scores of one image"
 
 
@@ -236,8 +238,8 @@ def test_oscillating_is_also_a_loss_that_swings() -> None:
     for depth, expected in ((0.4, True), (0.2, False)):
         patient, notes = Doctor(64, UNTRAINED), []
         for time in range(9):
-            swing = 1 + depth * np.sin((LOOK * time + np.arange(LOOK)) / 60 * math.tau)
-            notes += patient.look(rows(LOOK * time, G_adversarial=0.7 * swing), [], {}, {})
+            swing = 1 + depth * np.sin((INTERVAL * time + np.arange(INTERVAL)) / 60 * math.tau)
+            notes += patient.examine(rows(INTERVAL * time, G_adversarial=0.7 * swing), [], {}, {})
         assert signs(notes) == [("oscillating", "G")] * expected, depth
 
 
@@ -247,27 +249,27 @@ def test_exploding_is_a_term_a_thousand_times_all_that_was() -> None:
         notes = looks(Doctor(64, UNTRAINED), 2, observed, D_real=0.7, D_fake=0.7, D_penalty=size)
         assert signs(notes) == [("exploding", "D")] * expected, size
     assert not looks(Doctor(64, UNTRAINED), 2, observed, D_real=0.7, D_fake=0.7, G_adversarial=-5000.0), "it may drift"
-    assert signs(looks(Doctor(16), 2, {}, [{}] * LOOK, model_nll=5.0)) == []
+    assert signs(looks(Doctor(16), 2, {}, [{}] * INTERVAL, model_nll=5.0)) == []
     likelihood = Doctor(16, {"step": 1.0, "model/nll": 500.0})
-    assert not looks(likelihood, 2, {}, [{}] * LOOK, model_nll=4e5)
-    assert signs(looks(likelihood, 2, {}, [{}] * LOOK, model_nll=6e5)) == [("exploding", "model")]
+    assert not looks(likelihood, 2, {}, [{}] * INTERVAL, model_nll=4e5)
+    assert signs(looks(likelihood, 2, {}, [{}] * INTERVAL, model_nll=6e5)) == [("exploding", "model")]
 
 
 def test_few_rows_are_gathered_until_they_say_something() -> None:
     patient, apart = Doctor(64, UNTRAINED), scores(5, -5)
     told = []
-    for row in rows(0, D_real=0.001, D_fake=0.001) + rows(LOOK, D_real=0.001, D_fake=0.001):
-        told += patient.look([row], [{"D/real": 5.0, "D/fake": -5.0}], apart, {})
-    assert [note.step for note in told] == [2 * LOOK]
+    for row in rows(0, D_real=0.001, D_fake=0.001) + rows(INTERVAL, D_real=0.001, D_fake=0.001):
+        told += patient.examine([row], [{"D/real": 5.0, "D/fake": -5.0}], apart, {})
+    assert [note.step for note in told] == [2 * INTERVAL]
 
 
 def test_a_sign_is_told_once_until_it_has_gone_and_come_again() -> None:
     patient, apart = Doctor(64, UNTRAINED), scores(5, -5)
     ill, well = {"D_real": 0.001, "D_fake": 0.001}, {"D_real": 0.7, "D_fake": 0.7}
     assert len(looks(patient, 8, apart, **ill)) == 1
-    assert not looks(patient, doctor.CALM - 1, apart, **well)
+    assert not looks(patient, CALM - 1, apart, **well)
     assert not looks(patient, 4, apart, **ill), "it was not gone for long enough"
-    assert not looks(patient, doctor.CALM, apart, **well)
+    assert not looks(patient, CALM, apart, **well)
     assert len(looks(patient, 4, apart, **ill)) == 1
 
 
@@ -282,24 +284,24 @@ def digits(n: int, seed: int) -> np.ndarray:
 
 
 def test_samples_like_the_data_are_near_varied_and_everywhere() -> None:
-    seen = Gallery(digits(256, 0))
-    assert seen.look(1, digits(256, 1)) == ("", False)
-    (picture,) = seen.pictures
-    assert picture.distance == pytest.approx(0, abs=0.02)
-    assert picture.diversity == pytest.approx(1, abs=0.05)
-    assert picture.modes > 7
-    assert picture.arrived
+    history = SampleHistory(digits(256, 0))
+    assert history.collapse(1, digits(256, 1)) == ("", False)
+    (statistics,) = history.statistics
+    assert statistics.distance == pytest.approx(0, abs=0.02)
+    assert statistics.diversity == pytest.approx(1, abs=0.05)
+    assert statistics.modes > 7
+    assert statistics.near_reals
 
 
 def test_the_distance_is_that_of_the_distributions() -> None:
     """For two single points it is 2 |x - y|; here in units of the distance between two reals."""
     reals = np.repeat([[0.0, 0.0], [1.0, 0.0]], 8, 0)
-    seen = Gallery(reals)
-    seen.look(1, reals + 100.0)
+    history = SampleHistory(reals)
+    history.collapse(1, reals + 100.0)
     spread = 64 / 120  # of the 120 pairs of reals, those that differ
-    assert seen.spread == pytest.approx(spread)
+    assert history.spread == pytest.approx(spread)
     cross = np.mean([math.hypot(100 + dx, 100) for dx in (0, 0, 1, -1)])
-    assert seen.pictures[0].distance == pytest.approx((2 * cross - 2 * spread) / spread)
+    assert history.statistics[0].distance == pytest.approx((2 * cross - 2 * spread) / spread)
 
 
 @pytest.mark.parametrize(
@@ -312,44 +314,44 @@ def test_the_distance_is_that_of_the_distributions() -> None:
     ],
 )
 def test_collapsed(before: np.ndarray, now: np.ndarray, words: str) -> None:
-    seen = Gallery(digits(256, 0))
-    assert seen.look(1, before) == ("", False)
-    assert words in seen.look(2, now)[0]
+    history = SampleHistory(digits(256, 0))
+    assert history.collapse(1, before) == ("", False)
+    assert words in history.collapse(2, now)[0]
 
 
 def test_not_collapsed() -> None:
     """Blurred samples at the start, a third of the diversity, and three of ten clusters."""
-    seen = Gallery(digits(256, 0))
+    history = SampleHistory(digits(256, 0))
     half = digits(256, 2)
     half = half[half[:, 0] > 0.5]
     for samples in (0.02 * digits(64, 1), 0.1 * digits(64, 1), digits(64, 1), 0.3 * digits(64, 1), half):
-        assert seen.look(1, samples) == ("", False)
+        assert history.collapse(1, samples) == ("", False)
 
 
 def test_too_few_or_equal_reals_say_nothing() -> None:
-    for reals in (digits(gallery.FEW - 1, 0), np.ones((64, 2))):
-        seen = Gallery(reals)
-        assert seen.look(1, np.ones((64, 2))) == seen.look(2, np.ones((64, 2))) == ("", False)
+    for reals in (digits(MIN_REALS - 1, 0), np.ones((64, 2))):
+        history = SampleHistory(reals)
+        assert history.collapse(1, np.ones((64, 2))) == history.collapse(2, np.ones((64, 2))) == ("", False)
 
 
 def test_large_images_are_averaged_first() -> None:
     images = RNG(0).standard_normal((3, 2, 33, 50))
-    small = gallery.features(images)
+    small = features(images)
     assert small.shape == (3, 2 * 16 * 25)
     assert small[0, 0] == pytest.approx(images[0, 0, :2, :2].mean())
     assert small[2, -1] == pytest.approx(images[2, 1, 30:32, 48:50].mean())
-    assert gallery.features(RNG(0).standard_normal((2, 1, 12, 12))).shape == (2, 144)
+    assert features(RNG(0).standard_normal((2, 1, 12, 12))).shape == (2, 144)
 
 
 # Batches
 
 
-def noted(batches: Batches, count: int = LOOK) -> dict[str, Drawn]:
-    """What is noted of batches as they are drawn."""
-    seen = Noted(batches)
+def recorded(batches: Batches, count: int = INTERVAL) -> dict[str, BatchStatistics]:
+    """The statistics of batches that are drawn one after another."""
+    recording = RecordingBatches(batches)
     for _ in range(count):
-        next(seen)
-    return {name: Drawn(size, *both.double().numpy()) for name, (size, both) in seen.taken().items()}
+        next(recording)
+    return recording.statistics()
 
 
 def shaded(n: int) -> Dataset:
@@ -360,8 +362,8 @@ def shaded(n: int) -> Dataset:
     return Dataset("shaded", torch.tensor(images, dtype=torch.uint8), torch.tensor(kinds), tuple("0123456789"))
 
 
-def test_what_is_noted_of_a_batch_is_its_mean_and_its_variance_in_a_few_pixels() -> None:
-    made, again = noted(Batches(shaded(96), Images, 16), count=3)["image"], Batches(shaded(96), Images, 16)
+def test_what_is_recorded_of_a_batch_is_its_mean_and_its_variance_in_a_few_pixels() -> None:
+    made, again = recorded(Batches(shaded(96), Images, 16), count=3)["image"], Batches(shaded(96), Images, 16)
     images = [next(again).image.double().numpy() for _ in range(3)]
     pixels = np.stack(images)[:, :, :, 1::2, 1::2].reshape(3, 16, -1)
     assert made.size == 16
@@ -371,50 +373,50 @@ def test_what_is_noted_of_a_batch_is_its_mean_and_its_variance_in_a_few_pixels()
 
 def test_few_pixels_of_any_image_and_points_as_they_are() -> None:
     points = torch.randn(5, 2)
-    assert few(points) is points
+    assert few_pixels(points) is points
     for side, places in ((28, [3, 10, 17, 24]), (3, [0, 1, 2]), (1, [0]), (4, [0, 1, 2, 3])):
         image = torch.arange(float(side)).expand(2, 3, 40, side)
-        assert few(image)[0, 0, 0].tolist() == places
-        assert few(image).shape[1:3] == (3, GRID)
+        assert few_pixels(image)[0, 0, 0].tolist() == places
+        assert few_pixels(image).shape[1:3] == (3, GRID)
 
 
 def test_batches_at_random_differ_as_chance_has_them_and_batches_of_one_kind_by_the_part_between_kinds() -> None:
     """Of k shades 15 apart, in noise of 100 levels: the variances are 15^2 (k^2 - 1) / 12 and (100^2 - 1) / 12."""
-    healthy = [apartness(noted(Batches(shaded(4000), Images, 16, seed=seed))["image"]) for seed in (100, 101, 102)]
+    healthy = [f_statistic(recorded(Batches(shaded(4000), Images, 16, seed=seed))["image"]) for seed in (100, 101, 102)]
     assert 0.5 < min(healthy) <= max(healthy) < 2.2
     sick = Batches(shaded(4000), Images, 16)
     sick.__class__ = OneByOne
     part = 15**2 * (8**2 - 1) / (15**2 * (8**2 - 1) + 100**2 - 1)  # it takes eight of the kinds
     expected = 1 + 16 * part / (1 - part)
-    assert apartness(noted(sick)["image"]) == pytest.approx(expected, rel=0.35), "the largest of 48 numbers"
+    assert f_statistic(recorded(sick)["image"]) == pytest.approx(expected, rel=0.35), "the largest of 48 numbers"
 
 
 @pytest.mark.parametrize(("n", "batch", "low", "high"), [(8, 8, 0.0, 1e-9), (40, 8, 0.3, 2.2), (100, 64, 0.1, 1.2)])
 def test_few_images_that_are_drawn_once_an_epoch_differ_less(n: int, batch: int, low: float, high: float) -> None:
-    assert low <= apartness(noted(Batches(shaded(n), Images, batch))["image"]) <= high
+    assert low <= f_statistic(recorded(Batches(shaded(n), Images, batch))["image"]) <= high
 
 
-def test_domains_are_noted_apart_and_a_batch_of_another_size_is_left_out() -> None:
+def test_domains_are_recorded_apart_and_a_batch_of_another_size_is_left_out() -> None:
     data = dataclasses.replace(shaded(64), second=255 - shaded(64).images, labels=None, class_names=())
-    seen = Noted(Batches(data, UnpairedImages, 8))
-    next(seen)
-    seen.draw(5)
-    next(seen)
-    taken = seen.taken()
-    assert {name: (size, len(both[0])) for name, (size, both) in taken.items()} == {"a": (8, 2), "b": (8, 2)}
-    assert not torch.equal(taken["a"][1], taken["b"][1])
-    assert seen.taken() == {}, "it forgets"
+    recording = RecordingBatches(Batches(data, UnpairedImages, 8))
+    next(recording)
+    recording.draw(5)
+    next(recording)
+    statistics = recording.statistics()
+    assert {name: (batch.size, len(batch.means)) for name, batch in statistics.items()} == {"a": (8, 2), "b": (8, 2)}
+    assert not np.array_equal(statistics["a"].means, statistics["b"].means)
+    assert recording.statistics() == {}, "it forgets"
 
 
 def test_a_number_that_never_changes_says_nothing_and_one_that_changes_with_the_batch_all() -> None:
-    means, variances = np.zeros((LOOK, 2)), np.zeros((LOOK, 2))
-    assert apartness(Drawn(8, means, variances)) == 0
+    means, variances = np.zeros((INTERVAL, 2)), np.zeros((INTERVAL, 2))
+    assert f_statistic(BatchStatistics(8, means, variances)) == 0
     means[::2, 1] = 1
-    assert apartness(Drawn(8, means, variances)) == math.inf
+    assert f_statistic(BatchStatistics(8, means, variances)) == math.inf
 
 
 def test_a_long_wait_between_readings_costs_no_memory() -> None:
-    assert len(noted(Batches(shaded(64), Images, 8), count=KEPT + 9)["image"].means) == KEPT
+    assert len(recorded(Batches(shaded(64), Images, 8), count=KEPT + 9)["image"].means) == KEPT
 
 
 # Where a number that is not finite came from
@@ -427,8 +429,8 @@ def diverged(terms: dict[str, float], means: dict[str, float], before: Rows) -> 
 
 
 CALM_ROWS = rows(0, D_real=0.5, D_fake=0.6, D_penalty=1.0)
-WILD_ROWS = rows(0, D_real=0.5, D_fake=0.6, D_penalty=np.exp(np.maximum(0, np.arange(LOOK) - 40.0)))
-FAR_ROWS = rows(0, D_real=0.5, D_fake=0.6, D_penalty=np.full(LOOK, 1e29))  # it has been there for long
+WILD_ROWS = rows(0, D_real=0.5, D_fake=0.6, D_penalty=np.exp(np.maximum(0, np.arange(INTERVAL) - 40.0)))
+FAR_ROWS = rows(0, D_real=0.5, D_fake=0.6, D_penalty=np.full(INTERVAL, 1e29))  # it has been there for long
 BAD = math.nan
 
 
@@ -449,7 +451,7 @@ def test_explanations(terms: dict[str, float], means: dict[str, float], before: 
     note = Doctor(64).explain(diverged(terms, means, before))
     assert (note.sign, note.step, note.player) == (sign, 61, "D")
     if before and "real" in terms:
-        assert "one step before: real 0.5" in note.seen
+        assert "one step before: real 0.5" in note.evidence
 
 
 def test_a_note_fits_a_line_and_its_record_says_all() -> None:
@@ -457,7 +459,7 @@ def test_a_note_fits_a_line_and_its_record_says_all() -> None:
         note = Note(7, sign, "D", "words " * 60)
         assert len(note.line()) <= 160
         assert note.line().endswith(f"...; try {remedies[0]}")
-        record = {"step": 7, "sign": sign, "player": "D", "seen": note.seen}
+        record = {"step": 7, "sign": sign, "player": "D", "seen": note.evidence}
         assert note.record() == record | {"causes": list(causes), "try": list(remedies)}
 
 
@@ -625,10 +627,9 @@ def test_a_run_with_and_without_the_doctor_is_bit_equal(
     more = {"steps": 60, "sample_every": 20, "log_every": 10}
     seen = admitted(name, tmp_path / "seen", **more)
     assert seen.train(quiet=True) == 0
-    monkeypatch.setattr(Casebook, "__init__", lambda self, *_: None)
-    monkeypatch.setattr(Casebook, "look", lambda self, *_: [])
-    monkeypatch.setattr(Casebook, "see", lambda self, *_: [])
-    monkeypatch.setattr(Noted, "_noted", lambda self, batch: batch)
+    monkeypatch.setattr(RunDoctor, "__init__", lambda self, *_: None)
+    monkeypatch.setattr(RunDoctor, "examine", lambda self, *_: [])
+    monkeypatch.setattr(RunDoctor, "examine_samples", lambda self, *_: [])
     alone = admitted(name, tmp_path / "alone", **more)
     assert alone.train(quiet=True) == 0
     assert (seen.folder / "scores.jsonl").exists() > (alone.folder / "scores.jsonl").exists()
@@ -659,22 +660,24 @@ def test_scores_are_kept_at_even_steps_and_a_resumed_run_has_one_story(tmp_path:
     assert last + 2 not in [row["step"] for row in lines(run.folder / "scores.jsonl")]
 
 
-def test_what_drain_brings_along() -> None:
-    made = trainer("gan", (2,), batch_size=6)
-    for _ in zip(range(3), made, strict=False):
-        pass
-    watched = made.watched["D"]
-    assert [row["step"] for row in made.drain().rows] == [1, 2, 3]
-    assert made.observed.keys() == {"D/real", "D/fake"}
-    assert torch.equal(made.observed["D/real"], watched["real"])
-    assert [row.keys() for row in made.means] == [{"D/real", "D/fake"}] * 3
-    assert made.means[-1]["D/fake"] == pytest.approx(float(watched["fake"].mean()))
-    made.batches.drawn -= 6
-    again = next(made.batches).image.double().numpy()
-    assert {name: (batch.size, len(batch.means)) for name, batch in made.drawn.items()} == {"image": (6, 3)}
-    assert made.drawn["image"].means[-1] == pytest.approx(again.mean(0), abs=1e-6)
-    assert made.drawn["image"].variances[-1] == pytest.approx(again.var(0, ddof=1), rel=1e-5)
-    made.iterate()
-    made.watched["D"]["real"] = torch.arange(3 * OBSERVED - 1.0).view(-1, 1)
-    made.drain()
-    assert made.observed["D/real"].tolist() == [3.0 * i for i in range(OBSERVED)]
+def test_what_a_doctor_reads() -> None:
+    """The terms, scores and batches of three iterations, and of a watched tensor that is too large to copy."""
+    training = trainer("gan", (2,), batch_size=6)
+    recording = training.batches = RecordingBatches(training.batches)
+    watched = [{update.player: update.watched for update in training.updates()} for _ in range(3)][-1]["D"]
+    reading = training.drain()
+    assert [row["step"] for row in reading.rows] == [1, 2, 3]
+    assert reading.observed.keys() == {"D/real", "D/fake"}
+    assert torch.equal(reading.observed["D/real"], watched["real"].flatten())
+    assert [row.keys() for row in reading.means] == [{"D/real", "D/fake"}] * 3
+    assert reading.means[-1]["D/fake"] == pytest.approx(float(watched["fake"].mean()))
+    statistics = recording.statistics()
+    training.batches.drawn -= 6
+    again = next(training.batches).image.double().numpy()
+    assert {name: (batch.size, len(batch.means)) for name, batch in statistics.items()} == {"image": (6, 3)}
+    assert statistics["image"].means[-1] == pytest.approx(again.mean(0), abs=1e-6)
+    assert statistics["image"].variances[-1] == pytest.approx(again.var(0, ddof=1), rel=1e-5)
+    for update in training.updates():
+        if update.player == "D":
+            update.watched["real"] = torch.arange(3 * OBSERVED - 1.0).view(-1, 1)
+    assert training.drain().observed["D/real"].tolist() == [3.0 * i for i in range(OBSERVED)]

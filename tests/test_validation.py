@@ -1,4 +1,4 @@
-"""Evaluation during training: it disturbs nothing, loses nothing, keeps to its time, and says what is true."""
+"""Validation while a run trains: it disturbs nothing, loses nothing, keeps to its time, and says what is true."""
 
 import dataclasses
 import json
@@ -27,8 +27,9 @@ from ganarium.evaluation.measures import Measure, quick_measure
 from ganarium.metrics.protocol import Protocol
 from ganarium.runs.checkpoint import best_step
 from ganarium.runs.folder import write_json
-from ganarium.training import validation as progress
-from ganarium.training.validation import Evaluations, outlook, said, trend
+from ganarium.training import session, timing, validation
+from ganarium.training.outlook import in_words, outlook, trend
+from ganarium.training.validation import Validation, interval, reserve
 from synthetic import refused
 
 GLYPHS = {"data": "glyphs", "characters": "01", "size": 8, "batch_size": 8}
@@ -147,7 +148,7 @@ def test_what_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     found = rows(run)
     for row in found:
         assert any(line.startswith(f"step {row['step']}: wasserstein_distance {value(row):.4g}") for line in lines)
-    assert f"evaluated at step 12: {said(found[-1])}" in lines
+    assert f"evaluated at step 12: {in_words(found[-1])}" in lines
     (where,) = [line for line in lines if line.startswith("best at step")]
     path = Path(where.split(": ", 1)[1])
     assert ganarium.load(path).iteration == best(run)["step"]
@@ -164,7 +165,7 @@ def test_the_command_line_ends_with_the_numbers(tmp_path: Path, capsys: pytest.C
     assert cli.main([*words.split(), "--out", str(tmp_path / "run")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "2 evaluations cannot tell whether more training would help" in lines
-    assert lines.index("done: 4 steps") > lines.index(f"evaluated at step 4: {said(rows(tmp_path / 'run')[-1])}")
+    assert lines.index("done: 4 steps") > lines.index(f"evaluated at step 4: {in_words(rows(tmp_path / 'run')[-1])}")
 
 
 # Stopped and taken up again
@@ -191,9 +192,9 @@ def row(step: int, number: float, **more: Any) -> dict[str, Any]:
     return own | {"protocol": PROTOCOL} | more
 
 
-def opened(folder: Path, step: int, *, measure: Any = None, always: bool = True) -> tuple[Evaluations, list[str]]:
+def opened(folder: Path, step: int, *, measure: Any = None, always: bool = True) -> tuple[Validation, list[str]]:
     lines: list[str] = []
-    return Evaluations(folder, step, measure, always=always, say=lines.append), lines
+    return Validation(folder, step, measure, always=always, say=lines.append), lines
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def test_best_from_before_the_first_evaluation_goes(folder: Path) -> None:
     evaluations, _ = opened(folder, 0)
     assert not (folder / "best.json").exists()
     assert evaluations.best is None
-    assert evaluations.verdict("more") == []
+    assert evaluations.summary("more") == []
 
 
 def test_a_best_that_somebody_named_stays(tmp_path: Path) -> None:
@@ -242,7 +243,7 @@ def test_numbers_of_another_protocol_are_not_compared(folder: Path) -> None:
     assert evaluations.is_best(other)
     evaluations.add(other, 20.0)
     assert best(folder)["value"] == 9.0
-    assert evaluations.verdict("more")[2].startswith("1 evaluation cannot tell")
+    assert evaluations.summary("more")[2].startswith("1 evaluation cannot tell")
 
 
 @pytest.mark.parametrize("broken", ["row", "best"])
@@ -255,12 +256,12 @@ def test_a_kill_between_two_writes_leaves_no_name_without_its_checkpoint(
     class Killed(BaseException):
         pass
 
-    def killed(self: Evaluations, *_: Any) -> None:
+    def killed(self: Validation, *_: Any) -> None:
         seen.append(max(checkpoints(self.folder)))
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Evaluations, "add" if broken == "row" else "_write_best", killed)
+        patch.setattr(Validation, "add" if broken == "row" else "_write_best", killed)
         with pytest.raises(Killed):
             train("gan", tmp_path / "run", steps=6, evaluate_every=2)
     run = tmp_path / "run"
@@ -291,8 +292,9 @@ def test_an_error_of_the_evaluator_kills_no_run(
     def none(model: Any, train: Dataset, test: Dataset) -> Measure:
         raise UserError(f"{train.name} has no judge: train one.")
 
-    monkeypatch.setattr(progress, "measure_for", none)
-    monkeypatch.setattr(progress, "SOON", 0.0)
+    for module in (session, timing):
+        monkeypatch.setattr(module, "quick_measure", none)
+    monkeypatch.setattr(validation, "MIN_SECONDS", 0.0)
     run = train("gan", tmp_path / "run", steps=50, quiet=False)
     assert max(checkpoints(run)) == 50
     lines = [line for line in capsys.readouterr().out.splitlines() if "evaluat" in line]
@@ -338,13 +340,13 @@ def simulated(
     """How many evaluations a run of `run` seconds has, and their share of its time."""
     (folder / "checkpoints").mkdir(parents=True)
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(validation.time, "monotonic", lambda: clock[0])
     evaluations, _ = opened(folder, 0, measure=lambda: Timed(takes, clock), always=always)
     trained = 0.0
     for part in range(1, 21):
         trained += run / 20
         clock[0] += run / 20
-        found = evaluations.measured(part, clock[0], part == 20)
+        found = evaluations.evaluate(part, clock[0], part == 20)
         if found:
             evaluations.add(found, clock[0])
     return len(evaluations.rows), (clock[0] - trained) / clock[0]
@@ -389,15 +391,15 @@ def test_a_chosen_interval_asks_for_no_time(tmp_path: Path, monkeypatch: pytest.
     ],
 )
 def test_the_interval(options: dict[str, Any], total: int, expected: int) -> None:
-    assert progress.interval(options, total) == expected
+    assert interval(options, total) == expected
 
 
 def test_minutes_count_evaluations_in(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(validation.time, "monotonic", lambda: clock[0])
 
     def reserved(takes: float, every: int | None) -> tuple[float, float]:
-        return progress.reserve(lambda: Timed(takes, clock), {"evaluate_every": every, "log_every": 50}, 100.0)
+        return reserve(lambda: Timed(takes, clock), {"evaluate_every": every, "log_every": 50}, 100.0)
 
     assert reserved(3.0, 0) == (0.0, 0.0)
     assert reserved(3.0, 10) == (3.0, 0.3)

@@ -14,39 +14,43 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 
-GRID = 4  # pixels of a side that are kept of an image: averages over regions would tell kinds little better
+GRID = 4  # pixels of a side that are kept of an image: averages over regions tell kinds of images hardly better
 KEPT = 64  # batches since the last reading that are remembered
 
 
 class BatchStatistics(NamedTuple):
-    """What batches were like, one row for each."""
+    """The means and variances of batches, a row for each."""
 
     size: int  # reals in a batch
-    means: NDArray[np.float64]  # (batches, numbers) over the reals of a batch
-    variances: NDArray[np.float64]  # (batches, numbers) within it
+    means: NDArray[np.float64]  # (batches, pixels) over the reals of a batch
+    variances: NDArray[np.float64]  # (batches, pixels) within it
 
 
 class RecordingBatches(Batches):
-    """The batches of a run, of which a few numbers are kept as a step draws them. It waits for no device."""
+    """The batches of a run, of which a few pixels are kept as a step draws them. It waits for no device."""
 
     def __init__(self, batches: Batches) -> None:
         self.__dict__ = batches.__dict__  # one place in the data, whoever draws
+        self._batches = batches
         self._recent: deque[dict[str, Tensor]] = deque(maxlen=KEPT)  # field of a batch -> its pixels (n, ...)
 
     def draw(self, n: int) -> Any:
-        batch = super().draw(n)
+        batch = self._batches.draw(n)
         fields = zip(batch._fields, batch, strict=True)
         self._recent.append({name: few_pixels(field) for name, field in fields if _is_real(field)})
         return batch
 
     def statistics(self) -> dict[str, BatchStatistics]:
-        """What the batches since the last call were like, by the field of a batch: one read from the device."""
+        """The statistics of the batches since the last call, by the field of a batch: one read from the device.
+
+        Batches of another size than the last one are left out.
+        """
         recent, latest = list(self._recent), self._recent[-1] if self._recent else {}
         self._recent.clear()
         statistics = {}
         for name, last in latest.items():
-            alike = [pixels[name] for pixels in recent if pixels[name].shape == last.shape]
-            reals = torch.stack(alike).flatten(2)  # (batches, n, numbers)
+            same_size = [pixels[name] for pixels in recent if pixels[name].shape == last.shape]
+            reals = torch.stack(same_size).flatten(2)  # (batches, n, pixels)
             means = reals.mean(1)
             variances = (reals - means[:, None]).square().sum(1) / max(1, len(last) - 1)
             statistics[name] = BatchStatistics(len(last), *torch.stack([means, variances]).cpu().double().numpy())
@@ -66,10 +70,11 @@ def few_pixels(real: Tensor) -> Tensor:
 
 
 def f_statistic(batches: BatchStatistics) -> float:
-    """How much batches differ, in what chance alone would give: F of the analysis of variance, the largest number's.
+    """How much batches differ, in what chance alone would give: the largest pixel's F of the analysis of variance.
 
-    n Var(means) / Var(within a batch) is about 1 for batches drawn at random, whatever the data are, less where they
-    are few and each is drawn once an epoch, and 1 + n s / (1 - s) where a part s of the variance is between batches.
+    F = n Var(means) / Var(within a batch). It is about 1 for batches drawn at random, whatever the data are. It is less
+    for few data of which each is drawn once an epoch, and 1 + n s / (1 - s) where a part s of the variance is between
+    batches.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = batches.size * batches.means.var(0, ddof=1) / batches.variances.mean(0)

@@ -15,8 +15,9 @@ from ganarium import registry
 from ganarium.data import SOURCES
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
-from ganarium.doctor.notes import Casebook
+from ganarium.doctor.notes import RunDoctor
 from ganarium.errors import Diverged, RunError, UserError
+from ganarium.evaluation.measures import Measure, quick_measure
 from ganarium.pictures import animation, grid
 from ganarium.runs import checkpoint
 from ganarium.runs.curves import save_curves
@@ -41,12 +42,12 @@ from ganarium.runtime import distributed
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.runtime.environment import differences, environment, variable
 from ganarium.trainer import Trainer
-from ganarium.training import validation
 from ganarium.training.build import build, prepare
 from ganarium.training.console import Bar, MetricsLog, warn
 from ganarium.training.signals import Signals
 from ganarium.training.state import capture, restore
 from ganarium.training.timing import steps_within
+from ganarium.training.validation import Validation, interval
 from ganarium.web import report
 from ganarium.web.report import artifacts
 
@@ -63,7 +64,7 @@ class Run:
         self.options: dict[str, Any] = config["options"]
         self.first = trainer.batches.rank == 0  # of several processes, the one that writes
         self.held_out = Batches(test, self.model.batch_type, 1, device=trainer.device)
-        self._notes: Casebook | None = None  # while it trains, of the process that writes
+        self._doctor: RunDoctor | None = None  # while it trains, of the process that writes
         self._saved = -1
         self._picture_seconds = 0.0
         self._report_seconds = 0.0
@@ -99,7 +100,7 @@ class Run:
         trainer, test = build(config)
         prepare(trainer, quiet=quiet)
         if options.evaluate_every and rank == 0:
-            validation.measure_for(trainer.model, trainer.batches.data, test)  # its error, before anything is written
+            quick_measure(trainer.model, trainer.batches.data, test)  # its error, before anything is written
         folder, new = claim(model, options) if rank == 0 else (Path(), [])
         folder = distributed.gather(folder)[0]
         assert isinstance(folder, Path)
@@ -197,9 +198,9 @@ class Run:
         label = f"{registry.title(self.config['model'])} on {self.config['data']['name']}"
         log = MetricsLog(self.folder, self.model.iteration) if self.first else None
         bar = Bar(label, self.model.iteration, self.trainer.total, quiet or not self.first)
-        evaluations = self._evaluations(bar) if self.first else None
+        validation = self._validation(bar) if self.first else None
         if self.first:
-            self._notes = Casebook(self.folder, self.trainer, self.held_out)
+            self._doctor = RunDoctor(self.folder, self.trainer, self.held_out)
         saved_at = time.monotonic()
         try:
             with Signals(bar.say) as signals, bar:
@@ -219,14 +220,14 @@ class Run:
                         self.save()
                         saved_at = time.monotonic()
                     if evaluate:
-                        self._evaluate(evaluations, log, bar)
+                        self._evaluate(validation, log, bar)
                     if self._due("sample_every", done, self._picture_fits(done, bar)) or self.finished:
                         self._picture(log, bar)
                         self._report(bar)
                     if stop:
                         return signals.caught or signal.SIGTERM
-            if evaluations:
-                for line in evaluations.verdict(f"{self.resume_command()} --steps {2 * self.trainer.total}"):
+            if validation:
+                for line in validation.summary(f"{self.resume_command()} --steps {2 * self.trainer.total}"):
                     bar.say(line)
             return 0
         except BrokenPipeError as error:  # `ganarium train ... | head`
@@ -235,8 +236,9 @@ class Run:
         except OSError as error:
             raise RunError(f"{self.folder} could not be written: {reason_of(error)}. {self._way_on()}") from error
         except Diverged as error:
-            note = self._notes.explain(error) if self._notes and error.player else None
-            why, way = (f": {note.seen}", note.remedies[0]) if note else ("", "a new run with a lower learning rate")
+            note = self._doctor.explain(error) if self._doctor and error.player else None
+            why = f": {note.evidence}" if note else ""
+            way = note.remedies[0] if note else "a new run with a lower learning rate"
             raise RunError(
                 f"{error}{why}; the run has stopped. Resuming would repeat it: try {way}. "
                 f"The checkpoint of step {max(self._saved, 0)} in {self.folder} is good and can be sampled."
@@ -274,25 +276,25 @@ class Run:
         return due and self._picture_seconds < 0.1 * bar.seconds()
 
     def _evaluation_due(self, done: int) -> bool:
-        every = validation.interval(self.options, self.trainer.total)
+        every = interval(self.options, self.trainer.total)
         return every > 0 and (done % every == 0 or self.finished)
 
-    def _evaluations(self, bar: Bar) -> validation.Evaluations:
-        def measure() -> validation.Measure:
-            return validation.measure_for(self.model, self.trainer.batches.data, self.held_out.data)
+    def _validation(self, bar: Bar) -> Validation:
+        def make_measure() -> Measure:
+            return quick_measure(self.model, self.trainer.batches.data, self.held_out.data)
 
         chosen = bool(self.options.get("evaluate_every"))
-        return validation.Evaluations(self.folder, self.model.iteration, measure, always=chosen, say=bar.say)
+        return Validation(self.folder, self.model.iteration, make_measure, always=chosen, say=bar.say)
 
-    def _evaluate(self, evaluations: validation.Evaluations | None, log: MetricsLog | None, bar: Bar) -> None:
+    def _evaluate(self, validation: Validation | None, log: MetricsLog | None, bar: Bar) -> None:
         """The first process measures the model, if there is time; all of them save a new best."""
-        row = evaluations.measured(self.model.iteration, bar.seconds(), self.finished) if evaluations else None
-        new = evaluations is not None and row is not None and evaluations.is_best(row)
+        row = validation.evaluate(self.model.iteration, bar.seconds(), self.finished) if validation else None
+        new = validation is not None and row is not None and validation.is_best(row)
         (best,) = distributed.any_rank([new], self.trainer.device)
         if best:
             self.save()
-        if evaluations and log and row:
-            evaluations.add(row, self._seconds_before + bar.seconds())
+        if validation and log and row:
+            validation.add(row, self._seconds_before + bar.seconds())
             log.scalars({f"evaluation/{name}": value for name, value in row["values"].items()}, row["step"])
 
     def _log(self, log: MetricsLog | None, bar: Bar, done: int) -> None:
@@ -307,8 +309,8 @@ class Run:
             seconds = round(self._seconds_before + bar.seconds(), 3)
             log.write(row | {"seconds": seconds, "steps_per_second": round(bar.speed(done), 3)})
             bar.show(done, row)
-        if reading.rows and self._notes:
-            for note in self._notes.look(reading):
+        if reading.rows and self._doctor:
+            for note in self._doctor.examine(reading):
                 bar.say(note.line())
 
     def _picture(self, log: MetricsLog | None, bar: Bar) -> None:
@@ -323,8 +325,8 @@ class Run:
         columns = 4 * len(self.model.directions) or None
         grid.save_grid(images, path, columns=columns, real=held_out[0] if points else None)
         log.picture(path, self.model.iteration)
-        if self._notes:
-            for note in self._notes.see(self.model, images):
+        if self._doctor:
+            for note in self._doctor.examine_samples(self.model, images):
                 bar.say(note.line())
         self._picture_seconds += time.monotonic() - start
 

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 from ganarium.data.batches import Batches
+from ganarium.evaluation.measures import quick_measure
 from ganarium.runtime import distributed
-from ganarium.training import validation
 from ganarium.training.build import build, prepare
+from ganarium.training.validation import reserve
 
 SHARE = 0.92  # of the time that steps may take; the rest is for sample grids and checkpoints
 TURN = 0.25  # seconds that are timed at once
@@ -47,9 +48,7 @@ def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False)
     began = time.monotonic()
     model.preview(Batches(test, model.batch_type, 1, device=trainer.device).draw(16))
     grids = 2 * (time.monotonic() - began)  # the first and the last are always made
-    evaluations, per_step = validation.reserve(
-        lambda: validation.measure_for(model, data, test), config["options"], 60 * minutes
-    )
+    evaluations, per_step = reserve(lambda: quick_measure(model, data, test), config["options"], 60 * minutes)
     left = 60 * minutes - (time.monotonic() - start) - grids - evaluations
     fit = steps_of(SHARE * left, [(stage, cost + per_step) for stage, cost in [*costs, (last, usual)]])
     return int(distributed.gather(max(1, fit))[0])
