@@ -16,13 +16,15 @@ from ganarium.training.session import Run
 __all__ = ["config_of", "evaluate", "load", "resume", "train"]
 
 
-def train(model: str, data: str, *, quiet: bool = False, **settings: Any) -> Model:
+def train(model: str | Path, data: str, *, quiet: bool = False, **settings: Any) -> Model:
     """Trains a model on a data set, leaves the run in a folder, and gives the trained model, ready to sample.
 
+    `model` is one of `list_models()`, or the path of a model file of your own, which the run records.
     `settings` are the options of `ganarium train` (steps, seed, out, device ...: see `runs.options.Options`) and of the
     model (see `ganarium show MODEL`). Raises `UserError` for bad input, before anything is written, and `RunError` for
     a run that cannot go on. SIGINT and SIGTERM save the run and raise KeyboardInterrupt.
     """
+    model = registry.read_anew(model)
     chosen, model_options = from_mapping({"data": str(data), **settings})
     known = {field.name for kind in (Options, registry.module(model).Config) for field in fields(kind)}
     for option in model_options:
@@ -59,7 +61,9 @@ def evaluate(
     model = load(run, raw=raw, device=device)
     train_set, test_set = data_of(config)
     values, protocol = evaluate_model(model, train_set, test_set, n=n, seed=seed, features=features)
-    return Evaluation(str(run), config["model"], config["data"]["name"], model.iteration, values, protocol)
+    return Evaluation(
+        str(run), registry.title(config["model"]), config["data"]["name"], model.iteration, values, protocol
+    )
 
 
 def _trained(run: Run, quiet: bool) -> Model:

@@ -9,8 +9,10 @@ import importlib.util
 import inspect
 import math
 import sys
+import textwrap
 import types
 import typing
+import zlib
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ganarium.model import Model
 
 MODELS = Path(__file__).parent / "models"
+_imported: dict[str, tuple[int, ModuleType]] = {}  # own model files by path: when they were changed, and their modules
 
 
 def list_models() -> list[str]:
@@ -30,21 +33,25 @@ def list_models() -> list[str]:
     return sorted(path.stem for path in MODELS.glob("*.py") if not path.stem.startswith("_"))
 
 
-def checked(name: str) -> str:
+def checked(name: str | Path) -> str:
     """The name, if there is such a model, or the absolute path of a model file; else `UserError` with the nearest
     names."""
+    name = str(name)
     if name.endswith(".py"):
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise UserError(f"there is no model file {name}: give the path of one, or a name of `ganarium list`.")
-        return str(path.resolve())
+        path = Path(name).expanduser().resolve()
+        if not path.is_file() and str(path) not in _imported:
+            raise UserError(
+                f"there is no model file {path}: give the path of another, or a name of `ganarium list`; a run needs "
+                "the file it was trained with at its place."
+            )
+        return str(path)
     known = list_models()
     if name not in known:
         raise UserError(f"there is no model {name!r}: {nearest(name, known)}")
     return name
 
 
-def title(name: str) -> str:
+def title(name: str | Path) -> str:
     """What a model is called in names of runs and in sentences: its name, or that of its file."""
     return Path(name).stem
 
@@ -59,22 +66,36 @@ def source(name: str) -> Path:
 def card(name: str) -> dict[str, Any]:
     """The `Paper(...)` of a model file and its docstring, read without importing it.
 
-    Keys: title, authors, year, arxiv, idea, docstring. Raises `UserError` for a file that has no such card.
+    Keys: title, authors, year, arxiv ("" for a model without a paper), idea, docstring. Raises `UserError` for a file
+    that has no such card.
     """
     path = source(name)
     try:
-        tree = ast.parse(path.read_text())
-        for node in tree.body:
-            if (
-                isinstance(node, ast.Assign)
-                and isinstance(node.value, ast.Call)
-                and ast.unparse(node.targets[0]) == "PAPER"
-            ):
-                facts = {word.arg or "": ast.literal_eval(word.value) for word in node.value.keywords}
-                return facts | {"docstring": ast.get_docstring(tree) or ""}
-    except (SyntaxError, ValueError) as error:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UserError(f"{path} cannot be read as a model file: {error.msg} in line {error.lineno}.") from error
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a model file: {error}.") from error
-    raise UserError(f"{path} is no model file: it needs `PAPER = Paper(...)`, written with literals.")
+    papers = [node.value for node in tree.body if isinstance(node, ast.Assign) and _assigns(node, "PAPER")]
+    if not papers or not isinstance(papers[0], ast.Call):
+        raise UserError(f"{path} is no model file: it needs `PAPER = Paper(...)`, written with literals.")
+    facts: dict[str, Any] = {"docstring": ast.get_docstring(tree) or ""}
+    for word in papers[0].keywords:
+        try:
+            facts[str(word.arg)] = ast.literal_eval(word.value)
+        except ValueError as error:
+            raise UserError(
+                f"{path}, line {word.value.lineno}: the {word.arg} of PAPER must be a literal, for it is read without "
+                "running the file."
+            ) from error
+    missing = [key for key in ("title", "authors", "year", "arxiv", "idea") if key not in facts]
+    if missing:
+        raise UserError(f"{path}: PAPER has no {' and no '.join(missing)}.")
+    return facts
+
+
+def _assigns(node: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
 
 
 def field_docs(config: type) -> dict[str, str]:
@@ -83,7 +104,7 @@ def field_docs(config: type) -> dict[str, str]:
     for kind in reversed(config.__mro__):
         if not dataclasses.is_dataclass(kind):
             continue
-        tree = ast.parse(inspect.cleandoc(inspect.getsource(kind)))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
         for field, doc in pairwise(tree.body[0].body):  # type: ignore[attr-defined]
             if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr):
                 docs[ast.unparse(field.target)] = inspect.cleandoc(ast.literal_eval(doc.value))
@@ -96,23 +117,38 @@ def module(name: str) -> ModuleType:
     return _own_module(name) if name.endswith(".py") else importlib.import_module(f"ganarium.models.{name}")
 
 
-@cache
 def _own_module(path: str) -> ModuleType:
-    """A user's own model file, imported under its name."""
-    card(path)  # says what is missing before anything runs
-    spec = importlib.util.spec_from_file_location(f"ganarium_model_{title(path)}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = made  # where dataclasses and inspect look for it
-    try:
-        spec.loader.exec_module(made)
-    except Exception as error:
-        del sys.modules[spec.name]
-        raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
-    if not hasattr(made, "Config"):
-        raise UserError(f"{path} is no model file: it needs a dataclass `Config` with its options.")
-    return made
+    """A user's own model file, imported once."""
+    if path not in _imported:
+        card(path)  # says what is missing before anything runs
+        modified = Path(path).stat().st_mtime_ns
+        spec = importlib.util.spec_from_file_location(f"ganarium_model_{title(path)}_{zlib.crc32(path.encode())}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        imported = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = imported  # where dataclasses and inspect look for it
+        try:
+            spec.loader.exec_module(imported)
+        except Exception as error:
+            del sys.modules[spec.name]
+            raise UserError(f"{path} cannot be imported: {type(error).__name__}: {error}.") from error
+        if "__dataclass_fields__" not in vars(getattr(imported, "Config", object)):
+            raise UserError(
+                f"{path} is no model file: it needs a class `Config` with its options, under "
+                "`@dataclass(frozen=True, kw_only=True)`."
+            )
+        _imported[path] = (modified, imported)
+    return _imported[path][1]
+
+
+def read_anew(name: str | Path) -> str:
+    """The name as `checked` gives it. A user's own model file that was changed since it was imported is forgotten, so
+    that it is imported again; a training that is under way goes on with what it has."""
+    name = checked(name)
+    if name in _imported and Path(name).is_file() and Path(name).stat().st_mtime_ns != _imported[name][0]:
+        del _imported[name]
+        card.cache_clear()
+    return name
 
 
 def model_class(name: str) -> "type[Model]":
@@ -123,7 +159,8 @@ def model_class(name: str) -> "type[Model]":
     classes = [value for value in vars(home).values() if isinstance(value, type) and issubclass(value, Model)]
     own = [value for value in classes if value.__module__ == home.__name__]
     if len(own) != 1:
-        raise UserError(f"{source(name)} must define one subclass of Model, and it defines {len(own)}.")
+        names = f" ({', '.join(value.__name__ for value in own)})" if own else ""
+        raise UserError(f"{source(name)} must define one subclass of Model, and it defines {len(own)}{names}.")
     return own[0]
 
 
@@ -176,7 +213,7 @@ def check_values(config: type, options: dict[str, Any]) -> None:
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
-def create(name: str, shape: tuple[int, ...], num_classes: int | None = None, **options: Any) -> "Model":
+def create(name: str | Path, shape: tuple[int, ...], num_classes: int | None = None, **options: Any) -> "Model":
     """A new model, on the CPU, with weights drawn from torch's generator.
 
     `name` is one of `list_models()`, or the path of a model file. `shape` is (channels, height, width) of the images,
@@ -185,4 +222,5 @@ def create(name: str, shape: tuple[int, ...], num_classes: int | None = None, **
     """
     if not (len(shape) == 3 or tuple(shape) == (2,)) or any(not isinstance(n, int) or n < 1 for n in shape):
         raise UserError(f"shape must be (channels, height, width) of whole numbers, or (2,) for points, not {shape!r}.")
+    name = read_anew(name)
     return model_class(name)(make_config(name, options, tuple(shape)), tuple(shape), num_classes)

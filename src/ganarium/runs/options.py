@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganarium.errors import UserError, nearest, require_positive
-from ganarium.registry import check_values
+from ganarium.registry import check_values, module, title
 
 DEFAULT_STEPS = 10_000
 LABELS_PER_CLASS = 10  # of a semi-supervised model
@@ -85,6 +85,13 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if not (1 <= len(parts) <= 2 and all(part.isdecimal() and int(part) > 0 for part in parts)):
         raise UserError(f"a size is a number of pixels such as 64, or height x width such as 64x96, not {text!r}.")
     return int(parts[0]), int(parts[-1])
+
+
+def check_own_options(model: str) -> None:
+    """`UserError` for a model with an option that is called like one of `train`: nobody could give it."""
+    for field in dataclasses.fields(module(model).Config):
+        if field.name in Options.__dataclass_fields__:
+            raise UserError(f"the option {field.name} of {title(model)} is called like one of `train`: rename it.")
 
 
 def from_mapping(options: dict[str, Any]) -> tuple[Options, dict[str, Any]]:

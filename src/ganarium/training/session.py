@@ -36,7 +36,7 @@ from ganarium.runs.folder import (
 from ganarium.runs.listing import seconds_before
 from ganarium.runs.loading import use_data_folder
 from ganarium.runs.lock import alone
-from ganarium.runs.options import DEFAULT_STEPS, Options
+from ganarium.runs.options import DEFAULT_STEPS, Options, check_own_options
 from ganarium.runs.rows import means
 from ganarium.runtime import distributed
 from ganarium.runtime.device import resolve_device, resolve_precision
@@ -75,6 +75,7 @@ class Run:
         """Checks everything, times a few steps if minutes were given, and only then makes the folder."""
         model, data_folder = registry.checked(model), variable("DATA")
         registry.make_config(model, model_options)
+        check_own_options(model)
         if options.threads:
             torch.set_num_threads(options.threads)
         device = resolve_device(options.device)

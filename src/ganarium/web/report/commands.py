@@ -16,9 +16,9 @@ def reproduce(config: dict[str, Any]) -> str:
     model = config["model"]
     given = {key: value for key, value in config["options"].items() if key not in ELSEWHERE}
     given["precision"] = config["precision"]  # what "auto" was taken for
-    if given["batch_size"] == registry.model_class(model).batch_size:
-        del given["batch_size"]
-    words = [*_differing(Options, given), *_differing(registry.module(model).Config, config["model_options"])]
+    usual = {field.name: field.default for field in dataclasses.fields(Options)}
+    preset = dataclasses.asdict(registry.make_config(model, {}, tuple(config["data"]["shape"])))
+    words = [*_differing(usual, given), *_differing(preset, config["model_options"])]
     return shlex.join([*_program(config), "train", model, *words])
 
 
@@ -32,13 +32,13 @@ def _program(config: dict[str, Any]) -> list[str]:
     return [*(["torchrun", "--nproc-per-node", str(world), "-m"] if world > 1 else []), "ganarium"]
 
 
-def _differing(kind: type, given: dict[str, Any]) -> list[str]:
-    """The options of a dataclass that are not at their defaults, as words of a command line; required ones first."""
+def _differing(defaults: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """The options that are not at their defaults, as words of a command line; required ones first."""
     words = []
-    for field in dataclasses.fields(kind):
-        value = given.get(field.name, field.default)
-        flag = field.name.replace("_", "-")
-        if value == field.default or value is None:
+    for name, default in defaults.items():
+        value = given.get(name, default)
+        flag = name.replace("_", "-")
+        if value == default or value is None:
             continue
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")

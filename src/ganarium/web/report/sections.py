@@ -61,13 +61,15 @@ def head(run: RunData) -> str:
     rows = "".join(
         f"<div><dt>{escape(fact)}</dt><dd>{escape(value)}</dd></div>" for fact, value in facts.items() if value
     )
+    paper = escape(card["title"])
+    if card["arxiv"]:
+        paper = f"<a href='https://arxiv.org/abs/{card['arxiv']}'>{paper}</a>"
     running = "<p class='quiet'>The page is written anew while the run goes on: load it again.</p>"
     return (
         f"<h1>{escape(name)} on {escape(data['name'])}</h1>"
         f"<p class='quiet'>{escape(run.name)}</p>{reason}"
         f"<dl class='facts'>{rows}</dl>"
-        f"<p>{escape(card['idea'])}<br><a href='https://arxiv.org/abs/{card['arxiv']}'>{escape(card['title'])}</a>, "
-        f"{escape(card['authors'])}, {card['year']}.</p>"
+        f"<p>{escape(card['idea'])}<br>{paper}, {escape(card['authors'])}, {card['year']}.</p>"
         f"{running if summary.state == 'running' else ''}"
     )
 
