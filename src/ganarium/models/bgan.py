@@ -50,7 +50,7 @@ class Config(BackboneOptions):
     continuous: a gradient flows through the samples. auto: discrete for grey images."""
     num_samples: int = 20
     """Samples drawn for each z in the discrete form: M (released)."""
-    latent_dim: int | None = None
+    latent_dim: int | None = None  # type: ignore[assignment]
     """Numbers in z. None: 64 in the discrete form, 128 in the continuous one (both released)."""
     prior: Literal["normal", "uniform"] = "uniform"
     """Distribution of the numbers in z: normal, or uniform on [0, 1] (released)."""
