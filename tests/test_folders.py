@@ -507,7 +507,7 @@ def test_pixels_are_drawn_by_their_probability(tmp_path):
 
 def test_the_hub_needs_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    refused("pip install 'ganarium[hf]'", name_or_path="hf:someone/some-set")
+    refused("pip install datasets", name_or_path="hf:someone/some-set")
 
 
 def test_the_hub_offline_is_one_sentence(monkeypatch):

@@ -1,5 +1,5 @@
-"""The command line: one file per verb; `application` puts them together and turns errors into one sentence."""
+"""The command line: one file per verb; `app` puts them together and turns errors into one sentence."""
 
-from ganarium.cli.application import main, run
+from ganarium.cli.app import HELP, application, main, run
 
-__all__ = ["main", "run"]
+__all__ = ["HELP", "application", "main", "run"]

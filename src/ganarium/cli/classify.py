@@ -16,19 +16,19 @@ def classify(
     raw: bool = False,
     device: str = "auto",
 ) -> int:
-    """Say what pictures show: a line for each with the likeliest class and its probability.
+    """Print the likeliest class of each picture and its probability, by a run whose model classifies.
 
     Parameters
     ----------
     run
-        The run's folder, or the folder of one checkpoint, of a model that classifies.
+        The folder of a run, or of one of its checkpoints. Its model must classify, as sgan does.
     pictures
-        Picture files, or folders of them, one or more. They are scaled to cover the size the model was trained at, and
-        cropped to it.
+        One or more picture files, or folders of them. They are scaled to cover the size that the model was trained
+        at, and cropped to it.
     raw
-        Use the weights themselves where the model keeps averages.
+        Use the weights of the last step. Default: their running average, where the model keeps one.
     device
-        auto, cpu, cuda or mps.
+        Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
     from ganarium.data.sources.folder import open_image, picture_files
     from ganarium.runs.loading import load

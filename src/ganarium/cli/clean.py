@@ -18,14 +18,14 @@ def clean(
     *,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
-    """Remove a run's old checkpoints: the last complete one and the best stay, and so do pictures and metrics.
+    """Remove the old checkpoints of runs; the last complete one and the best stay, and all pictures and metrics.
 
     Parameters
     ----------
     folders
-        The run's folder, one or more.
+        The folders of one or more runs.
     dry_run
-        Only say what would be removed.
+        Only print what would be removed.
     """
     from ganarium.runs.checkpoint import removable
     from ganarium.runs.folder import all_leftovers, remove, run_folder

@@ -24,17 +24,17 @@ def compare(
     Parameters
     ----------
     runs
-        Folders of runs, two or more.
+        The folders of two or more runs.
     n
-        How many samples of each, as for `ganarium evaluate`.
+        Number of samples of each run. Default: as for `ganarium evaluate`.
     seed
-        Of the samples and of the real images.
+        Chooses the samples, and the real images that they are compared with.
     features
-        As for `ganarium evaluate`.
+        The network that compares images, as for `ganarium evaluate`.
     device
-        auto, cpu, cuda or mps.
+        Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     html
-        Write a page of this name too, with the sample grids and the curves of the runs side by side.
+        Also write an HTML page of this name, with the samples and the curves of the runs side by side.
     """
     from ganarium import api
 

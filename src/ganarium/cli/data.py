@@ -31,34 +31,35 @@ def data(
     html: bool = False,
     out: str | None = None,
 ) -> int:
-    """Examine a data set: what it is, what is wrong with it, which models it suits, what training would take.
+    """Examine a data set: what it holds, what is wrong with it, and which models can learn from it.
 
     Parameters
     ----------
     name_or_path
-        A data set by name, a folder or .zip of images, an .npz file, or hf:owner/name.
+        The name of a built-in set, a folder or .zip of images, an .npz file, or hf:owner/name on Hugging Face.
     size
-        Image size in pixels: 64, or height x width as 64x96. Default: the set's own, or 64 for a folder.
+        Image size in pixels: 64, or height x width such as 64x96. Default: the set's own, or 64 for a folder.
     channels
-        1 for grey, 3 for RGB, 4 for RGBA. Default: what the images have.
+        1 for grey, 3 for RGB, 4 for RGBA. Default: as many as the images have.
     characters
-        For glyphs: digits, letters, all, or the characters themselves.
+        For the built-in set glyphs: digits, letters, all, or the characters themselves.
     fit
-        For folders: crop or pad. Default: crop.
+        How images of a folder are brought to the size: crop the middle, or pad with black. Default: crop.
     layout
-        For folders: images, pairs or patches. Default: what it looks like.
+        What a folder holds: images, pairs (two pictures side by side in a file) or patches (windows are cut from
+        photos). Default: found from the files.
     model
-        Predict what training this model would take, from a few steps of it.
+        Predict the memory and the time that training this model would take, from a few steps of it.
     batch_size
-        Images in a batch, with --model. Default: the paper's.
+        With --model: images in a batch. Default: the paper's.
     steps
-        Steps to predict the time of, with --model. Default: 10000.
+        With --model: the number of steps whose time is predicted. Default: 10000.
     device
-        auto, cpu, cuda or mps, with --model.
+        With --model: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     html
-        Write a page with all that was found too.
+        Also write an HTML page with every bad file, duplicates side by side, and charts of sizes and classes.
     out
-        Where to write the picture grid (and the page beside it). Default: runs/data/NAME.png.
+        File of the picture grid; the page has the same name and ends in .html. Default: runs/data/NAME.png.
     """
     from ganarium.cli.data_report import line, prediction_lines, report, verdict
     from ganarium.data.inspect.dataset import survey

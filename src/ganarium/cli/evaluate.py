@@ -15,22 +15,25 @@ def evaluate(
     raw: bool = False,
     device: str = "auto",
 ) -> int:
-    """Measure the samples of a run (or one checkpoint) against its data; kept as evaluation-STEP.json in the run.
+    """Measure how near the samples of a run are to its data.
+
+    The numbers are printed and kept in RUN/evaluations.
 
     Parameters
     ----------
     run
-        The run's folder, or the folder of one checkpoint.
+        The folder of a run, or of one of its checkpoints.
     n
-        How many samples. Default: 2000; 2500 points; 26000 of stacked_mnist.
+        Number of samples. Default: 2000 images, 2500 points, or 26000 images for stacked_mnist.
     seed
-        Of the samples and of the real images they are compared with.
+        Chooses the samples, and the real images that they are compared with.
     features
-        A judge (mnist, fashion_mnist, glyphs, cifar10_subset), inception, or auto: the data set's judge.
+        The network that compares images: mnist, fashion_mnist, glyphs or cifar10_subset (small classifiers that come
+        with ganarium), inception, or auto: the classifier that suits the data.
     raw
-        Use the weights themselves where the model keeps averages.
+        Use the weights of the last step. Default: their running average, where the model keeps one.
     device
-        auto, cpu, cuda or mps.
+        Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
     from ganarium import api
 

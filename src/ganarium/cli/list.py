@@ -5,7 +5,7 @@ from ganarium.data import list_data
 
 
 def list_() -> None:
-    """Every model and every data set, a line each."""
+    """Print every model and every built-in data set, a line each."""
     names = registry.list_models()
     width = max(map(len, [*names, *list_data()]))
     print("models (ganarium show MODEL):")

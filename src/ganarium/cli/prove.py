@@ -19,27 +19,27 @@ def prove(
     device: str = "auto",
     list_: Annotated[bool, Parameter(name="--list", negative=())] = False,
 ) -> int:
-    """Prove a model's claims: train it and a control that must fail, from several seeds, and judge both alike.
+    """Test a paper's claims: train the model and a control that must fail, and measure both alike.
 
-    Leaves a JSON file and a picture of each claim. The exit code is 1 where a claim is not proven.
+    Writes a JSON file and a picture for each claim. The exit code is 1 if a claim is not passed.
 
     Parameters
     ----------
     model
-        The model.
+        The model whose claims are tested.
     scale
-        quick (offline data, a minute or two), cpu (real data, about 15 minutes on two cores, triple_gan half an hour)
-        or gpu.
+        How large the runs are: quick (drawn data, a minute or two), cpu (real data, about 15 minutes on two cores;
+        half an hour for triple_gan) or gpu.
     claim
-        Only this claim of the model.
+        Test only this claim of the model.
     seeds
-        Such as 0-2 or 5,7. Thresholds were chosen on 100-102 and are judged on 0-2.
+        Seeds of the runs, such as 0-2 or 5,7. The thresholds were chosen with the seeds 100 to 102.
     out
-        Folder of the results; a proof that was stopped goes on.
+        Folder of the results. A proof that was stopped goes on from there.
     device
-        auto, cpu, cuda or mps.
+        Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     list_
-        Only name the claims, of the model or of all.
+        Only print the claims, of the model or of all models.
     """
     from ganarium.proofs.claim import gain_in_words, level_in_words, list_proofs, load_proof
 

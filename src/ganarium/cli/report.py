@@ -4,17 +4,17 @@ from ganarium.errors import UserError
 
 
 def report(run: str, /, *, device: str = "auto") -> int:
-    """Write the report of a run anew: one page, report.html in the run, that needs nothing else.
+    """Write the report of a run, RUN/report.html: one page that needs no other file.
 
-    Training writes it too, at every sample grid and at the end. This adds what needs the data and the model: the
-    training images nearest to samples, and a walk between codes.
+    Training writes it too, with every picture of samples and at the end. This command adds what needs the data and the
+    model: the training images nearest to samples, and images between two latent codes.
 
     Parameters
     ----------
     run
-        The run's folder.
+        The folder of the run.
     device
-        auto, cpu, cuda or mps.
+        Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
     from ganarium.runs.folder import run_folder
     from ganarium.runs.loading import config_of, data_of, load

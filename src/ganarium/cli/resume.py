@@ -16,11 +16,11 @@ def resume(
     Parameters
     ----------
     run
-        The run's folder.
+        The folder of the run.
     steps
-        Extend the run to this many steps in all.
+        Extend the run to this many steps in all. Default: the number it began with.
     device
-        Go on on another device: auto, cpu, cuda, mps.
+        Compute elsewhere than before: auto, cpu, cuda or mps.
     """
     from ganarium.training.session import Run
 

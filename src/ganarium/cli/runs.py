@@ -12,12 +12,12 @@ RIGHT_ALIGNED = {"steps", "time", "steps/s", "size"}
 
 
 def runs(folder: str = "runs", /) -> int:
-    """Every run of a folder, the newest last: steps, time, speed, size on disk, state and the last loss terms.
+    """Print a table of the runs in a folder, the newest last: progress, speed, size on disk, state, latest losses.
 
     Parameters
     ----------
     folder
-        Where the runs are; folders of runs in it are looked at too. Or one run.
+        The folder that holds the runs, directly or in folders of their own; or one run.
     """
     from rich.console import Console
     from rich.text import Text

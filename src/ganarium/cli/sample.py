@@ -34,40 +34,46 @@ def sample(
     raw: bool = False,
     device: str = "auto",
 ) -> int:
-    """Draw samples from a run (or one checkpoint): a grid, and if asked single files, a walk, classes, sums of codes.
+    """Draw samples from a trained run: a picture of many, and on request single files and animations.
+
+    A latent code is the noise that the model turns into a sample.
 
     Parameters
     ----------
     run
-        The run's folder, or the folder of one checkpoint.
+        The folder of a run, or of one of its checkpoints.
     n
-        How many. The grid shows the first 256 of them, or the first 2000 points.
+        Number of samples. The picture shows the first 256 images, or the first 2000 points.
     seed
         The same seed gives the same samples.
     label
-        A class, for models that take one: its name, such as that of its folder, or its number from 0 where none is
-        called so.
+        Draw this class only, if the model takes classes: the name of a class, or else its number, counted from 0.
     code
-        A code, for models that have one: a category, or category,number,number.
+        Draw this code only, if the model has one beside the noise (infogan): a category, or a category and numbers,
+        such as 3 or 3,0.5,-1.
     out
-        Where to write. Default: RUN/generated.
+        Folder to write to. Default: RUN/generated.
     files
-        Write every sample as a PNG of its own too (points as one .npy).
+        Also write every sample as a PNG of its own (points: all in one .npy file).
     gif
-        Write an animated walk between codes too, within a class if the model is told classes.
+        Also write an animation that goes from one latent code to the next, within a class if the model takes
+        classes.
     mp4
-        Write that walk as a film too: needs the package av.
+        Also write that animation as a film; this needs the package av.
     classes
-        Write a grid with a row for each class (or category of the code) and the same noise in each column too.
+        Also write a picture with a row for each class (or category of the code); along a column the noise is the
+        same.
     traverse
-        Write for each continuous number of a code how it changes the image, from -2 to 2, a row for each category, too.
+        Also write a picture for each continuous number of the code (infogan): it goes from -2 to 2 along a row, and
+        each category has a row.
     arithmetic
-        Write sums of codes too, such as "1,7,12 - 3,5 + 20": numbers are places in the grid, from 0, row by row; the
-        codes of a group are averaged. Needs --label where the model is told classes.
+        Also write a sum of latent codes, such as "1,7,12 - 3,5 + 20". The numbers are places of samples in the
+        picture, counted from 0, row by row; codes with commas between them are averaged. Needs --label if the model
+        takes classes.
     raw
-        Use the weights themselves where the model keeps averages.
+        Use the weights of the last step. Default: their running average, where the model keeps one.
     device
-        auto, cpu, cuda or mps.
+        Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
     from ganarium import sampling
     from ganarium.cli.sample_files import check_room, write_samples

@@ -6,7 +6,7 @@ from ganarium import registry
 
 
 def show(model: str, /) -> None:
-    """Print the card of a model: paper, idea, losses, players, options.
+    """Print what a model is: its paper, its idea, its losses, the networks that are trained, and its options.
 
     Parameters
     ----------

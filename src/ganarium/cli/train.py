@@ -14,7 +14,7 @@ from ganarium.runs.options import Options
 
 GENERAL = """Train a model on a data set, in a folder of its own.
 
-`ganarium train MODEL --help` shows the options of one model as well; `ganarium list` names the models.
+`ganarium train MODEL --help` shows the options of that model as well; `ganarium list` names the models.
 """
 
 
@@ -61,7 +61,7 @@ def _command(name: str | None) -> Any:
     run_options = parameters(Options, "Run")
     if name is None:
 
-        def train(model: str, /, *, options: Any, config: Config = None) -> None:
+        def train(model: ModelName, /, *, options: Any, config: Config = None) -> None:
             raise AssertionError("only its help is ever asked for: every other call names a model")
 
         train.__doc__ = GENERAL
@@ -70,7 +70,7 @@ def _command(name: str | None) -> Any:
     own_options = parameters(registry.module(name).Config, f"Model: {registry.title(name)}", optional=True)
     defaults = own_options()
 
-    def train_model(model: str, /, *, options: Any, model_options: Any = defaults, config: Config = None) -> int:
+    def train_model(model: ModelName, /, *, options: Any, model_options: Any = defaults, config: Config = None) -> int:
         from ganarium.training.session import Run
 
         run_values = Options(**dataclasses.asdict(options))
@@ -123,5 +123,7 @@ def _next_commands(run: Any) -> list[str]:
 
 
 Config = Annotated[
-    str | None, Parameter(help="A YAML or TOML file of options; those on the command line win.", group="Run")
+    str | None,
+    Parameter(help="A YAML or TOML file with options; an option on the command line overrides it.", group="Run"),
 ]
+ModelName = Annotated[str, Parameter(help="A name from `ganarium list`, or the path of your own model file.")]

@@ -17,20 +17,20 @@ def translate(
     out: str | None = None,
     device: str = "auto",
 ) -> int:
-    """Map pictures with a run's model, such as horses to zebras.
+    """Turn pictures into the other kind that a trained run has learned, such as horses into zebras.
 
     Parameters
     ----------
     run
-        The run's folder, or the folder of one checkpoint.
+        The folder of a run, or of one of its checkpoints.
     pictures
-        Picture files, or folders of them, one or more.
+        One or more picture files, or folders of them.
     direction
-        Such as a2b or b2a. Default: the model's first.
+        a2b (the first kind into the second) or b2a. Default: a2b, or the only one that the model has learned.
     out
-        Where to write. Default: RUN/translated.
+        Folder to write to. Default: RUN/translated.
     device
-        auto, cpu, cuda or mps.
+        Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
     from ganarium.data.sources.folder import open_image, picture_files
     from ganarium.runs.loading import load

@@ -17,47 +17,48 @@ PRECISIONS = ("fp32", "bf16", "fp64", "auto")
 @dataclass(frozen=True, kw_only=True)
 class Options:
     data: str
-    """A data set by name, a folder or .zip of images, an .npz file, or hf:owner/name."""
+    """What to train on: the name of a built-in set, a folder or .zip of images, an .npz file, or hf:owner/name."""
     size: str | None = None
-    """Image size in pixels: 64, or height x width as 64x96. Default: the set's own, or 64 for a folder."""
+    """Image size in pixels: 64, or height x width such as 64x96. Default: the set's own, or 64 for a folder."""
     channels: int | None = None
-    """1 for grey, 3 for RGB, 4 for RGBA. Default: what the images have."""
+    """1 for grey, 3 for RGB, 4 for RGBA. Default: as many as the images have."""
     characters: str | None = None
-    """For glyphs: digits, letters, all, or the characters themselves."""
+    """For the built-in set glyphs: digits, letters, all, or the characters themselves."""
     fit: str | None = None
-    """For folders: crop to the size at the middle, or pad to it with black. Default: crop."""
+    """How images of a folder are brought to the size: crop the middle, or pad with black. Default: crop."""
     layout: str | None = None
-    """For folders: images, pairs (side by side in a file) or patches (of photos). Default: what it looks like."""
+    """What a folder holds: images, pairs (two pictures side by side in a file) or patches (windows are cut from
+    photos). Default: found from the files."""
     mirror: bool = False
-    """Turn half of the training images left to right."""
+    """Mirror half of the training images left to right, chosen at random."""
     labels_per_class: int | None = None
     """For semi-supervised models: how many images of each class keep their label, chosen by the seed. Default: 10."""
     steps: int | None = None
-    """Iterations of the model's step. Default: 10000."""
+    """How long to train, in iterations of the paper's algorithm. Default: 10000."""
     minutes: float | None = None
-    """Train for about so long instead: turned into a number of steps after a short timing."""
+    """How long to train, in minutes instead of steps: a short timing turns them into a number of steps."""
     batch_size: int | None = None
-    """Images in a batch, of each process. Default: the paper's."""
+    """Images in a batch; under torchrun, in each process. Default: the paper's."""
     seed: int = 0
     """Seed of the weights, the noise and the order of the data."""
     device: str = "auto"
-    """auto (CUDA if there is one, else the CPU), cpu, cuda, cuda:1 or mps."""
+    """Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda, cuda:1 or mps."""
     precision: str = "fp32"
-    """fp32, bf16 (mixed precision), fp64, or auto: bf16 where the processor is faster in it, else fp32."""
+    """Number format of the computation: fp32, bf16 (mixed precision), fp64, or auto (bf16 where that is faster)."""
     out: str | None = None
-    """The run's folder. Default: runs/MODEL-DATA."""
+    """Folder of the run, which must be new. Default: runs/MODEL-DATA."""
     save_every: int | None = None
     """Steps between checkpoints. Default: one every five minutes, and one at the end."""
     keep: int = 3
-    """How many of the newest checkpoints are kept."""
+    """How many of the newest checkpoints are kept; the best one is kept too."""
     sample_every: int | None = None
-    """Steps between sample grids. Default: 40 grids in a run."""
+    """Steps between pictures of samples. Default: 40 pictures in a run."""
     evaluate_every: int | None = None
     """Steps between evaluations, 0 for none. Default: 20 in a run, fewer where they would take over 5 % of its time."""
     log_every: int = 50
-    """Steps between two lines of metrics.jsonl."""
+    """Steps between two lines of metrics.jsonl, the record of the losses."""
     threads: int | None = None
-    """CPU threads. Default: torch's choice."""
+    """Number of CPU threads. Default: as many as torch chooses."""
 
     def __post_init__(self) -> None:
         counts = ("steps", "minutes", "batch_size", "save_every", "keep", "sample_every", "log_every", "threads")

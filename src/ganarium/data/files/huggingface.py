@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, as `hf:owner/name`: an optional extra, `pip install 'ganarium[hf]'`."""
+"""Data sets of the Hugging Face hub, as `hf:owner/name`: needs the package datasets."""
 
 import io
 import os
@@ -74,7 +74,7 @@ def _load(name: str) -> Any:
         import datasets  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise UserError(
-            "data from the Hugging Face hub needs one more package: pip install 'ganarium[hf]', or download the images "
+            "data from the Hugging Face hub needs one more package: pip install datasets, or download the images "
             "and give their folder."
         ) from error
     try:

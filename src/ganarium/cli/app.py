@@ -4,10 +4,13 @@ Exit codes: 0 done, 1 the run could not go on, 2 bad input, 128 + the signal's n
 """
 
 import importlib.metadata
+import inspect
 import os
 import platform
+import re
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, UnknownOptionError
@@ -31,16 +34,16 @@ from ganarium.errors import RunError, UserError
 
 HELP = """Generative adversarial networks as real software: train, resume and sample any classic GAN.
 
-    ganarium list                                      every model, a line each
+    ganarium list                                      every model and data set, a line each
     ganarium train dcgan --data glyphs --minutes 3     no network needed
     ganarium train dcgan --data my_photos --size 64    a folder of images
     ganarium resume runs/dcgan-my_photos               after a crash, or to go on with --steps
     ganarium sample runs/dcgan-my_photos --n 64 --gif
     ganarium evaluate runs/dcgan-my_photos             how good the samples are
-    ganarium report runs/dcgan-my_photos               one page with all there is to see of a run
-    ganarium prove wgan_gp                             what its paper claims, and a control that must fail
-    ganarium runs                                      what became of every run
-    ganarium clean runs/dcgan-my_photos                keeps the last and the best
+    ganarium report runs/dcgan-my_photos               one page with all pictures and curves of a run
+    ganarium prove wgan_gp                             test what its paper claims
+    ganarium runs                                      a table of all runs
+    ganarium clean runs/dcgan-my_photos                remove old checkpoints
 """
 
 
@@ -102,8 +105,16 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
     )
     verbs = (list_, show, data, sample, translate, classify, evaluate, compare, prove, report, resume, runs, clean)
     for verb in verbs:
+        verb.__doc__ = _with_long_lines(verb)
         app.command(verb, name=verb.__name__.rstrip("_"))
     return app, register_train(app, arguments)
+
+
+def _with_long_lines(verb: Callable[..., Any]) -> str:
+    """The docstring, each option's help in one line: the parser would keep the line breaks."""
+    return re.sub(
+        r"(?m)^ {4}\S.*(\n {4}\S.*)+", lambda block: "    " + " ".join(block[0].split()), inspect.getdoc(verb) or ""
+    )
 
 
 def versions() -> str:
