@@ -9,7 +9,7 @@ import torch
 import ganarium
 from ganarium import registry
 from ganarium.data.batches import Batches
-from ganarium.data.dataset import Dataset, UnpairedImages
+from ganarium.data.dataset import Dataset, HighResolutionImages, PairedImages, Photos, UnpairedImages
 from ganarium.errors import UserError
 from ganarium.runs import checkpoint
 from ganarium.trainer import Trainer
@@ -57,8 +57,12 @@ def dataset(model_or_kind, shape, n=64, seed=0):
         smooth = torch.nn.functional.interpolate(coarse, (h, w), mode="bilinear")
         return (smooth * 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
-    if kind is UnpairedImages:
-        return Dataset("synthetic", images(), second=images())
+    if kind is UnpairedImages or kind is PairedImages:
+        return Dataset("synthetic", images(), second=images(), paired=kind is PairedImages)
+    if kind is HighResolutionImages:
+        stored, (c, h, w) = images(), shape
+        photos = Photos(stored.flatten(), torch.full((n,), h), torch.full((n,), w), (h, w), c)
+        return Dataset("synthetic", stored, photos=photos)
     labels, few = torch.arange(n) % 4, torch.arange(min(n, 12))  # the labels of three images of each class are known
     return Dataset("synthetic", images(), labels, ("a", "b", "c", "d"), labelled=few)
 

@@ -90,7 +90,7 @@ def test_links_into_the_repository_lead_to_the_site():
 
     assert led("[gan](../src/ganarium/models/gan.py)") == "[gan](models/gan.md)"
     assert led("[gan](../../src/ganarium/models/gan.py)", "models/index.md") == "[gan](gan.md)"
-    assert led("[data](../README.md#your-own-pictures)") == "[data](data.md)"
+    assert led("[models](../README.md#the-models)") == "[models](models/index.md)"
     assert led("[p](proofs.md#gan_saturation-cpu)") == "[p](proofs.md#gan_saturation-cpu)"
     assert led("see [demo.yaml](../demo.yaml)") == "see demo.yaml"
     assert led("```python\nx = [a](../NOTICE)\n```") == "```python\nx = [a](../NOTICE)\n```"

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = "benchmarks/results/proofs/"
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")  # to a file: `!` if a picture, words, file, anchor
 FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
-README = {"#the-models": "models/index.md", "#your-own-pictures": "data.md"}
+README = {"#the-models": "models/index.md"}
 
 
 def on_config(config: Any) -> Any:
@@ -33,6 +33,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    if page.file.src_uri == "data.md":
+        markdown = f"{markdown.rstrip()}\n\n{data_by_name()}"
     return relinked(markdown, page.file.src_uri)
 
 
@@ -42,7 +44,6 @@ def made() -> dict[str, str]:
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     return pages | {
         "models/index.md": model_pages.index(),
-        "data.md": data(),
         "commands.md": commands(),
         "contributing.md": from_root(contributing),
     }
@@ -53,19 +54,14 @@ def from_root(text: str) -> str:
     return LINK.sub(r"\1[\2](../\3\4)", text)
 
 
-def data() -> str:
-    """The README's part on data, and the sets by name."""
-    text = (ROOT / "README.md").read_text()
-    own = text.split("\n## Your own pictures\n")[1].split("\n## ")[0]
-    lines = ["# Data", "", from_root(own.strip()), "", "## Data sets by name", ""]
-    lines += ["| `--data` | what it is |", "| --- | --- |"]
+def data_by_name() -> str:
+    """The end of the page on data: the sets by name, and what each kind of model learns from."""
+    lines = ["| `--data` | what it is |", "| --- | --- |"]
     lines += [f"| `{name}` | {source.description} |" for name, source in SOURCES.items()]
     lines += ["", "## What a model asks for", ""]
     for kind, what in OWN_DATA.items():
         lines.append(f"- `{kind}`: {what}, or {', '.join(f'`{name}`' for name in suited(kind))}.")
-    return "\n".join(
-        [*lines, "", "`ganarium data NAME_OR_PATH` says which models a set suits, and what training takes."]
-    )
+    return "\n".join(lines)
 
 
 def commands() -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import ganarium
 from ganarium import registry
 
 README = Path(__file__).parents[1] / "README.md"
@@ -10,12 +11,17 @@ START, END = "<!-- models: drawn by tools/model_table.py -->\n", "<!-- end of mo
 
 def table() -> str:
     """The table in Markdown, a row a model, oldest first."""
-    rows = ["| model | paper | idea |\n", "| --- | --- | --- |\n"]
+    rows = ["| model | year | what it makes | in one line |\n", "| --- | --- | --- | --- |\n"]
     cards = {name: registry.card(name) for name in registry.list_models()}
     for name, card in sorted(cards.items(), key=lambda item: (item[1]["year"], item[0])):
+        model = ganarium.create(
+            name,
+            (3, 32, 32),
+            10,
+            **vars(getattr(registry.module(name).Config, "small", registry.module(name).Config)()),
+        )
         file = f"[`{name}`](src/ganarium/models/{name}.py)"
-        paper = f"[{card['title']}](https://arxiv.org/abs/{card['arxiv']}), {card['year']}"
-        rows.append(f"| {file} | {paper} | {card['idea']} |\n")
+        rows.append(f"| {file} | {card['year']} | {model.task} | {card['idea']} |\n")
     return "".join(rows)
 
 

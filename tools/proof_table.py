@@ -1,6 +1,6 @@
 """Draws the tables of proofs from benchmarks/results/proofs: `python tools/proof_table.py`.
 
-In README.md between its markers, and docs/proofs.md as a page of its own.
+docs/proofs.md is such a page.
 """
 
 import json
@@ -128,14 +128,7 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
 
 def drawn() -> dict[Path, str]:
     """The files with tables, as the committed results would have them."""
-    found = results()
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    before, after = text.index(START) + len(START), text.index(END)
-    return {
-        readme: f"{text[:before]}\n{short_table(found)}\n{text[after:]}",
-        ROOT / "docs" / "proofs.md": page(found),
-    }
+    return {ROOT / "docs" / "proofs.md": page(results())}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ touches the training: the random generators are forked, buffers and modes are pu
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ganarium.data.dataset import UnpairedImages, decode, encode
+from ganarium.data.augment import cropped, reduced
+from ganarium.data.dataset import PairedImages, UnpairedImages, decode, encode
 from ganarium.data.files.decode import MODES, Unfit, as_seen, fitted
 from ganarium.errors import UserError
 from ganarium.layers.labels import asked_labels, one_hot
@@ -64,6 +65,7 @@ class Sampling(nn.Module):
     conditional: bool = False  # whether `sample` takes `label=`, one of `num_classes`
     code: Code | None = None  # whether `sample` takes `code=`
     directions: tuple[str, ...] = ()  # of `translate`, for models that map images; the first is the default
+    scale: int | None = None  # by how much `upscale` enlarges each side, for models that enlarge
     classifies: bool = False  # whether `classify` is there
     has_likelihood: bool = False  # whether `nll` is there
 
@@ -89,6 +91,10 @@ class Sampling(nn.Module):
         """The raw forward of `translate`: (b, c, h, w) in [-1, 1] to the same."""
         raise NotImplementedError
 
+    def enlarged(self, image: Tensor) -> Tensor:
+        """The raw forward of `upscale`: (b, c, h, w) in [-1, 1] to (b, c, scale h, scale w)."""
+        raise NotImplementedError
+
     def class_logits(self, image: Tensor) -> Tensor:
         """The raw forward of `classify`: (b, *shape) to logits (b, num_classes), for models that classify."""
         raise NotImplementedError
@@ -104,6 +110,21 @@ class Sampling(nn.Module):
     def conditions(self, n: int, **given: Any) -> dict[str, Tensor]:
         """What `sample` was asked for, checked, as tensors with one row for each sample; see `sample`."""
         return conditions(self, n, **given)
+
+    @property
+    def task(self) -> str:
+        """What the model is for, in a few words."""
+        if self.directions:
+            return "one kind of image into another"
+        if self.scale:
+            return "larger images"
+        if self.conditional:
+            return "images by class, and a classifier" if self.classifies else "images by class"
+        if self.classifies:
+            return "a classifier from few labels"
+        if self.code:
+            return "images by a code it finds"
+        return "images, and how likely they are" if self.has_likelihood else "new images"
 
     @property
     def num_labels(self) -> int:
@@ -137,37 +158,68 @@ class Sampling(nn.Module):
 
     def translate(self, image: Any, *, direction: str | None = None) -> Any:
         """Maps an image, and gives back what it was given: PIL image, uint8 array (h, w, c), or tensor (c, h, w) or
-        (b, c, h, w) in [-1, 1].
+        (b, c, h, w) in [-1, 1] (points: (2,) or (b, 2)).
 
         Pictures and arrays are first scaled so that their shorter side is the model's (it was trained to see things at
         that size) and keep their proportions; tensors are taken as they are. `direction` is one of `model.directions`.
         Raises `UserError` for a model that does not map images, an unknown direction or a wrong number of channels.
         """
         if not self.directions:
-            raise UserError(f"{type(self).__name__} does not map images: use sample.")
-        direction = direction or self.directions[0]
-        if direction not in self.directions:
-            raise UserError(f"{direction!r} is no direction of this model: choose one of {', '.join(self.directions)}.")
+            raise UserError(f"{type(self).__name__} does not map images: use {'upscale' if self.scale else 'sample'}.")
+        chosen = direction or self.directions[0]
+        if chosen not in self.directions:
+            raise UserError(f"{chosen!r} is no direction of this model: choose one of {', '.join(self.directions)}.")
+
+        def mapped(batch: Tensor, picture: bool) -> Tensor:
+            if picture:
+                batch = _to_training_scale(batch, self.shape)
+            return torch.cat([self.mapped(part, chosen) for part in torch.split(batch, CHUNK)])
+
+        return self._mapped_alike(image, mapped, "translate")
+
+    def upscale(self, image: Any) -> Any:
+        """Enlarges an image by `scale` on each side, and gives back what it was given: PIL image, uint8 array
+        (h, w, c), or tensor (c, h, w) or (b, c, h, w) in [-1, 1]; the result is clipped to that range.
+
+        Raises `UserError` for a model that does not enlarge, or a wrong number of channels.
+        """
+        if not self.scale:
+            raise UserError(f"{type(self).__name__} does not enlarge images: use a run of srgan or esrgan.")
+
+        def enlarged(batch: Tensor, picture: bool) -> Tensor:
+            return torch.cat([self.enlarged(part) for part in batch.split(1)]).clamp(-1, 1)
+
+        return self._mapped_alike(image, enlarged, "upscale")
+
+    def _mapped_alike(self, image: Any, forward: Callable[[Tensor, bool], Tensor], name: str) -> Any:
+        """What `forward(batch, is it of a picture)` makes of an image, in the form in which the image came."""
         if isinstance(image, Image.Image):
-            mode = {1: "L", 3: "RGB", 4: "RGBA"}[self.shape[0]]
-            picture = np.array(image.convert(mode))
-            return Image.fromarray(_squeezed(self.translate(picture, direction=direction)))
+            try:
+                seen = as_seen(image, self.shape[0])
+            except Unfit as error:
+                raise UserError(f"the picture {error}: give another one.") from error
+            return Image.fromarray(_squeezed(self._mapped_alike(np.array(seen), forward, name)))
         if isinstance(image, np.ndarray):
             pixels = torch.from_numpy(np.array(image if image.ndim == 3 else image[:, :, None]))
             if pixels.dtype != torch.uint8:
                 raise UserError(f"an array must be uint8 (h, w, c), not {image.dtype}.")
-            scaled = _to_training_scale(decode(pixels[None]), self.shape)
-            mapped = encode(self.translate(scaled, direction=direction))[0].cpu().numpy()
-            return mapped if image.ndim == 3 else _squeezed(mapped)
-        if not isinstance(image, Tensor) or image.dim() not in (3, 4):
-            raise UserError("translate takes a PIL image, a uint8 array (h, w, c) or a tensor (b, c, h, w) in [-1, 1].")
-        batch = image if image.dim() == 4 else image[None]
-        if batch.shape[1] != self.shape[0]:
-            raise UserError(f"the image has {batch.shape[1]} channels and the model was trained on {self.shape[0]}.")
-        batch = batch.to(self.device, self.dtype)
+            self._check_channels(pixels.shape[2])
+            with undisturbed(self, 0, self.sample_mode):
+                result = forward(decode(pixels[None]).to(self.device, self.dtype), True).float()
+            made = encode(result)[0].cpu().numpy()
+            return made if image.ndim == 3 else _squeezed(made)
+        rank = len(self.shape)
+        if not isinstance(image, Tensor) or image.dim() not in (rank, rank + 1):
+            raise UserError(f"{name} takes a PIL image, a uint8 array (h, w, c) or a tensor (b, c, h, w) in [-1, 1].")
+        batch = image if image.dim() == rank + 1 else image[None]
+        self._check_channels(batch.shape[1])
         with undisturbed(self, 0, self.sample_mode):
-            result = torch.cat([self.mapped(part, direction) for part in torch.split(batch, CHUNK)]).float()
-        return result if image.dim() == 4 else result[0]
+            result = forward(batch.to(self.device, self.dtype), False).float()
+        return result if image.dim() == rank + 1 else result[0]
+
+    def _check_channels(self, channels: int) -> None:
+        if channels != self.shape[0]:
+            raise UserError(f"the image has {channels} channels and the model was trained on {self.shape[0]}.")
 
     def classify(self, image: Any) -> Tensor:
         """The class that each image most likely belongs to: int64 (b,), or () of one image; see `probabilities`."""
@@ -209,15 +261,45 @@ class Sampling(nn.Module):
         return found if batched else found[0]
 
     def preview(self, held_out: Any, *, seed: int = 0) -> Tensor:
-        """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images pairs of input
-        and output in each direction. `held_out` is a typed batch the model was not trained on."""
-        if not self.directions:
+        """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images the columns of
+        `preview_row`, image after image; of points those of the first direction alone. `held_out` is a typed batch the
+        model was not trained on."""
+        if self.directions and len(self.shape) == 1:
+            return self.translate(source_of(held_out, self.directions[0]).float())  # type: ignore[no-any-return]
+        if self.directions:
+            columns = []
+            for direction in self.directions:
+                source = source_of(held_out, direction)
+                columns += [source.float(), self.translate(source, direction=direction)]
+        elif self.scale:
+            original = cropped(held_out.image.float(), self.scale)
+            low = reduced(original, self.scale)
+            plain = F.interpolate(low, scale_factor=self.scale, mode="bicubic", align_corners=False).clamp(-1, 1)
+            columns = [plain, self.upscale(low), original]
+        else:
             return self.sample(CHUNK if len(self.shape) == 3 else 2000, seed=seed)
-        inputs = [held_out.a, held_out.b] if isinstance(held_out, UnpairedImages) else [held_out.image]
-        columns = []
-        for source, direction in zip(inputs, self.directions, strict=False):
-            columns += [source.float(), self.translate(source, direction=direction)]
         return torch.stack([column[:16] for column in columns], 1).flatten(0, 1)
+
+    @property
+    def preview_row(self) -> tuple[str, ...]:
+        """What the columns of `preview` are that belong to one image; empty where it shows samples."""
+        if self.directions:
+            return tuple(name for direction in self.directions for name in (f"input {direction}", direction))
+        return ("bicubic", "upscaled", "original") if self.scale else ()
+
+
+def source_of(batch: Any, direction: str) -> Tensor:
+    """The images of a typed batch that a direction of `translate` starts from."""
+    if isinstance(batch, UnpairedImages | PairedImages):
+        return batch.b if direction == "b2a" else batch.a
+    image: Tensor = batch.image
+    return image
+
+
+def target_of(batch: Any, direction: str) -> Tensor:
+    """The images of a typed batch that a direction of `translate` leads to; of pairs, the true ones."""
+    image: Tensor = batch.a if direction == "b2a" else batch.b
+    return image
 
 
 class Place:
@@ -388,8 +470,9 @@ def _with_code(model: Sampling, n: int, code: Any) -> Tensor:
 
 def _begun(model: Sampling, n: int, seed: int | None, asked: dict[str, Any]) -> tuple[int, Place, dict[str, Tensor]]:
     """Seed and place of a stream of samples, and what was asked for, checked."""
-    if model.directions:
-        raise UserError(f"{type(model).__name__} maps images to images: use translate.")
+    if model.directions or model.scale:
+        verb = "translate" if model.directions else "upscale"
+        raise UserError(f"{type(model).__name__} maps images to images: use {verb}.")
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise UserError(f"the number of samples must be a whole number of at least 1, not {n!r}.")
     seed, place = checked_seed(seed), Place()

@@ -30,6 +30,7 @@ from ganarium.cli.sample import sample
 from ganarium.cli.show import show
 from ganarium.cli.train import register_train
 from ganarium.cli.translate import translate
+from ganarium.cli.upscale import upscale
 from ganarium.errors import RunError, UserError
 
 HELP = """Generative adversarial networks as real software: train, resume and sample any classic GAN.
@@ -103,7 +104,22 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         version=versions,
         suppress_keyboard_interrupt=False,
     )
-    verbs = (list_, show, data, sample, translate, classify, evaluate, compare, prove, report, resume, runs, clean)
+    verbs = (
+        list_,
+        show,
+        data,
+        sample,
+        translate,
+        upscale,
+        classify,
+        evaluate,
+        compare,
+        prove,
+        report,
+        resume,
+        runs,
+        clean,
+    )
     for verb in verbs:
         verb.__doc__ = _with_long_lines(verb)
         app.command(verb, name=verb.__name__.rstrip("_"))

@@ -114,6 +114,8 @@ def _next_commands(run: Any) -> list[str]:
     folder, above = shlex.quote(str(run.folder)), shlex.quote(str(run.folder.parent))
     if run.model.directions:
         images = f"ganarium translate {folder} PICTURE.png --direction {run.model.directions[0]}"
+    elif run.model.scale:
+        images = f"ganarium upscale {folder} PICTURE.png"
     elif len(run.model.shape) == 1:
         images = f"ganarium sample {folder} --n 2000 --files"
     else:

@@ -30,3 +30,15 @@ def window(image: Tensor, size: tuple[int, int], top: Tensor, left: Tensor, mirr
     sample = torch.arange(b, device=image.device)
     pixels = large.permute(0, 2, 3, 1)[sample[:, None, None], rows[:, :, None], columns[:, None, :]]
     return pixels.permute(0, 3, 1, 2)  # (b, c, h, w), channels_last as the batches are
+
+
+def reduced(image: Tensor, scale: int) -> Tensor:
+    """(b, c, h, w) in [-1, 1] -> (b, c, h // scale, w // scale): antialiased bicubic, as MATLAB's imresize, clipped."""
+    size = (image.shape[2] // scale, image.shape[3] // scale)
+    return F.interpolate(image, size=size, mode="bicubic", antialias=True).clamp(-1, 1)
+
+
+def cropped(image: Tensor, multiple: int) -> Tensor:
+    """(b, c, h, w) without the last rows and columns that are no multiple."""
+    height, width = (side // multiple * multiple for side in image.shape[2:])
+    return image[:, :, :height, :width]

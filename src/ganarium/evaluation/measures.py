@@ -7,20 +7,22 @@ samples, for a run in training; its `metric` says which step is the best, and fa
                             data are fewer images than it has features
   points                    wasserstein_distance of 500 samples
   images mapped to images   kernel_distance of 256 held-out images, mapped; the mean over the directions
+  the same from pairs, and  mean_absolute_error of 64 held-out images
+  enlargement
   models with a likelihood  nll_nats of 256 held-out images, without a sample being drawn
 
 What each metric is stands in `ganarium.metrics`. Images are measured on the features of a judge (a small classifier
 that comes with the package), or of Inception-v3 where its weights are here; points on the points themselves.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganarium import metrics, sampling
-from ganarium.data.dataset import Dataset
+from ganarium.data.dataset import Dataset, PairedImages
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
 from ganarium.evaluation.features import (
@@ -31,6 +33,8 @@ from ganarium.evaluation.features import (
     network_for,
     pairs_of,
 )
+from ganarium.evaluation.measure import Measure
+from ganarium.evaluation.restoration import RestorationMeasure
 from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for
 from ganarium.metrics.modes import ModeCoverage
 from ganarium.metrics.protocol import Protocol
@@ -41,7 +45,7 @@ NUM_IMAGES, NUM_POINTS, NUM_HELD_OUT = 2000, 2500, 1000
 NUM_STACKED = 26_000  # of stacked MNIST, as in the literature
 NUM_PAIRED = 2000  # as many as the exact assignment of the Wasserstein distance is practical for
 # and of a quick one
-QUICK_IMAGES, QUICK_POINTS, QUICK_HELD_OUT = 1000, 500, 256
+QUICK_IMAGES, QUICK_POINTS, QUICK_HELD_OUT, QUICK_RESTORED = 1000, 500, 256, 64
 
 
 def evaluate_model(
@@ -60,7 +64,9 @@ def evaluate_model(
     return values, measure.protocol
 
 
-def _full_measure(model: Model, train: Dataset, test: Dataset, n: int | None, seed: int, features: str) -> "Measure":
+def _full_measure(model: Model, train: Dataset, test: Dataset, n: int | None, seed: int, features: str) -> Measure:
+    if model.scale or model.batch_type is PairedImages:
+        return RestorationMeasure(model, test, n or NUM_HELD_OUT, seed)
     if model.directions:
         return TranslationMeasure(model, train, test, n or NUM_IMAGES, seed, features)
     if len(model.shape) == 1:
@@ -68,8 +74,10 @@ def _full_measure(model: Model, train: Dataset, test: Dataset, n: int | None, se
     return ImageMeasure(model, train, n or (NUM_STACKED if _is_stacked(train) else NUM_IMAGES), seed, features)
 
 
-def quick_measure(model: Model, train: Dataset, test: Dataset) -> "Measure":
+def quick_measure(model: Model, train: Dataset, test: Dataset) -> Measure:
     """The measure whose quick count suits a model in training. Raises `UserError` where there is none."""
+    if model.scale or model.batch_type is PairedImages:
+        return RestorationMeasure(model, test, QUICK_RESTORED)
     if model.directions:
         return TranslationMeasure(model, train, test, QUICK_HELD_OUT)
     if model.has_likelihood:
@@ -77,34 +85,6 @@ def quick_measure(model: Model, train: Dataset, test: Dataset) -> "Measure":
     if len(model.shape) == 1:
         return PointMeasure(model, train, min(QUICK_POINTS, len(train)))
     return ImageMeasure(model, train, min(QUICK_IMAGES, len(train)))
-
-
-class Measure:
-    """Measures a model against its data, always on the same images and with the same noise.
-
-    So its numbers change with the weights alone.
-    """
-
-    protocol: Protocol
-    count: int  # samples, or held-out images
-    portion = sampling.CHUNK  # samples that are enough to tell how long all of them take
-
-    @property
-    def metric(self) -> str:
-        """The metric of `quick` by which steps are compared."""
-        raise NotImplementedError
-
-    def read(self, count: int) -> Any:
-        """Reads the first `count` samples, as tensors on the CPU: the part of a count that takes long."""
-        raise NotImplementedError
-
-    def quick(self) -> dict[str, float]:
-        """A few metrics by name."""
-        raise NotImplementedError
-
-    def full(self) -> dict[str, float]:
-        """All the metrics by name."""
-        raise NotImplementedError
 
 
 class LikelihoodMeasure(Measure):
@@ -245,9 +225,12 @@ class TranslationMeasure(Measure):
         if train.second is None or test.second is None:
             raise UserError(f"{train.name} has no second domain to compare with: give a run on two domains.")
         self.model, self.train, self.test, self.seed = model, train, test, seed
-        self.network = network_for(train.name, model.shape[0], features, model.device)
         self.count = min(n, len(test), len(test.second), len(train), len(train.second))
-        self.protocol = _protocol(self.network, self.count, self.count, seed)
+        self.network: FeatureNetwork | None = None  # points are their own features
+        self.protocol = Protocol("points", "", self.count, self.count, "", seed)
+        if len(model.shape) == 3:
+            self.network = network_for(train.name, model.shape[0], features, model.device)
+            self.protocol = _protocol(self.network, self.count, self.count, seed)
 
     @cached_property
     def real(self) -> list[Tensor]:
@@ -258,8 +241,9 @@ class TranslationMeasure(Measure):
         """Features (n, d) of the mapped images, for each direction."""
         mapped: list[list[Tensor]] = [[] for _ in self.model.directions]
         for pair in pairs_of(self.test, count, self.seed):
-            for parts, direction, source in zip(mapped, self.model.directions, pair, strict=False):
-                parts.append(features_of(self.network, [self.model.translate(source, direction=direction)]))
+            for parts, direction in zip(mapped, self.model.directions, strict=True):
+                made = self.model.translate(sampling.source_of(pair, direction), direction=direction)
+                parts.append(self._features([made]))
         return [torch.cat(parts) for parts in mapped]
 
     def quick(self) -> dict[str, float]:
@@ -281,10 +265,10 @@ class TranslationMeasure(Measure):
 
     def _domains(self, data: Dataset) -> list[Tensor]:
         """Features (n, d) of the images of both domains."""
-        return [
-            features_of(self.network, (pair[domain] for pair in pairs_of(data, self.count, self.seed)))
-            for domain in (0, 1)
-        ]
+        return [self._features(pair[domain] for pair in pairs_of(data, self.count, self.seed)) for domain in (0, 1)]
+
+    def _features(self, images: Iterable[Tensor]) -> Tensor:
+        return features_of(self.network, images) if self.network else torch.cat([part.cpu() for part in images])
 
 
 def feature_metrics(real: Tensor, fake: Tensor, seed: int) -> dict[str, float]:

@@ -2,6 +2,9 @@
 
 import math
 
+import torch.nn.functional as F
+from torch import Tensor
+
 from ganarium.errors import UserError
 
 
@@ -28,3 +31,14 @@ def pyramid(height: int, width: int, levels: int, *, ceil: bool = True) -> list[
     for _ in range(levels):
         sizes.append(((sizes[-1][0] + ceil) // 2, (sizes[-1][1] + ceil) // 2))
     return sizes
+
+
+def reflect_to_multiple(x: Tensor, step: int) -> Tensor:
+    """Pads (b, c, h, w) by reflection at the end of both sides, to multiples of `step`; again and again where the
+    picture is smaller than the padding."""
+    below, right = -x.shape[2] % step, -x.shape[3] % step
+    while below or right:
+        rows, columns = min(below, x.shape[2] - 1), min(right, x.shape[3] - 1)
+        x = F.pad(x, (0, columns, 0, rows), mode="reflect")
+        below, right = below - rows, right - columns
+    return x

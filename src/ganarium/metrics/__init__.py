@@ -25,6 +25,7 @@ _HOMES = {
     "normalised_mutual_information": "clusters",
     "adjusted_rand_index": "clusters",
     "psnr": "pixels",
+    "sharpness_ratio": "pixels",
     "ssim": "pixels",
     "feature_map_distance": "diversity",
     "feature_diversity": "diversity",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from ganarium.metrics.neighbours import nearest_neighbour_test as nearest_neighbour_test
     from ganarium.metrics.neighbours import precision_recall as precision_recall
     from ganarium.metrics.pixels import psnr as psnr
+    from ganarium.metrics.pixels import sharpness_ratio as sharpness_ratio
     from ganarium.metrics.pixels import ssim as ssim
     from ganarium.metrics.scores import inception_score as inception_score
     from ganarium.metrics.scores import mode_score as mode_score

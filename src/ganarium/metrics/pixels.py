@@ -53,6 +53,21 @@ def ssim(
     return float(torch.cat([_ssim(one, two, peak) for one, two in parts]).mean())
 
 
+def sharpness_ratio(image: Tensor, reference: Tensor) -> float:
+    """Mean absolute difference of neighbouring pixels, both ways, in that of the reference: both (n, c, h, w) alike.
+
+    1 is as sharp as the reference; blur lies below, noise above. It says nothing of what is shown: put a distance to
+    the reference beside it. Raises `UserError` for other shapes, NaN, or a reference that is flat.
+    """
+    x, y = as_double(torch.as_tensor(image), "image"), as_double(torch.as_tensor(reference), "reference")
+    if x.shape != y.shape or x.dim() != 4 or min(x.shape[2:]) < 2:
+        raise UserError(f"image and reference must both be (n, c, h, w), not {tuple(x.shape)} and {tuple(y.shape)}.")
+    steps = [(z.diff(dim=2).abs().mean() + z.diff(dim=3).abs().mean()).item() for z in (x, y)]
+    if steps[1] == 0:
+        raise UserError("the reference is flat: no image is as sharp as that.")
+    return steps[0] / steps[1]
+
+
 def luma(images: Tensor, peak: float = 255.0) -> Tensor:
     """(n, 1 or 3, h, w) from 0 to `peak` -> (n, 1, h, w): luma of BT.601 in studio range, 16 to 235 of 255."""
     weight = images.new_tensor([65.481, 128.553, 24.966]) / 255

@@ -322,9 +322,9 @@ class Run:
         held_out = self.held_out.draw(2000 if points else 16)
         images = self.model.preview(held_out)
         path = self.folder / "samples" / f"step-{self.model.iteration:08d}.png"
-        # a row of a translation sheet: two times input and output, in each direction
-        columns = 4 * len(self.model.directions) or None
-        grid.save_grid(images, path, columns=columns, real=held_out[0] if points else None)
+        columns = 2 * len(self.model.preview_row) or None  # two images and what was made of them in a row
+        real = held_out[1 if self.model.directions else 0] if points else None
+        grid.save_grid(images, path, columns=columns, real=real)
         log.picture(path, self.model.iteration)
         if self._doctor:
             for note in self._doctor.examine_samples(self.model, images):

@@ -43,7 +43,7 @@ def make(folder: Path, model: Model, train: Dataset, test: Dataset, *, seconds: 
 
 def draws_images(model: Model, data: Dataset) -> bool:
     """Whether samples are images of one kind that can lie beside those of the data: no points, no translations."""
-    return len(model.shape) == 3 and not model.directions and Images in data.kinds
+    return len(model.shape) == 3 and not model.preview_row and Images in data.kinds
 
 
 def reals(folder: Path, model: Model, test: Dataset) -> None:

@@ -132,7 +132,8 @@ def slider(count: int, name: str, width: int | None = None) -> str:
 
 
 def translates(run: RunData) -> bool:
-    return bool(registry.model_class(run.config["model"]).directions)
+    model = registry.model_class(run.config["model"])
+    return bool(model.directions or model.scale)
 
 
 def points(run: RunData) -> bool:

@@ -1,0 +1,96 @@
+"""Measures of models whose right answer is known: paired translation, and enlargement of reduced images."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ganarium import metrics
+from ganarium.data.augment import cropped, reduced
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset
+from ganarium.evaluation.measure import Measure
+from ganarium.metrics.pixels import Channel
+from ganarium.metrics.protocol import Protocol
+from ganarium.model import Model
+from ganarium.sampling import source_of, target_of
+
+PART = 16  # images in memory at a time
+
+
+class RestorationMeasure(Measure):
+    """Held-out images that a model made, beside the true ones; `baseline` is what needs no model.
+
+    Paired translation starts from one image of a pair, and the other is the true one. Enlargement starts from images
+    that were reduced by antialiased bicubic, and the images themselves are the true ones.
+    """
+
+    metric, portion = "mean_absolute_error", 1
+
+    def __init__(self, model: Model, test: Dataset, n: int, seed: int = 0) -> None:
+        self.model, self.test, self.seed = model, test, seed
+        self.count = min(n, len(test))
+        self.border = model.scale or 0  # pixels that tables of super-resolution leave out
+        self.channel: Channel = "y" if model.scale and model.shape[0] in (1, 3) else "rgb"
+        rule = f"{self.channel} without {self.border} pixels at the border" if model.scale else ""
+        self.protocol = Protocol("pixels", "", self.count, self.count, rule, seed)
+
+    def read(self, count: int) -> Tensor:
+        """What the model made (n, c, h, w) in [-1, 1]."""
+        parts = []
+        for batch in self._batches(count):
+            if self.model.scale:
+                parts.append(self.model.upscale(reduced(cropped(batch.image, self.model.scale), self.model.scale)))
+            else:
+                (direction,) = self.model.directions
+                parts.append(self.model.translate(source_of(batch, direction), direction=direction))
+        return torch.cat([part.cpu() for part in parts])
+
+    @cached_property
+    def real(self) -> Tensor:
+        """The true images (n, c, h, w) in [-1, 1]."""
+        if self.model.scale:
+            return torch.cat([cropped(batch.image, self.model.scale) for batch in self._batches(self.count)])
+        (direction,) = self.model.directions
+        return torch.cat([target_of(batch, direction) for batch in self._batches(self.count)])
+
+    @cached_property
+    def baseline(self) -> Tensor:
+        """Bicubic enlargement, or the input as it is."""
+        if self.model.scale:
+            low = reduced(self.real, self.model.scale)
+            made = F.interpolate(low, scale_factor=self.model.scale, mode="bicubic", align_corners=False)
+            return made.clamp(-1, 1)
+        (direction,) = self.model.directions
+        return torch.cat([source_of(batch, direction) for batch in self._batches(self.count)])
+
+    def quick(self) -> dict[str, float]:
+        made = self.read(self.count)
+        return {self.metric: (made - self.real).abs().mean().item(), "psnr": self._psnr(made)}
+
+    def full(self) -> dict[str, float]:
+        name = "of_bicubic" if self.model.scale else "of_inputs"
+        made = self.read(self.count)
+        values = {
+            self.metric: (made - self.real).abs().mean().item(),
+            f"{self.metric}_{name}": (self.baseline - self.real).abs().mean().item(),
+            "psnr": self._psnr(made),
+            f"psnr_{name}": self._psnr(self.baseline),
+            "sharpness_ratio": metrics.sharpness_ratio(made, self.real),
+            f"sharpness_ratio_{name}": metrics.sharpness_ratio(self.baseline, self.real),
+        }
+        if min(self.real.shape[2:]) - 2 * self.border >= 11:  # the window of SSIM
+            for ending, images in (("", made), (f"_{name}", self.baseline)):
+                values[f"ssim{ending}"] = metrics.ssim(images, self.real, channel=self.channel, border=self.border)
+        return values
+
+    def _psnr(self, images: Tensor) -> float:
+        return metrics.psnr(images, self.real, channel=self.channel, border=self.border)
+
+    def _batches(self, count: int) -> Iterator[Any]:
+        batches = Batches(self.test, self.model.batch_type, 1, seed=self.seed)
+        for start in range(0, count, PART):
+            yield batches.draw(min(PART, count - start))
