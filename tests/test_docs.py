@@ -14,7 +14,8 @@ from cyclopts import CycloptsError
 from PIL import Image
 
 import ganarium
-from ganarium import cli, registry
+from ganarium import registry
+from ganarium.cli.application import application
 from ganarium.data.dataset import Images
 from ganarium.data.sources import points as toys
 from ganarium.runs import options
@@ -141,8 +142,8 @@ def said_commands():
 
 
 def understood(command):
-    application, words = cli.application(shlex.split(command, comments=True)[1:])
-    application.parse_args(words, exit_on_error=False, print_error=False)
+    app, words = application(shlex.split(command, comments=True)[1:])
+    app.parse_args(words, exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize("command", [line for line in said_commands() if "hinge_gan" not in line])
@@ -160,10 +161,10 @@ def test_pictures_are_small_and_say_how_they_were_made():
     drawn = {path.stem: path for path in model_pages.PICTURES.glob("*.png")}
     assert set(made) == {name.split("-traversal")[0] for name in drawn}
     for name, path in drawn.items():
-        assert path.stat().st_size <= 40 * 1024, name
+        assert path.stat().st_size <= 120 * 1024, name
         assert Image.open(path).width >= 256
     for facts in made.values():
-        assert {"data", "steps", "seed", "options", "rows"} == set(facts)
+        assert {"data", "steps", "seed", "options", "rows"} == set(facts) - {"note"}
 
 
 def test_every_model_has_a_setting_for_its_picture():

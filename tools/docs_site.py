@@ -8,7 +8,8 @@ from typing import Any
 import model_pages
 from mkdocs.structure.files import File
 
-from ganarium import cli, registry
+from ganarium import registry
+from ganarium.cli.application import HELP, application
 from ganarium.data import OWN_DATA, SOURCES, suited
 
 ROOT = Path(__file__).parents[1]
@@ -66,9 +67,9 @@ def data_by_name() -> str:
 
 def commands() -> str:
     """What `ganarium VERB --help` says, for all verbs."""
-    application, _ = cli.application(["train", "--help"])
-    verbs = application.generate_docs().split("\n## ")[2:]  # after the title and the table of contents
-    return "\n\n".join(["# Commands", f"```text\n{cli.HELP.rstrip()}\n```", *(f"## {verb.strip()}" for verb in verbs)])
+    app, _ = application(["train", "--help"])
+    verbs = app.generate_docs().split("\n## ")[2:]  # after the title and the table of contents
+    return "\n\n".join(["# Commands", f"```text\n{HELP.rstrip()}\n```", *(f"## {verb.strip()}" for verb in verbs)])
 
 
 def relinked(text: str, page: str) -> str:

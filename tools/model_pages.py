@@ -1,9 +1,10 @@
 """The page of each model, written from its file, its proofs and docs/neighbours.yaml when the site is built."""
 
-import ast
+import dataclasses
 import json
+import types
+import typing
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ SAMPLING = ("ganarium train {name} --data mnist", "ganarium sample runs/{name}-m
 
 class Option(NamedTuple):
     name: str
-    default: str  # as it is written in the file; None where the help says what it is
+    default: str  # None where the help says what it is
     choices: list[str]
     help: str
 
@@ -42,18 +43,24 @@ def words(name: str) -> Words:
 
 
 def options(name: str) -> list[Option]:
-    """The fields of a model's `Config`, read without importing the file."""
-    tree = ast.parse((registry.MODELS / f"{name}.py").read_text())
-    (config,) = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config"]
-    found = []
-    for field, doc in pairwise(config.body):
-        if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr):
-            choices = [node.value for node in ast.walk(field.annotation) if isinstance(node, ast.Constant)]
-            said = " ".join(ast.literal_eval(doc.value).split()).replace("None: ", "Default: ")
-            default = ast.unparse(field.value) if field.value else ""
-            words_only = [choice for choice in choices if isinstance(choice, str)]
-            found.append(Option(ast.unparse(field.target), default.strip("'"), words_only, said))
-    return found
+    """The fields of a model's `Config`, those it inherits first."""
+    config = registry.module(name).Config
+    hints, docs = typing.get_type_hints(config), registry.field_docs(config)
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    return [
+        Option(
+            option,
+            str(fields[option].default),
+            [choice for kind in _parts(hints[option]) for choice in typing.get_args(kind) if isinstance(choice, str)],
+            " ".join(doc.split()).replace("None: ", "Default: "),
+        )
+        for option, doc in docs.items()
+    ]
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The kinds of a union, or the hint alone."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
 
 
 @cache
@@ -150,6 +157,7 @@ def picture(name: str) -> list[str]:
         f"What so much training gives, on one core{rows}: {plain(protocol)}. `python tools/model_pictures.py {name}`",
         "{ .caption }",
         "",
+        *([plain(made["note"]), ""] if "note" in made else []),
         *walks,
     ]
 

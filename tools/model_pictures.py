@@ -42,8 +42,15 @@ SETTINGS = {
     "ct_gan": Setting(400, {"width": 16, "lr": 5e-4}),
     "cyclegan": Setting(1000, {"size": "32", "width": 16, "num_blocks": 2, "batch_size": 4}, "scenes_unpaired"),
     "dcgan": Setting(3000, {**SMALL, "lr": 7e-4}),
+    "discogan": Setting(2500, {"size": "32", "width": 24, "batch_size": 32, "lr": 5e-4}, "scenes_unpaired"),
     "dragan": Setting(6000, {}),
+    "dualgan": Setting(
+        1500, {"size": "32", "width": 16, "batch_size": 4, "lr": 2e-4, "augment": False}, "scenes_unpaired"
+    ),
     "ebgan": Setting(1000, SMALL),
+    "esrgan": Setting(
+        2000, {"size": "64", "width": 24, "growth": 12, "num_blocks": 2, "num_pretraining_steps": 1500}, "textures"
+    ),
     "f_gan": Setting(3000, {"width": 256}),
     "gan": Setting(3000, {"recipe": "modern", "width": 512, "batch_size": 64}),
     "improved_gan": Setting(1500, {"width": 256}),
@@ -51,9 +58,15 @@ SETTINGS = {
     "loss_sensitive_gan": Setting(2500, SMALL),
     "lsgan": Setting(2500, SMALL),
     "pixelrnn": Setting(600, {}),
+    "pix2pix": Setting(2000, {"size": "64", "width": 16, "batch_size": 4, "lr": 5e-4}, "scenes_paired"),
     "relativistic_gan": Setting(2500, {**SMALL, "norm": "batch"}),
     "sgan": Setting(2000, SMALL),
     "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
+    "srgan": Setting(
+        2000,
+        {"size": "64", "width": 32, "num_blocks": 4, "discriminator_width": 16, "num_pretraining_steps": 1500},
+        "textures",
+    ),
     "triple_gan": Setting(
         1500, {"size": "16", "width": 256, "classifier_width": 8, "noise": 0.0, "num_pretraining_steps": 300}
     ),
