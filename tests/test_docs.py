@@ -15,7 +15,7 @@ from PIL import Image
 
 import ganarium
 from ganarium import registry
-from ganarium.cli.application import application
+from ganarium.cli.app import application
 from ganarium.data.dataset import Images
 from ganarium.data.sources import points as toys
 from ganarium.runs import options

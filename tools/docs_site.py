@@ -9,7 +9,7 @@ import model_pages
 from mkdocs.structure.files import File
 
 from ganarium import registry
-from ganarium.cli.application import HELP, application
+from ganarium.cli.app import HELP, application
 from ganarium.data import OWN_DATA, SOURCES, suited
 
 ROOT = Path(__file__).parents[1]
