@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ganarium.cli.output import size_in_words
+from ganarium.runs.folder import all_leftovers, remove, run_folder
 from ganarium.runs.listing import disk_use
 from ganarium.runs.lock import alone
 
@@ -28,7 +29,6 @@ def clean(
         Only print what would be removed.
     """
     from ganarium.runs.checkpoint import removable
-    from ganarium.runs.folder import all_leftovers, remove, run_folder
 
     paths = list({Path(name).resolve(): run_folder(name) for name in folders}.values())
     with ExitStack() as stack:

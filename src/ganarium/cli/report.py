@@ -1,6 +1,7 @@
 """`ganarium report`: the page of a run, written anew."""
 
 from ganarium.errors import UserError
+from ganarium.runs.folder import run_folder
 
 
 def report(run: str, /, *, device: str = "auto") -> int:
@@ -16,7 +17,6 @@ def report(run: str, /, *, device: str = "auto") -> int:
     device
         Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
-    from ganarium.runs.folder import run_folder
     from ganarium.runs.loading import config_of, data_of, load
     from ganarium.training.console import warn
     from ganarium.web.report import artifacts, write

@@ -98,10 +98,10 @@ def check_own_options(model: str) -> None:
 def from_mapping(options: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
     """Sorts keyword arguments into the `Options` and what is left for the model."""
     names = {field.name for field in dataclasses.fields(Options)}
-    own: dict[str, Any] = {
+    run_options: dict[str, Any] = {
         key: str(value) if isinstance(value, os.PathLike) or (key == "size" and type(value) is int) else value
         for key, value in options.items()
         if key in names
     }
-    check_values(Options, own)
-    return Options(**own), {key: value for key, value in options.items() if key not in names}
+    check_values(Options, run_options)
+    return Options(**run_options), {key: value for key, value in options.items() if key not in names}

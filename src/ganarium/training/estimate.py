@@ -14,17 +14,23 @@ from typing import Any
 import torch
 
 from ganarium import registry
-from ganarium.data import dataset as kinds
 from ganarium.data.batches import Batches
-from ganarium.data.dataset import Dataset, Photos
+from ganarium.data.dataset import (
+    CaptionedImages,
+    Dataset,
+    HighResolutionImages,
+    PairedImages,
+    Photos,
+    UnpairedImages,
+)
 from ganarium.errors import UserError
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.trainer import PRECISIONS, Trainer
 from ganarium.training.state import capture
 
-ENOUGH = 0.8  # the share of the free memory that a run may take
+USABLE = 0.8  # the share of the free memory that a run may take
 SECONDS = 8.0  # for all steps together, unless two batch sizes take longer
-RESERVE = 1.1  # on what was measured: pictures, checkpoints and the allocator's gaps
+RESERVE = 1.1  # times the memory that was measured: pictures, checkpoints and the allocator's gaps
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def estimate(
         "precision": resolve_precision(precision, device),
         "options": model_options or {},
         "threads": torch.get_num_threads(),
-        "most": num_train,
+        "num_train": num_train,
     }
     registry.make_config(model, job["options"])
     env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -90,36 +96,34 @@ def estimate(
         env=env,
     ) as child:
         try:
-            said, _ = child.communicate(json.dumps(job))
+            output, _ = child.communicate(json.dumps(job))
         except BaseException:
             child.kill()
             raise
-    lines = [json.loads(line) for line in said.splitlines()]
+    lines = [json.loads(line) for line in output.splitlines()]
     if lines and "error" in lines[0]:
         raise UserError(lines[0]["error"])
-    asked = lines[0]["batch_size"] if lines else 0
-    start = lines[1]["start"] if len(lines) > 1 else 0
     rows = lines[2:]
     if not rows:
         raise UserError(
-            f"not one step of {model} could be run at {'x'.join(map(str, shape))}: the memory does not suffice; use a "
-            f"smaller --size or a narrower model."
+            f"not one step of {registry.title(model)} could be run at {'x'.join(map(str, shape))}: the memory does not "
+            "suffice; use a smaller --size or a narrower model."
         )
+    batch_size, free, start = lines[0]["batch_size"], lines[0]["free"], lines[1]["start"]
     sizes, peaks, seconds = (tuple(row[key] for row in rows) for key in ("size", "bytes", "seconds"))
     fixed, slope = _line(sizes, [RESERVE * peak for peak in peaks])
-    free = lines[0]["free"]
-    room = ENOUGH * free - max(fixed, RESERVE * start) - data_bytes
+    room = USABLE * free - max(fixed, RESERVE * start) - data_bytes
     largest = num_train if slope <= 0 and room > 0 else max(0, min(num_train, int(room / max(slope, 1e-9))))
     base, each = _line(sizes, seconds)
     return Estimate(
         model,
         device,
-        asked,
+        batch_size,
         steps,
-        int(max(fixed + slope * asked, RESERVE * start) + data_bytes),
+        int(max(fixed + slope * batch_size, RESERVE * start) + data_bytes),
         free,
         largest,
-        seconds[-1] if sizes[-1] == asked else base + each * asked,
+        seconds[-1] if sizes[-1] == batch_size else base + each * batch_size,
         sizes,
         peaks,
         seconds,
@@ -138,9 +142,9 @@ def noise(kind: type, shape: tuple[int, ...], num_classes: int | None, count: in
     classes = tuple(map(str, range(num_classes or 0)))
     labels = torch.arange(count) % num_classes if num_classes else None
     images = items()
-    second = items() if kind in (kinds.UnpairedImages, kinds.PairedImages) else None
+    second = items() if kind in (UnpairedImages, PairedImages) else None
     photos = None
-    if kind is kinds.HighResolutionImages:
+    if kind is HighResolutionImages:
         sides = [torch.full((count,), side) for side in shape[1:]]
         photos = Photos(images.flatten(), sides[0], sides[1], (shape[1], shape[2]), shape[0])
     return Dataset(
@@ -149,8 +153,8 @@ def noise(kind: type, shape: tuple[int, ...], num_classes: int | None, count: in
         labels,
         classes,
         second,
-        paired=kind is kinds.PairedImages,
-        captions=(("a red ball on a blue box",),) * count if kind is kinds.CaptionedImages else None,
+        paired=kind is PairedImages,
+        captions=(("a red ball on a blue box",),) * count if kind is CaptionedImages else None,
         photos=photos,
     )
 
@@ -185,7 +189,7 @@ def peak_bytes(device: str) -> int:
 
 
 def forget_peak(device: str) -> None:
-    """From here on `peak_bytes` tells of what is held now and later, where the system can do that."""
+    """Starts the peak of `peak_bytes` anew from what is held now, where the system can do that."""
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
@@ -205,7 +209,8 @@ def _line(x: tuple[int, ...], y: Any) -> tuple[float, float]:
 
 
 def _measure(job: dict[str, Any]) -> None:
-    """Prints what the batch size is, then a line for every size that was measured."""
+    """What the process of its own does: prints the batch size, the memory at the start, and a line for each batch size
+    that was measured."""
     torch.set_num_threads(job["threads"])
     device, shape = job["device"], tuple(job["shape"])
     free = free_bytes(device)
@@ -215,35 +220,36 @@ def _measure(job: dict[str, Any]) -> None:
     except UserError as error:
         print(json.dumps({"error": str(error)}))
         return
-    asked = min(job["batch_size"] or model.batch_size, job["most"])
-    print(json.dumps({"batch_size": asked, "free": free}), flush=True)
+    batch_size = min(job["batch_size"] or model.batch_size, job["num_train"])
+    print(json.dumps({"batch_size": batch_size, "free": free}), flush=True)
     if device == "cpu":  # what a run loads besides
         import matplotlib.figure  # noqa: F401
         from torch.utils.tensorboard import SummaryWriter  # noqa: F401
-    data = noise(model.batch_type, shape, job["num_classes"], max(asked, 16))
-    sizes = sorted({max(min(2, asked), asked // part) for part in (8, 4, 2, 1)})
+    data = noise(model.batch_type, shape, job["num_classes"], max(batch_size, 16))
+    sizes = sorted({max(min(2, batch_size), batch_size // part) for part in (8, 4, 2, 1)})
     batches = Batches(data, model.batch_type, sizes[0], device=device, dtype=PRECISIONS[job["precision"]])
     trainer = Trainer(model, batches, 2**62, precision=job["precision"])
     trainer.prepare()
+    model.iteration = max((0, *model.stages))  # the stage in which most steps are
     print(json.dumps({"start": peak_bytes(device)}), flush=True)
     peaks: list[int] = []
-    began, each = time.monotonic(), [0.0]
+    began, seconds = time.monotonic(), [0.0]
     for size in sizes:
         left = SECONDS - (time.monotonic() - began)
-        grows = 2 * peaks[-1] - peaks[-2] if len(peaks) > 1 else 0
-        if len(peaks) > 1 and (grows > ENOUGH * free or 6 * each[-1] > left):  # 3 steps, of twice the size
+        next_peak = 2 * peaks[-1] - peaks[-2] if len(peaks) > 1 else 0
+        if len(peaks) > 1 and (next_peak > USABLE * free or 6 * seconds[-1] > left):  # 3 steps, of twice the size
             return
         forget_peak(device)
-        batches.batch_size, start, each = size, time.monotonic(), []
-        while len(each) < 12 and (len(each) < 3 or time.monotonic() - start < 0.2 * SECONDS):
-            turn = time.monotonic()
+        batches.batch_size, start, seconds = size, time.monotonic(), []
+        while len(seconds) < 12 and (len(seconds) < 3 or time.monotonic() - start < 0.2 * SECONDS):
+            step_began = time.monotonic()
             trainer.iterate()
             trainer.drain()
-            each.append(time.monotonic() - turn)
+            seconds.append(time.monotonic() - step_began)
         if not peaks:
             capture(trainer)
         peaks.append(peak_bytes(device))
-        print(json.dumps({"size": size, "bytes": peaks[-1], "seconds": statistics.median(each[1:])}), flush=True)
+        print(json.dumps({"size": size, "bytes": peaks[-1], "seconds": statistics.median(seconds[1:])}), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,17 @@ from typing import Any
 from ganarium import registry
 from ganarium.runs.options import Options
 
-ELSEWHERE = {"minutes", "out"}  # minutes have become steps; a run is never overwritten, so it gets a folder of its own
+LEFT_OUT = {"minutes", "out"}  # minutes have become steps; a run is never overwritten, so it gets a folder of its own
 
 
 def reproduce(config: dict[str, Any]) -> str:
     """`ganarium train ...` with every option that differs from its default, quoted for a shell."""
     model = config["model"]
-    given = {key: value for key, value in config["options"].items() if key not in ELSEWHERE}
-    given["precision"] = config["precision"]  # what "auto" was taken for
-    usual = {field.name: field.default for field in dataclasses.fields(Options)}
-    preset = dataclasses.asdict(registry.make_config(model, {}, tuple(config["data"]["shape"])))
-    words = [*_differing(usual, given), *_differing(preset, config["model_options"])]
+    options = {key: value for key, value in config["options"].items() if key not in LEFT_OUT}
+    options["precision"] = config["precision"]  # what "auto" was taken for
+    defaults = {field.name: field.default for field in dataclasses.fields(Options)}
+    own_defaults = dataclasses.asdict(registry.make_config(model, {}, tuple(config["data"]["shape"])))
+    words = [*_differing(options, defaults), *_differing(config["model_options"], own_defaults)]
     return shlex.join([*_program(config), "train", model, *words])
 
 
@@ -32,11 +32,11 @@ def _program(config: dict[str, Any]) -> list[str]:
     return [*(["torchrun", "--nproc-per-node", str(world), "-m"] if world > 1 else []), "ganarium"]
 
 
-def _differing(defaults: dict[str, Any], given: dict[str, Any]) -> list[str]:
-    """The options that are not at their defaults, as words of a command line; required ones first."""
+def _differing(options: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+    """The options that are not at their defaults, as words of a command line, in the order of the defaults."""
     words = []
     for name, default in defaults.items():
-        value = given.get(name, default)
+        value = options.get(name, default)
         flag = name.replace("_", "-")
         if value == default or value is None:
             continue
