@@ -164,7 +164,7 @@ def test_a_proof_from_the_command_line(here, capsys):
 def test_runs_that_are_done_are_taken_up_and_others_are_not(tmp_path, monkeypatch, real_data):
     tasks = []
 
-    def answered(module, arguments, lines, most, lost):
+    def answers(module, arguments, lines, most, lost):
         for line in lines:
             task = json.loads(line)
             tasks.append((task["role"], task["seed"]))
@@ -173,7 +173,7 @@ def test_runs_that_are_done_are_taken_up_and_others_are_not(tmp_path, monkeypatc
             values = {"model": {"nats": 100.0}, "control": {"nats": 0.0}, "baselines": {"uniform": {"nats": 543.4}}}
             yield task | {"values": values[task["role"]], "seconds": 1.0}
 
-    monkeypatch.setattr(harness, "answered", answered)
+    monkeypatch.setattr(harness, "answers", answers)
     known = {"seeds": [0, 1], "out": tmp_path, "device": "cpu", "say": lambda line: None}
     with pytest.raises(KeyboardInterrupt):
         harness.prove("pixelrnn_likelihood", "cpu", **known)

@@ -187,7 +187,7 @@ class Sampling(nn.Module):
             raise UserError(f"{type(self).__name__} does not enlarge images: use a run of srgan or esrgan.")
 
         def enlarged(batch: Tensor, picture: bool) -> Tensor:
-            return torch.cat([self.enlarged(part) for part in batch.split(1)]).clamp(-1, 1)
+            return torch.cat([self.enlarged(part) for part in torch.split(batch, 1)]).clamp(-1, 1)
 
         return self._mapped_alike(image, enlarged, "upscale")
 

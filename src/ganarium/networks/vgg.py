@@ -26,6 +26,9 @@ class VGG19(nn.Module):
     """Images (b, 3 or 1, h, w) in [-1, 1] -> the features of one layer, (b, channels, h', w'). Its weights never move;
     a gradient goes through it to the image. conv5_4 is before its ReLU, relu2_2 and relu5_4 are behind theirs."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         layers: list[nn.Module] = []

@@ -22,7 +22,7 @@ from ganarium.registry import MODELS, checked
 from ganarium.runs.rows import read_rows
 from ganarium.runtime.device import resolve_device
 from ganarium.runtime.environment import environment
-from ganarium.runtime.workers import answered
+from ganarium.runtime.workers import answers
 
 Values = dict[str, float | None]  # None: not finite
 
@@ -147,7 +147,7 @@ def _runs(
                 yield json.dumps(task | {"picture": picture})
 
     most, threads = (os.cpu_count() or 1, 1) if device == "cpu" else (1, os.cpu_count() or 1)
-    for run in answered("ganarium.proofs.worker", [str(threads)], lines(), most, lambda task: f"a run ended: {task}."):
+    for run in answers("ganarium.proofs.worker", [str(threads)], lines(), most, lambda task: f"a run ended: {task}."):
         if "error" in run:
             raise UserError(run["error"])
         take(run)

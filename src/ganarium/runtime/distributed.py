@@ -33,7 +33,7 @@ def stop() -> None:
 
 def leave(code: int) -> NoReturn:
     """Ends this process. Under torchrun at once: gloo's threads that let go of a tensor while Python is torn down abort
-    the process (exit -6, now and then; https://github.com/pytorch/pytorch/pull/179291), after all is said and saved.
+    the process (exit -6, now and then; https://github.com/pytorch/pytorch/pull/179291), when all is saved.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         sys.stdout.flush()
@@ -87,6 +87,6 @@ def any_rank(flags: list[bool], device: torch.device) -> list[bool]:
     """For each flag whether any process raises it (a signal reaches them at different moments)."""
     if not dist.is_initialized():
         return flags
-    said = torch.tensor(flags, dtype=torch.float32, device=device)
-    dist.all_reduce(said)
-    return [number > 0 for number in said.tolist()]
+    count = torch.tensor(flags, dtype=torch.float32, device=device)
+    dist.all_reduce(count)
+    return [number > 0 for number in count.tolist()]

@@ -1,6 +1,6 @@
-"""Worker processes: plain programs that read a line and answer with a line. They import no torch, and start at once.
+"""Worker processes: plain programs that read a line and answer with a line.
 
-The process pools of the standard library would import the caller's script once more in each.
+The process pools of the standard library would import the caller's script once more in each worker.
 """
 
 import json
@@ -15,14 +15,14 @@ from typing import Any
 from ganarium.errors import RunError
 
 
-def answered(
+def answers(
     module: str, arguments: Sequence[str], tasks: Iterable[str], most: int, lost: Callable[[str], str]
 ) -> Iterator[Any]:
-    """What `python -m module` answers to the tasks (lines of text) in JSON, in any order.
+    """The answers of `python -m module` to the tasks (lines of text), read from JSON, in any order.
 
-    Each worker, at most `most` of them and no more than there are processors, has one task at a time, and a task is
-    asked for only when a worker is free. All end with this process. `RunError` with the sentence `lost(task)` when one
-    ends before it has answered.
+    There are at most `most` workers, and no more than processors. Each has one task at a time, and the next task is
+    drawn from `tasks` only when a worker is free. All workers end with this process. Raises `RunError` with the
+    sentence `lost(task)` when a worker ends before it has answered.
     """
     waiting = iter(tasks)
     command = [sys.executable, "-m", module, *arguments]
@@ -33,7 +33,7 @@ def answered(
         for _ in range(count)
     ]
 
-    def served(worker: subprocess.Popen[str], task: str) -> Any:
+    def serve(worker: subprocess.Popen[str], task: str) -> Any:
         """Gives a worker one task and waits for the answer."""
         assert worker.stdin is not None
         assert worker.stdout is not None
@@ -52,7 +52,7 @@ def answered(
             while True:
                 while free and (task := next(waiting, None)) is not None:
                     worker = free.pop()
-                    serving[pool.submit(served, worker, task)] = worker
+                    serving[pool.submit(serve, worker, task)] = worker
                 if not serving:
                     return
                 for future in wait(serving, return_when=FIRST_COMPLETED).done:

@@ -29,7 +29,7 @@ from ganarium.data.files.tree import Tree, shown
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cache_dir
 from ganarium.runtime.files import atomic_write
-from ganarium.runtime.workers import answered
+from ganarium.runtime.workers import answers
 
 RESIDENT = 2**30  # bytes of pixels from one source that are held in memory
 BLOCK = 128  # files that a worker decodes in one go
@@ -130,7 +130,7 @@ def _worked(blocks: list[tuple[int, int]], folder: Path) -> Iterator[tuple[int, 
         )
 
     tasks = (f"{first} {end}" for first, end in blocks)
-    yield from map(tuple, answered("ganarium.data.files.decode", [str(folder)], tasks, len(blocks), lost))
+    yield from map(tuple, answers("ganarium.data.files.decode", [str(folder)], tasks, len(blocks), lost))
 
 
 def _contents(tree: Tree, names: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ from ganarium.data.inspect.file import (
 )
 from ganarium.data.sources.folder import check_words, passed_over
 from ganarium.errors import UserError
-from ganarium.runtime.workers import answered
+from ganarium.runtime.workers import answers
 
 BLOCK = 128  # files that a worker examines in one go
 ALONE = 256  # up to so many files are examined without workers, which take a moment to start
@@ -221,7 +221,7 @@ def examine_all(tree: Tree, names: Sequence[str]) -> Iterator[tuple[str, Record]
         def lost(task: str) -> str:
             return f"a process that examines pictures ended; it was at {' '.join(task.split())[:300]} ..."
 
-        for number, rows in answered("ganarium.data.inspect.file", [tree.where], tasks, len(blocks), lost):
+        for number, rows in answers("ganarium.data.inspect.file", [tree.where], tasks, len(blocks), lost):
             yield from zip(blocks[number], (Record(*row) for row in rows), strict=True)
             bar.advance(bar.task_ids[0], len(rows))
 

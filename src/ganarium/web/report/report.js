@@ -4,17 +4,17 @@ const SVG = "http://www.w3.org/2000/svg";
 const EDGE = { left: 52, right: 10, top: 16, bottom: 32 };
 
 function element(name, attributes = {}, text = "") {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text) made.textContent = text;
-  return made;
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  if (text) node.textContent = text;
+  return node;
 }
 
 function html(name, text = "", parent = null) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (parent) parent.append(made);
-  return made;
+  const node = document.createElement(name);
+  node.textContent = text;
+  if (parent) parent.append(node);
+  return node;
 }
 
 const colour = (place) => `var(--s${place % 8})`;
@@ -32,9 +32,9 @@ function ticks(low, high, count) {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
-  const found = [];
-  for (let at = Math.ceil(low / step); at * step <= high + step * 1e-9; at++) found.push(at * step);
-  return found;
+  const values = [];
+  for (let at = Math.ceil(low / step); at * step <= high + step * 1e-9; at++) values.push(at * step);
+  return values;
 }
 
 function logTicks(low, high) {
@@ -175,8 +175,8 @@ class Histogram {
       html("i", "", entry).style.background = colour(number);
       entry.append(name.split("/").slice(1).join("/"));
     }
-    const seen = (key) => this.rows.flat().map(([, found]) => found[key]).sort((a, b) => a - b);
-    const lows = seen("low"), highs = seen("high");
+    const sorted = (key) => this.rows.flat().map(([, histogram]) => histogram[key]).sort((a, b) => a - b);
+    const lows = sorted("low"), highs = sorted("high");
     this.range = [lows[Math.floor(lows.length * 0.05)], highs[Math.ceil(highs.length * 0.95) - 1]];
     this.now = rows.length - 1;
     new ResizeObserver(() => this.show(this.now)).observe(this.svg);
@@ -187,24 +187,24 @@ class Histogram {
     const row = this.rows[place];
     const x = [Math.min(this.range[0], ...row.map(([, f]) => f.low)), Math.max(this.range[1], ...row.map(([, f]) => f.high))];
     if (x[0] === x[1]) [x[0], x[1]] = [x[0] - 1, x[1] + 1];
-    const most = Math.max(1e-9, ...row.flatMap(([, found]) => this.shares(found)));
+    const most = Math.max(1e-9, ...row.flatMap(([, histogram]) => this.shares(histogram)));
     const labels = { x: "score", y: "share of scores" };
     const { toX, toY, bottom } = axes(this.svg, x, [0, most * 1.08], labels, ticks(0, most, 4), (v) => `${Math.round(v * 100)} %`);
     this.svg.setAttribute("aria-label", `player ${this.player}: ${this.names.join(", ")}`);
-    for (const [name, found] of row) {
-      const shares = this.shares(found), each = (found.high - found.low) / shares.length;
-      let d = `M${toX(found.low)} ${bottom}`;
+    for (const [name, histogram] of row) {
+      const shares = this.shares(histogram), each = (histogram.high - histogram.low) / shares.length;
+      let d = `M${toX(histogram.low)} ${bottom}`;
       shares.forEach((share, bin) => {
-        d += `V${toY(share).toFixed(1)}H${toX(found.low + (bin + 1) * each).toFixed(1)}`;
+        d += `V${toY(share).toFixed(1)}H${toX(histogram.low + (bin + 1) * each).toFixed(1)}`;
       });
       const area = this.svg.appendChild(element("path", { d: `${d}V${bottom}Z`, "fill-opacity": 0.25, "stroke-width": 1.4 }));
       area.style.fill = area.style.stroke = colour(this.names.indexOf(name));
     }
   }
 
-  shares(found) {
-    const all = found.counts.reduce((a, b) => a + b, 0) || 1;
-    return found.counts.map((count) => count / all);
+  shares(histogram) {
+    const all = histogram.counts.reduce((a, b) => a + b, 0) || 1;
+    return histogram.counts.map((count) => count / all);
   }
 }
 
