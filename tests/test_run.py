@@ -627,7 +627,7 @@ def test_each_stage_of_a_model_takes_its_own_time(seconds: float, costs: list[tu
     assert steps_of(seconds, costs) == steps
 
 
-@pytest.mark.parametrize("name", ["wgan", "triple_gan"])
+@pytest.mark.parametrize("name", ["esrgan", "srgan", "triple_gan", "wgan"])
 def test_the_work_of_a_step_changes_where_a_stage_begins(name: str) -> None:
     made = trainer(name)
 

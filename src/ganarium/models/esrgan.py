@@ -105,6 +105,7 @@ class ESRGAN(Model):
         for name, parameter in self.generator.named_parameters():  # as the first phase leaves it, see `interpolated`
             self.register_buffer(f"exact_{name.replace('.', '_')}", parameter.detach().clone())
         early = config.num_pretraining_steps
+        self.stages = (early,)
 
         def first(iteration: int, total: int) -> float:
             return config.lr * 0.5 ** min(4, 5 * iteration // max(1, early))

@@ -91,6 +91,7 @@ class SRGAN(Model):
         self.discriminator = Discriminator((image[0], height, width), config.discriminator_width)
         self.features = frozen_features(config.content)
         early = config.num_pretraining_steps
+        self.stages = (early,)
 
         def rate(iteration: int, total: int) -> float:
             return config.lr * (0.1 if iteration >= early + (total - early) / 2 else 1.0)
