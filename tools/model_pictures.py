@@ -52,6 +52,7 @@ SETTINGS = {
         2000, {"size": "64", "width": 24, "growth": 12, "num_blocks": 2, "num_pretraining_steps": 1500}, "textures"
     ),
     "f_gan": Setting(3000, {"width": 256}),
+    "fastgan": Setting(3000, {"size": "32", "width": 16, "lr": 2e-4, "mirror": True}, "lfw64"),
     "gan": Setting(3000, {"recipe": "modern", "width": 512, "batch_size": 64}),
     "improved_gan": Setting(1500, {"width": 256}),
     "infogan": Setting(3000, {"size": "16", "width": 32, "batch_size": 64}),
