@@ -16,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ganarium.proofs.claim import Trial, load_proof
+from ganarium.proofs.claim import Claim, load_claim
+from gpu_plan import planned
 from studies import RESULTS, Task, keep, rows, run_all, seeds_of, spread
 
 NAME = "few-labels"
@@ -29,12 +28,18 @@ LABELS_PER_CLASS = (1, 10, 100)
 
 def run(task: Task) -> dict[str, float]:
     """The accuracy of one model, or of its classifier alone, on the 10,000 test images."""
-    proof = load_proof(f"{task['model']}_few_labels")
-    scale = proof.CLAIM.scales[task["scale"]]
-    numbers = {**scale.numbers, "labels_per_class": task["labels_per_class"]}
-    scale = replace(scale, steps=task["steps"], numbers=numbers, level=None)
-    trial = Trial(scale=scale, seed=task["seed"], control=task["alone"], device=torch.device(task["device"]))
-    return {"accuracy": proof.measure(trial).values["accuracy"]}
+    claim = claim_of(task["model"], task["scale"])
+    role = "control" if task["alone"] else "model"
+    experiment = claim.experiment(task["scale"], task["seed"], role, task["device"])
+    experiment = replace(experiment, scale=replace(experiment.scale, steps=task["steps"], level=None))
+    measure: Any = replace(claim.measure, labels_per_class=task["labels_per_class"])
+    return {"accuracy": measure(experiment).values["accuracy"]}
+
+
+def claim_of(model: str, scale: str) -> Claim:
+    """The claim whose settings a model has at a scale."""
+    name = f"{model}_few_labels"
+    return planned(name) if scale == "gpu" else load_claim(name)
 
 
 def take_proven(tasks: list[Task]) -> None:
@@ -43,10 +48,10 @@ def take_proven(tasks: list[Task]) -> None:
     for model, scale in dict.fromkeys((task["model"], task["scale"]) for task in tasks):
         path = RESULTS / "proofs" / f"{model}_few_labels-{scale}.json"
         proof = json.loads(path.read_text()) if path.exists() else {"seeds": []}
-        present = load_proof(f"{model}_few_labels").CLAIM.scales[scale]
-        if not proof.get("protocol", "").startswith(f"{present.protocol()}. "):
+        claim = claim_of(model, scale)
+        if proof.get("digest") != claim.digest(scale):
             continue
-        per_class = present.numbers["labels_per_class"]
+        per_class = claim.measure.labels_per_class
         for place, seed in enumerate(proof["seeds"]):
             for key, alone in (("values", False), ("control", True)):
                 own = {"model": model, "scale": scale, "seed": seed, "labels_per_class": per_class, "alone": alone}
@@ -96,8 +101,8 @@ def page(found: list[dict[str, Any]]) -> str:
 
 def budget(task: Task) -> str:
     """In words."""
-    height, width = load_proof(f"{task['model']}_few_labels").CLAIM.scales[task["scale"]].data_options["size"]
-    return f"{task['steps']:,} steps at {height}x{width}"
+    size = claim_of(task["model"], task["scale"]).scales[task["scale"]].settings["size"]
+    return f"{task['steps']:,} steps at {size}x{size}"
 
 
 def errors_of(found: list[dict[str, Any]], model: str, labels_per_class: int, alone: bool) -> list[float]:
@@ -139,8 +144,7 @@ def draw(found: list[dict[str, Any]]) -> None:
 
 def steps_of(model: str, scale: str) -> int:
     """The budget: that of the model's proof."""
-    steps: int = load_proof(f"{model}_few_labels").CLAIM.scales[scale].steps
-    return steps
+    return claim_of(model, scale).scales[scale].steps
 
 
 def main() -> None:

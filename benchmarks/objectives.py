@@ -21,7 +21,7 @@ from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.pictures import grid as pictures
 from ganarium.proofs.measures.points import read_points
-from ganarium.proofs.training import Reader
+from ganarium.proofs.measures.samples import Reference
 from ganarium.trainer import Trainer
 from studies import RESULTS, Task, rows, run_all, seeds_of, spread
 
@@ -86,7 +86,9 @@ def run(task: Task) -> dict[str, float]:
             if clock() - start > 60 * task["minutes"]:
                 break
     samples = model.sample(COUNT if data == "mnist" else 2500, seed=seed)
-    found = Reader(train, COUNT, 0, device).read(samples) if data == "mnist" else read_points(samples, train, seed)
+    found = (
+        Reference(train, COUNT, 0, device).compare(samples) if data == "mnist" else read_points(samples, train, seed)
+    )
     if seed == 0:
         pictures.save_grid(samples[:SHOWN] if data == "mnist" else samples, picture(task), columns=SHOWN)
     return {"steps": float(done)} | {key: found[key] for key in VALUES[data]}

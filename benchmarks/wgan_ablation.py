@@ -22,7 +22,7 @@ from ganarium.data.batches import Batches
 from ganarium.networks.backbones import backbone
 from ganarium.pictures import grid as pictures
 from ganarium.players import Player
-from ganarium.proofs.training import Reader
+from ganarium.proofs.measures.samples import Reference
 from ganarium.trainer import Trainer
 from studies import RESULTS, Task, rows, run_all, seeds_of, spread
 
@@ -47,7 +47,7 @@ def make(name: str, variant: str, shape: tuple[int, ...]) -> Any:
         model.critic.register_forward_hook(lambda critic, images, score: score.sigmoid())
     elif variant == "batch norm":  # which WGAN-GP refuses to be made with
         words: Any = BASE | {"norm": "batch"}
-        model.critic = backbone(name, "dcgan", shape, model.latent_dim, WIDTH, **words).discriminator
+        model.critic = backbone(name, "dcgan", shape, model.prior.dim, WIDTH, **words).discriminator
         model.players["D"] = Player(model.critic, optimizer=model.players["D"].optimizer)
     return model
 
@@ -68,7 +68,7 @@ def run(task: Task) -> dict[str, float]:
     if task["seed"] == 0:
         (RESULTS / NAME).mkdir(exist_ok=True)
         pictures.save_grid(samples[:SHOWN], picture(task), columns=SHOWN)
-    found = Reader(train, COUNT, 0, device).read(samples)
+    found = Reference(train, COUNT, 0, device).compare(samples)
     return {key: found[key] for key in ("frechet_distance", "coverage", "rarest_class")}
 
 

@@ -9,11 +9,10 @@ import torch
 from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
-from ganarium.proofs.claim import list_proofs, load_proof
-from ganarium.proofs.claims import catgan_clusters, cgan_match, infogan_codes, triple_gan_few_labels
-from ganarium.proofs.measures import few_labels
+from ganarium.proofs.changes import ReplaceStep, ShuffledLabels, WithoutPlayer
+from ganarium.proofs.claim import list_proofs, load_claim
+from ganarium.proofs.measures import catgan_clusters, cgan_match, few_labels, infogan_codes
 from ganarium.proofs.measures import label_fidelity as fidelity
-from ganarium.proofs.training import without_player
 from ganarium.trainer import Trainer
 
 CLASSES = ("sgan", "improved_gan", "catgan", "triple_gan", "ct_gan")
@@ -57,7 +56,7 @@ def test_a_classifier_alone_learns_from_labelled_images_and_moves_nothing_else(n
     images = data.images.clone()
     images[others] = images[others].flip(1)
     ways = [
-        trained_on(name, each, lambda model: few_labels.on_labels_alone(model, PLAYER[name]))
+        trained_on(name, each, few_labels.LabelsAlone(PLAYER[name]).apply)
         for each in (data, replace(data, images=images))
     ]
     before, model = ways[0]
@@ -71,7 +70,7 @@ def test_a_classifier_alone_learns_from_labelled_images_and_moves_nothing_else(n
 @pytest.mark.parametrize("name", CLASSES)
 def test_without_its_player_the_generator_stays(name):
     data = bright_quarters().keep_labels(2, 0)
-    before, model = trained_on(name, data, lambda model: without_player(model, "G"))
+    before, model = trained_on(name, data, WithoutPlayer("G").apply)
     weights = {key for key, _ in model.generator.named_parameters(prefix="generator")}
     after = model.state_dict()
     assert weights
@@ -84,8 +83,8 @@ def test_c_with_its_own_terms_learns_from_all_images_and_moves_nothing_else():
     data = bright_quarters().keep_labels(2, 0)
     options = SMALL["triple_gan"] | {"num_pretraining_steps": 2}
     ways = []
-    for alter, images in ((lambda model: None, data.images), (triple_gan_few_labels.regularised, data.images),
-                          (triple_gan_few_labels.regularised, data.images.flip(1))):  # fmt: skip
+    for alter, images in ((lambda model: None, data.images), (ReplaceStep(few_labels.regularised).apply, data.images),
+                          (ReplaceStep(few_labels.regularised).apply, data.images.flip(1))):  # fmt: skip
         torch.manual_seed(0)
         model = registry.create("triple_gan", data.shape, 4, **options)
         alter(model)
@@ -111,7 +110,7 @@ def test_nearest_labelled():
 
 def test_shuffled_labels_keep_images_and_counts():
     data = bright_quarters(4000)
-    control = fidelity.shuffled(data, 0)
+    control = ShuffledLabels().data(data, 0)
     assert torch.equal(control.images, data.images)
     assert torch.equal(control.labels.bincount(), data.labels.bincount())
     assert (control.labels == data.labels).double().mean().item() == pytest.approx(0.25, abs=0.03)
@@ -133,16 +132,15 @@ def test_rows_of_styles():
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_semi_supervised_model_has_a_claim_on_few_labels(name):
-    claim = load_proof(f"{name}_few_labels").CLAIM
-    assert claim.control == few_labels.CONTROL
-    for scale in claim.scales.values():
-        assert scale.numbers["labels_per_class"] == 10
+    claim = load_claim(f"{name}_few_labels")
+    assert claim.control == few_labels.LabelsAlone(PLAYER[name])
+    assert claim.measure.labels_per_class == 10
 
 
 @pytest.mark.parametrize("name", ["cgan", "acgan", "cls_gan"])
 def test_every_conditional_model_has_a_claim_on_its_labels(name):
     assert f"{name}_labels" in list_proofs(name)
-    assert load_proof(f"{name}_labels").CLAIM.control == fidelity.CONTROL
+    assert load_claim(f"{name}_labels").control == ShuffledLabels()
 
 
 def test_slant_of_drawn_lines():
@@ -190,14 +188,14 @@ def test_slant_by_code():
 
 def test_area_of_right_over_wrong():
     right, wrong = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0, 2.0, 2.0])
-    assert cgan_match.above(right, wrong) == pytest.approx((4 + 1.5) / 8)
-    assert cgan_match.above(wrong, right) == pytest.approx(1 - 5.5 / 8)
+    assert cgan_match.chance_above(right, wrong) == pytest.approx((4 + 1.5) / 8)
+    assert cgan_match.chance_above(wrong, right) == pytest.approx(1 - 5.5 / 8)
 
 
 def test_a_step_without_mismatched_pairs():
     """It differs from the model's in that alone: the sum of D's terms where labels are matched, and all of G's."""
     terms = []
-    for alter in (lambda model: None, cgan_match.without_mismatched):
+    for alter in (lambda model: None, ReplaceStep(cgan_match.without_mismatched).apply):
         torch.manual_seed(0)
         model = registry.create("cgan", (1, 8, 8), 4, design="two_networks", width=48, dropout=0.0)
         alter(model)
@@ -250,7 +248,7 @@ def test_categories_are_named_by_few_labels():
 
 def test_certain_of_fakes_turns_one_sign_round():
     data, turns = bright_quarters(), []
-    for alter in (lambda model: None, catgan_clusters.certain_of_fakes):
+    for alter in (lambda model: None, load_claim("catgan_clusters").runs_beside["certain_of_fakes"].apply):
         torch.manual_seed(0)
         model = registry.create("catgan", data.shape, 4, width=4, num_categories=4)
         alter(model)

@@ -11,13 +11,14 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import few_labels
+import gpu_plan
 import objectives
 import studies
 import wgan_ablation
 from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
-from ganarium.proofs.claim import load_proof
+from ganarium.proofs.claim import Measure, Measured, Scale, at_least, load_claim
 from ganarium.trainer import Trainer
 
 ENVIRONMENT = {"processor": "a processor", "versions": {"torch": "2.9.0+cpu"}}
@@ -192,10 +193,10 @@ def test_runs_of_the_proofs_are_taken_once_and_each_by_its_own_seed(results, mon
         for alone in (False, True)
         for seed in range(3)
     ]
-    present = load_proof("sgan_few_labels").CLAIM.scales["cpu"]
-    other = replace(present, steps=present.steps + 1)  # the control: a proof of another budget
-    for scale, count in ((other, 0), (present, 4), (present, 4)):
-        path.write_text(json.dumps(proof | {"protocol": f"{scale.protocol()}. accuracy"}))
+    claim = load_claim("sgan_few_labels")
+    other = replace(claim, cpu=replace(claim.cpu, steps=claim.cpu.steps + 1))  # the control: a proof of another budget
+    for made, count in ((other, 0), (claim, 4), (claim, 4)):
+        path.write_text(json.dumps(proof | {"digest": made.digest("cpu")}))
         few_labels.take_proven(tasks)
         assert len(studies.rows(few_labels.NAME)) == count
     taken = [(row["task"], row["values"]["accuracy"]) for row in studies.rows(few_labels.NAME)]
@@ -214,3 +215,41 @@ def test_committed_pages_are_those_of_the_committed_runs(study):
         pytest.skip(f"{study.NAME} has no committed page yet")
     kept = Path(study.__file__).parent / "results" / f"{study.NAME}.jsonl"
     assert path.read_text() == study.page([json.loads(line) for line in kept.read_text().splitlines()])
+
+
+def test_page_of_the_plan_for_a_gpu():
+    assert gpu_plan.PAGE.read_text() == gpu_plan.page(), "run `python benchmarks/gpu_plan.py --page`"
+    for name, scale in gpu_plan.PLAN.items():
+        claim = gpu_plan.planned(name)
+        assert claim.scales["gpu"] == scale
+        registry.make_config(claim.model, scale.options)
+
+
+def test_the_plan_for_a_gpu_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    scale = Scale("ring", 2, {"width": 4, "batch_size": 8}, held_to={"modes": at_least(9)})
+    monkeypatch.setattr(gpu_plan, "PLAN", {"lsgan_modes": scale, "wgan_gp_modes": replace(scale, steps=3)})
+    monkeypatch.setattr(gpu_plan, "load_claim", lambda name: replace(load_claim(name), measure=Quick()))
+    Quick.count = 0
+    for _ in range(2):
+        gpu_plan.run(["lsgan_modes", "wgan_gp_modes"], "5-6", tmp_path, "cpu")
+        assert Quick.count == 2 * 4
+    assert capsys.readouterr().out.count("  not passed") == 2
+    result = json.loads((tmp_path / "lsgan_modes-gpu.json").read_text())
+    assert result["command"] == "python benchmarks/gpu_plan.py --only lsgan_modes --seeds 5-6"
+    assert (result["seeds"], len(result["values"]), len(result["control"])) == ([5, 6], 2, 2)
+    gpu_plan.PLAN["lsgan_modes"] = replace(scale, steps=4)  # a plan that has changed is run again
+    gpu_plan.run(["lsgan_modes"], "5-6", tmp_path, "cpu")
+    assert Quick.count == 3 * 4
+
+
+class Quick(Measure):
+    """modes: none."""
+
+    count = 0
+
+    def __call__(self, experiment):
+        Quick.count += 1
+        return Measured({"modes": 0.0})
+
+    def baselines(self, experiment):
+        return {}

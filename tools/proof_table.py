@@ -1,24 +1,32 @@
-"""Draws the tables of proofs from benchmarks/results/proofs: `python tools/proof_table.py`.
-
-docs/proofs.md is such a page.
-"""
+"""Draws docs/proofs.md from benchmarks/results/proofs: `python tools/proof_table.py`."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from ganarium.proofs.claim import Bound, gain_in_words, level_in_words
+from ganarium.proofs.claim import all_claims
+from ganarium.proofs.prove import in_words, is_current
+from ganarium.proofs.thresholds import Bound, gain_in_words, level_in_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "proofs"
-START, END = "<!-- proofs: drawn by tools/proof_table.py -->", "<!-- end of proofs -->"
+SCALES = ("quick", "cpu", "gpu")
 
 
 def results() -> list[dict[str, Any]]:
-    """The committed results, by model, claim and scale."""
-    order = ("quick", "cpu", "gpu")
-    found = [json.loads(path.read_text()) for path in RESULTS.glob("*.json")]
-    return sorted(found, key=lambda result: (result["name"], order.index(result["scale"])))
+    """The committed results by claim and scale, in the present words of their claims. One whose claim has changed since
+    keeps its own words, and `verdict` says so."""
+    claims, known = all_claims(), []
+    for path in RESULTS.glob("*.json"):
+        result = json.loads(path.read_text())
+        claim = claims.get(result["name"])
+        result["verdict"] = "passed" if result["passed"] else "**not passed**"
+        if claim and is_current(result, claim):
+            result |= in_words(claim, result["scale"])
+        else:
+            result["verdict"] += ", of an earlier form of the claim"
+        known.append(result)
+    return sorted(known, key=lambda result: (result["name"], SCALES.index(result["scale"])))
 
 
 def number(value: float | None) -> str:
@@ -39,7 +47,11 @@ def spread(runs: list[dict[str, Any]], name: str) -> str:
 
 def missed(bound: dict[str, Any], runs: list[dict[str, Any]]) -> bool:
     """Whether no run holds a threshold."""
-    return not any(Bound(**bound).holds(run[bound["value"]]) for run in runs)
+    return not any(bound_of(bound).holds(run[bound["value"]]) for run in runs)
+
+
+def bound_of(threshold: dict[str, Any]) -> Bound:
+    return Bound(**{key: value for key, value in threshold.items() if key != "value"})
 
 
 def limits(bound: dict[str, Any]) -> str:
@@ -47,39 +59,51 @@ def limits(bound: dict[str, Any]) -> str:
     return " and ".join(words) + (" for most" if bound.get("over") == "most" else "")
 
 
-def short_table(found: list[dict[str, Any]]) -> str:
-    """One row a result, with the first threshold that the model misses, or else its control from every seed, if there
-    is one."""
-    lines = ["| proof | scale | claim | held to | model | control | |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    for result in found:
-        every = result["threshold"]
-        lost = [one for one in every if not Bound(**one).held_by([run[one["value"]] for run in result["values"]])]
-        bound = (lost or [one for one in every if missed(one, result["control"])] or every)[0]
+def deciding(result: dict[str, Any]) -> dict[str, Any]:
+    """The first threshold that the model misses, or else that its control misses from every seed, if there is one."""
+    every: list[dict[str, Any]] = result["threshold"]
+    lost = [one for one in every if not bound_of(one).held_by([run[one["value"]] for run in result["values"]])]
+    return (lost or [one for one in every if missed(one, result["control"])] or every)[0]
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """A row for each claim, with its largest scale."""
+    lines = ["| claim | model | control | threshold | verdict |", "| --- | --- | --- | --- | --- |"]
+    for result in {result["name"]: result for result in found}.values():
+        bound = deciding(result)
         name = bound["value"]
-        words = [
-            f"[{result['name']}](docs/proofs.md#{result['name']}-{result['scale']})",
-            result["scale"],
-            result["claim"].replace("|", "\\|"),
+        cells = [
+            f"[{escaped(result['claim'])}](#{result['name']}-{result['scale']})",
+            f"`{result['model']}`: {spread(result['values'], name)}",
+            f"{spread(result['control'], name)} ({escaped(result['control_is'])})",
             f"{name} {limits(bound)}",
-            spread(result["values"], name),
-            spread(result["control"], name),
-            "passed" if result["passed"] else "**not passed**",
+            result["verdict"],
         ]
-        lines.append(f"| {' | '.join(words)} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def page(found: list[dict[str, Any]]) -> str:
     lines = [
         "# Proofs",
         "",
-        "Each claim is held to thresholds that were chosen on other seeds, most often 100 to 102, and committed before",
-        "it was judged on the seeds below it: 0 to 2, or later ones where these had been judged and the setting or the",
-        "model changed. The control differs in the one thing that is claimed to matter, and must miss the same",
-        "thresholds from every seed. Where a gain is named, the model must also beat the control on average by more",
-        "than the spread, highest less lowest, of the seeds of either; where a margin is, it must not on average be",
-        "below another value of the control by more than that. Numbers of model and control are the lowest to the",
-        "highest of the seeds. A paper's own number has the paper's protocol, not ours.",
+        "Each claim about a model is held to thresholds. The control differs from the model in the one thing that is",
+        "claimed to matter, and must miss the same thresholds from every seed. Numbers are the lowest to the highest",
+        "of three seeds or more.",
+        "",
+        table(found),
+        "",
+        "Thresholds were chosen on other seeds, most often 100 to 102, and committed before the claim was judged. It",
+        "is judged once, on seeds 0 to 2, or on later ones where the setting or the model changed. Where a gain is",
+        "named, the model must also beat the control on average by more than the spread of the seeds, highest minus",
+        "lowest. Where a margin is named, the model must on average not be below another value of the control by more",
+        "than that. A paper's own number has the paper's protocol, not ours. What was tried besides is in",
+        "[the log](../benchmarks/LOG.md); the same claims at the sizes of the papers are in",
+        "[the plan for a GPU](../benchmarks/gpu_plan.md).",
         "",
     ]
     for result in found:
@@ -88,19 +112,23 @@ def page(found: list[dict[str, Any]]) -> str:
 
 
 def section(result: dict[str, Any], heading: str) -> list[str]:
-    """One result as a section of a page in docs/: claim, control, protocol, numbers, picture."""
+    """One result as a section of a page in docs/: the claim, and folded away protocol, numbers and picture."""
     title = f"{result['name']}, {result['scale']}"
     picture = f"../benchmarks/results/proofs/{result['name']}-{result['scale']}.png"
     held = {bound["value"]: limits(bound) for bound in result["threshold"]}
     kinds = list(result["baselines"])
     lines = [
         f'<a id="{result["name"]}-{result["scale"]}"></a>',
-        f"{heading} {title}: {'passed' if result['passed'] else 'not passed'}",
+        f"{heading} {title}: {result['verdict'].replace('*', '')}",
         "",
         f"**{result['claim']}** ({result['source']})",
         "",
+        *([result["note"], ""] if "note" in result else []),
+        '<details markdown="1">',
+        "<summary>Control, protocol, numbers, picture</summary>",
+        "",
         f"- Control: {result['control_is']}.",
-        f"- Protocol: {result['protocol']}.",
+        f"- Protocol: {result['protocol']}",
         f"- Seeds {', '.join(map(str, result['seeds']))}; {result['seconds'] / 60:.0f} minutes of one core in all, "
         f"{result['environment']['gpu'] or result['environment']['processor']}, "
         f"torch {result['environment']['versions']['torch'].split('+')[0]}: `{result['command']}`",
@@ -111,7 +139,6 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
             else []
         ),
         *([f"- The paper: {result['paper']}."] if result["paper"] else []),
-        *([f"- **{result['note']}**"] if "note" in result else []),
         "",
         "| | held to | model | control | " + " | ".join(kind.replace("_", " ") for kind in kinds) + " |",
         "| --- " * (4 + len(kinds)) + "|",
@@ -123,7 +150,7 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
         own = [number(values[name]) if name in values else "" for values in baselines]
         cells = [held.get(name, ""), spread(result["values"], name), spread(result["control"], name), *own]
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(cells) + " |")
-    return [*lines, "", f"![{title}: samples, and values against thresholds]({picture})", ""]
+    return [*lines, "", f"![{title}: samples, and values against thresholds]({picture})", "", "</details>", ""]
 
 
 def drawn() -> dict[Path, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import ganarium
 from ganarium import cli
-from ganarium.proofs.claim import list_proofs, load_proof
+from ganarium.proofs.claim import list_proofs, load_claim
 
 OPTIONS = "--data glyphs --characters digits --size 16 --width 4 --batch-size 8 --steps 4 --threads 1"
 
@@ -41,7 +41,7 @@ def main() -> None:
         run("prove pixelrnn --seeds 100 --device cpu")
         assert json.loads(Path("proofs/pixelrnn_likelihood-quick.json").read_text())["passed"]
     for name in list_proofs():
-        assert load_proof(name).CLAIM.model in ganarium.list_models()
+        assert load_claim(name).model in ganarium.list_models()
     for name in ganarium.list_models():
         ganarium.registry.module(name)
     assert (ganarium.load("run").sample(2, seed=0).shape) == (2, 1, 16, 16)

@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ganarium.errors import UserError
+from ganarium.proofs.thresholds import gain_in_words, level_in_words
 from ganarium.registry import checked
 
 
@@ -28,8 +29,8 @@ def prove(
     model
         The model whose claims are tested.
     scale
-        How large the runs are: quick (drawn data, a minute or two), cpu (real data, about 15 minutes on two cores;
-        half an hour for triple_gan) or gpu.
+        How large the runs are: quick (drawn data, a minute or two) or cpu (real data, about 15 minutes on two cores;
+        half an hour for triple_gan).
     claim
         Test only this claim of the model.
     seeds
@@ -41,11 +42,11 @@ def prove(
     list_
         Only print the claims, of the model or of all models.
     """
-    from ganarium.proofs.claim import gain_in_words, level_in_words, list_proofs, load_proof
+    from ganarium.proofs.claim import list_proofs, load_claim
 
     if list_:
         for name in list_proofs(checked(model) if model else None):
-            known = load_proof(name).CLAIM
+            known = load_claim(name)
             print(f"{name} ({known.model}; {', '.join(known.scales)})\n  {known.text}")
         return 0
     if model is None:
@@ -56,11 +57,11 @@ def prove(
     numbers = _numbers(seeds)
     passed = True
     for name in chosen(model, claim, scale):
-        known = load_proof(name).CLAIM
-        print(f"{name}, {scale}: {known.text}\n  control: {known.control}", flush=True)
+        known = load_claim(name)
+        print(f"{name}, {scale}: {known.text}\n  control: {known.control_text}", flush=True)
         result = run(name, scale, seeds=numbers, out=out, device=device, say=lambda line: print(line, flush=True))
-        for bound in known.scales[scale].bounds:
-            print(f"  must be: {bound}")
+        for value, bound in known.scales[scale].held_to.items():
+            print(f"  must be: {value} {bound}")
         if gain := result.get("gain"):
             print(
                 f"  must be: the gain in {gain['value']} on average more than the seeds' spread: {gain_in_words(gain)}"

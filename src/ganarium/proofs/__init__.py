@@ -1,5 +1,6 @@
-"""The evidence: one small file per claim about a model, with the thresholds it is held to and a control that must fail.
+"""The evidence: claims about each model, held to thresholds beside a control that must miss them.
 
 `ganarium prove MODEL` runs them. A claim is calibrated on seeds 100 to 102, its thresholds are committed, and it is
-judged on seeds 0 to 2, each run once. See `claims` for what a claim is made of.
+judged on seeds 0 to 2, each run once. `claim` says what a claim is made of; `claims` has them, `measures` what they
+measure, `changes` what their controls change.
 """

@@ -1,1 +1,1 @@
-"""The claims: one file each."""
+"""The claims, as values: a file for each model, with its `CLAIMS`."""

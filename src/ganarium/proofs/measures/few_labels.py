@@ -1,7 +1,9 @@
-"""What proofs on few labels share: a model that learns from them and from images without a label, beside its own
-classifier on the labels alone."""
+"""How well a classifier does that learns from few labels and from images without one.
 
-from collections.abc import Callable, Mapping
+The control is the same classifier, trained on the labelled images alone.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,87 +12,77 @@ from torch import Tensor
 from ganarium import metrics
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, decode
+from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.model import Step
-from ganarium.proofs.claim import Measured, Trial
-from ganarium.proofs.training import data_of, trained, without_player
+from ganarium.proofs.changes import Change, ReplaceStep
+from ganarium.proofs.claim import Measure, Measured
+from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.measures.label_fidelity import read_classes, styles
 
-CONTROL = "the same classifier, trained for as many steps on the labelled images alone"
-ACCURACY = (
-    "accuracy: share of the 10,000 test images that the classifier reads right, with an average of its weights over a "
-    "hundred steps or so, which the proof takes whatever average the model keeps, but in runs of 20,000 steps or more"
-)
-MEASURE = f"{ACCURACY}. As baselines: the nearest of the labelled images, by pixels, and a run in which G never learns"
+ALONE = "the same classifier, trained for as many steps on the labelled images alone"
+STILL = "G_never_learns: a run in which G stays as it was initialised."
 
 
-def few_labels(trial: Trial) -> tuple[Dataset, Dataset]:
-    """The two splits, the first with as many labels as the scale says, chosen by the trial's seed."""
-    train, test = data_of(trial.scale)
-    return train.keep_labels(trial.scale.numbers["labels_per_class"], trial.seed), test
+@dataclass(frozen=True)
+class FewLabels(Measure):
+    """{labels_per_class} labels of each class, chosen by the seed. accuracy: the share of the 10,000 test images that
+    the classifier gets right, with an exponential average of its weights (decay 0.99; in runs of 20,000 steps or more,
+    the average that the model keeps). nearest_labelled: the label of the nearest labelled image, in pixels."""
+
+    classifier: str  # an attribute of the model
+    labels_per_class: int = 10
+
+    def data(self, experiment: Experiment) -> Dataset:
+        return experiment.train.keep_labels(self.labels_per_class, experiment.seed)
+
+    def prepare(self, experiment: Experiment, model: Any) -> None:
+        # the released averages of Improved GAN and CT-GAN span 10,000 steps, too many for a short run
+        if experiment.scale.steps < 20_000 or self.classifier not in model.ema:
+            model.ema = {self.classifier: 0.99}
+
+    def read(self, experiment: Experiment, model: Any) -> Measured:
+        images = None if isinstance(experiment.change, LabelsAlone) else model.sample(64, seed=experiment.seed)
+        return Measured({"accuracy": classifier_accuracy(model, experiment.test)}, images)
+
+    def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
+        return {"nearest_labelled": {"accuracy": nearest_labelled(self.data(experiment), experiment.test)}}
 
 
-def measure_classifier(trial: Trial, model: str, classifier: str) -> Measured:
-    """The accuracy of a model's classifier, or in a control of the same on the labels alone."""
-    train, test = few_labels(trial)
-    made = learned(trial, model, classifier, train, on_labels_alone if trial.control else None)
-    images = None if trial.control else made.sample(64, seed=trial.seed)
-    return Measured({"accuracy": accuracy(made, test)}, images)
+class FewLabelsAndFidelity(FewLabels):
+    """fidelity: the share of 2,000 samples, equally many of each class, that a judge (a small classifier that comes
+    with ganarium) assigns to the class that was asked for (the control's G never learns); regularised: the accuracy of
+    the control if its loss also has the terms on images without a label that need neither D nor G."""
+
+    def read(self, experiment: Experiment, model: Any) -> Measured:
+        fidelity = read_classes(experiment, model)["fidelity"]
+        values = {"accuracy": classifier_accuracy(model, experiment.test), "fidelity": fidelity}
+        if not isinstance(experiment.change, LabelsAlone):
+            return Measured(values, styles(model, experiment.train))
+        if experiment.scale.level:
+            rival = self(replace(experiment, change=ReplaceStep(regularised)))
+            values["regularised"] = rival.values["accuracy"]
+        return Measured(values)
 
 
-def classifier_baselines(
-    trial: Trial, model: str, classifier: str, **others: Mapping[str, Any]
-) -> dict[str, dict[str, float]]:
-    """`others` are options of the model by the name of a run that has them."""
-    train, test = few_labels(trial)
-    still = learned(trial, model, classifier, train, lambda made: without_player(made, "G"))
-    return {
-        "nearest_labelled": {"accuracy": nearest_labelled(train, test)},
-        "G_never_learns": {"accuracy": accuracy(still, test)},
-    } | {
-        name: {"accuracy": accuracy(learned(trial, model, classifier, train, options=options), test)}
-        for name, options in others.items()
-    }
+@dataclass(frozen=True)
+class LabelsAlone(Change):
+    """The classifier, which a player moves, learns from the labelled images alone."""
+
+    player: str = "D"
+
+    def apply(self, model: Any) -> None:
+        def step(batches: Batches) -> Step:
+            image, label, _ = next(batches)
+            yield self.player, {"labelled": torch.nn.functional.cross_entropy(model.class_logits(image), label)}
+
+        model.step = step
 
 
-def learned(
-    trial: Trial,
-    model: str,
-    classifier: str,
-    train: Dataset,
-    change: Callable[[Any], None] | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> Any:
-    """A model that was trained on few labels, with its classifier averaged."""
-
-    def alter(made: Any) -> None:
-        averaged(made, classifier, trial.scale.steps)
-        if change:
-            change(made)
-
-    return trained(trial, model, train, alter=alter, options=options)
-
-
-def averaged(model: Any, classifier: str, steps: int) -> None:
-    """A running average of the classifier, over a hundred steps or so, in short runs and of models that have none: of
-    the released ones that of Triple-GAN is as short, that of Improved GAN and CT-GAN is of ten thousand. No option has
-    it."""
-    if steps < 20_000 or classifier not in model.ema:
-        model.ema = {classifier: 0.99}
-
-
-def on_labels_alone(model: Any, player: str = "D") -> None:
-    def step(batches: Batches) -> Step:
-        image, label, _ = next(batches)
-        yield player, {"labelled": torch.nn.functional.cross_entropy(model.class_logits(image), label)}
-
-    model.step = step
-
-
-def accuracy(model: Any, test: Dataset) -> float:
-    assert test.labels is not None
-    parts = test.images.split(1000)
-    return metrics.accuracy(
-        torch.cat([model.classify(decode(part).to(model.device)).cpu() for part in parts]), test.labels
-    )
+def regularised(model: Any, batches: Batches) -> Step:
+    """The step of Triple-GAN's C without D and G, with the terms that need neither, as the model has them."""
+    image, label, unlabelled = next(batches)
+    balance = 0.3 if model.iteration < model.config.num_pretraining_steps else 1e-3
+    yield "C", model.own_terms(image, label, model.classifier(unlabelled).log_softmax(1), balance)
 
 
 def nearest_labelled(train: Dataset, test: Dataset) -> float:

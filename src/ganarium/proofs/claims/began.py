@@ -1,0 +1,37 @@
+"""BEGAN."""
+
+from ganarium.proofs.changes import ChangeOptions
+from ganarium.proofs.claim import Claim, Scale, at_most
+from ganarium.proofs.measures.began_balance import BalanceOfLosses
+
+CLAIMS = (
+    Claim(
+        id="began_balance",
+        model="began",
+        text="The variable k holds the ratio E[L(G(z))] / E[L(x)] at gamma, while the convergence measure M falls.",
+        source="Berthelot et al. 2017, sections 3.3 to 3.4",
+        control=ChangeOptions({"lambda_k": 1e-12}),
+        control_text="k stays at 0, where it starts: D is a plain auto-encoder",
+        measure=BalanceOfLosses(),
+        quick=Scale(
+            "glyphs",
+            1000,
+            {
+                "size": 16,
+                "characters": "digits",
+                "batch_size": 8,
+                "width": 8,
+                "latent_dim": 16,
+                "lr": 1e-3,
+                "lambda_k": 0.05,
+            },
+            held_to={"off_gamma": at_most(0.35), "m_left": at_most(0.6)},
+        ),
+        cpu=Scale(
+            "lfw64",
+            1600,
+            {"size": 32, "width": 16, "lr": 5e-4, "lambda_k": 0.01},
+            held_to={"off_gamma": at_most(0.2), "m_left": at_most(0.6)},
+        ),
+    ),
+)

@@ -1,0 +1,37 @@
+"""CycleGAN."""
+
+from ganarium.proofs.changes import ChangeOptions
+from ganarium.proofs.claim import Claim, Scale, at_most
+from ganarium.proofs.measures.cyclegan_cycle import CycleAndMap
+
+CLAIMS = (
+    Claim(
+        id="cyclegan_cycle",
+        model="cyclegan",
+        text="A translation there and back gives the image itself, and there its true partner in the other domain.",
+        source="Zhu et al. 2017, section 3.2 and the ablation of section 5.1.4",
+        control=ChangeOptions({"cycle_weight": 0.0, "identity_weight": 0.0}),
+        control_text="the loss has no cycle term and no identity term: two plain GANs between the domains",
+        measure=CycleAndMap(),
+        quick=Scale(
+            "scenes_unpaired",
+            250,
+            {
+                "size": 16,
+                "batch_size": 8,
+                "width": 12,
+                "num_blocks": 2,
+                "augment": False,
+                "lr": 1e-3,
+                "patch_layers": 1,
+            },
+            held_to={"cycle_error": at_most(0.22)},
+        ),
+        cpu=Scale(
+            "mnist",
+            800,
+            {"size": 28, "batch_size": 4, "width": 16, "num_blocks": 2, "augment": False, "lr": 1e-3},
+            held_to={"cycle_error": at_most(0.08), "map_error": at_most(0.07)},
+        ),
+    ),
+)

@@ -1,0 +1,33 @@
+"""PixelRNN."""
+
+from typing import Any
+
+from ganarium.proofs.changes import ChangeModel
+from ganarium.proofs.claim import Claim, Scale, between
+from ganarium.proofs.measures.likelihood import ExactLikelihood
+
+
+def see_the_pixel(model: Any) -> None:
+    model.network.first.mask[:, :, 3, 3] = True
+
+
+CLAIMS = (
+    Claim(
+        id="pixelrnn_likelihood",
+        model="pixelrnn",
+        text="Held-out digits are far likelier than their pixels are one by one, and no likelier than noise allows.",
+        source="van den Oord et al. 2016, section 5.2 and table 4",
+        paper="MNIST, binary: 79.20 nats (Diagonal BiLSTM of 7 layers, another network, trained for far longer)",
+        control=ChangeModel(see_the_pixel),
+        control_text="the first layer has mask B, which sees the pixel that it is to predict",
+        measure=ExactLikelihood(),
+        quick=Scale(
+            "glyphs",
+            1000,
+            {"size": 16, "characters": "digits", "num_blocks": 3},
+            numbers={"images": 500},
+            held_to={"nats": between(15.0, 38.0)},
+        ),
+        cpu=Scale("mnist", 800, numbers={"images": 1000}, held_to={"nats": between(75.0, 110.0)}),
+    ),
+)

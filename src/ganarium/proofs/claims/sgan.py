@@ -1,0 +1,25 @@
+"""SGAN."""
+
+from ganarium.proofs.changes import ChangeOptions, WithoutPlayer
+from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.measures.few_labels import ALONE, STILL, FewLabels, LabelsAlone
+
+CLAIMS = (
+    Claim(
+        id="sgan_few_labels",
+        model="sgan",
+        text="With ten labels of each class, generated images and those without a label make D a better classifier.",
+        source="Odena 2016, section 3.2 and table 1",
+        paper="prints accuracies for MNIST with 25 to 1,000 labels, not quoted here since we could not check them",
+        control=LabelsAlone(),
+        control_text=ALONE,
+        measure=FewLabels("discriminator"),
+        runs_beside={
+            "G_never_learns": WithoutPlayer("G"),
+            "without_unlabelled": ChangeOptions({"unlabelled": False}),
+        },
+        beside_text=f"{STILL} without_unlabelled: a run in which D sees no unlabelled image; the paper does not say "
+        "whether its D does.",
+        cpu=Scale("mnist", 1000, {"size": 28, "width": 32}, held_to={"accuracy": at_least(0.82)}, gain="accuracy"),
+    ),
+)

@@ -1,0 +1,122 @@
+"""One training run of a proof: a model from a seed, with or without a change, in memory and without a run folder."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganarium import registry
+from ganarium.data import SOURCES, load_data
+from ganarium.data.batches import Batches
+from ganarium.data.dataset import Dataset, decode
+from ganarium.errors import UserError
+from ganarium.proofs.changes import Change
+from ganarium.proofs.thresholds import Bound
+from ganarium.runtime.environment import variable
+from ganarium.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a proof is, and what it is held to there."""
+
+    data: str
+    """A data set by name, or a folder in GANARIUM_DATA."""
+    steps: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the data (`size` and `characters`), of the training (`batch_size`) and of the model, as `train` takes them."""
+    _: KW_ONLY
+    held_to: Mapping[str, Bound]
+    """The bounds of measured values, by name."""
+    gain: str | None = None
+    """A value in which the model must also beat the control by more than the seeds' spread: see `gain_of`."""
+    level: tuple[str, str, float] | None = None
+    """A value of the model, one of the control, and a margin by which, on average, the first may be below the second:
+    see `level_of`."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """How many images or labels the measure takes, by name."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of the model."""
+        others = ("size", "characters", "batch_size")
+        return {name: value for name, value in self.settings.items() if name not in others}
+
+    def protocol(self) -> str:
+        """The settings in words."""
+        size = {"size": f"{self.settings['size']}x{self.settings['size']}"} if "size" in self.settings else {}
+        own = {**self.settings, **size, **self.numbers}
+        return ", ".join([self.data, f"{self.steps:,} steps", *(f"{name} {value}" for name, value in own.items())])
+
+    def splits(self) -> tuple[Dataset, Dataset]:
+        """The training and the test images. `UserError` where real images are asked for and there are none."""
+        name, size = self.data, self.settings.get("size")
+        if name not in SOURCES:
+            home = variable("DATA")
+            if not home or not (Path(home) / name).exists():
+                raise UserError(
+                    f"the proof needs the images of {name}: set GANARIUM_DATA to the folder that holds {name}/."
+                )
+            name = str(Path(home) / name)
+        return load_data(name, size=(size, size) if size else None, characters=self.settings.get("characters"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    model: str
+    scale: Scale
+    seed: int
+    change: Change = field(default_factory=Change)
+    """What is changed in the control, or in a run beside it; the model itself is trained without a change."""
+    device: torch.device = torch.device("cpu")  # noqa: RUF009
+
+    @cached_property
+    def splits(self) -> tuple[Dataset, Dataset]:
+        return self.scale.splits()
+
+    @property
+    def train(self) -> Dataset:
+        return self.splits[0]
+
+    @property
+    def test(self) -> Dataset:
+        return self.splits[1]
+
+    def training(
+        self, train: Dataset, prepare: Callable[[Any], None], every: int = 100
+    ) -> Iterator[tuple[Any, list[dict[str, float]]]]:
+        """Trains on a split, and gives the model after every so many steps, with the terms of these steps. `prepare`
+        changes the new model, whatever the change."""
+        train = self.change.data(train, self.seed)
+        torch.manual_seed(self.seed)
+        name, options = self.change.recipe(self.model, self.scale.options)
+        model: Any = registry.create(name, train.shape, train.num_classes, **options)
+        prepare(model)
+        self.change.apply(model)
+        size = self.scale.settings.get("batch_size", model.batch_size)
+        batches = Batches(train, model.batch_type, size, seed=self.seed, device=self.device)
+        trainer = Trainer(model, batches, self.scale.steps)
+        trainer.prepare()
+        for done in trainer:
+            if done % every == 0 or done == trainer.total:
+                yield model, trainer.drain().rows
+
+    def untrained(self, train: Dataset) -> Any:
+        """The model before its first step, without a change."""
+        torch.manual_seed(self.seed)
+        model = registry.create(self.model, train.shape, train.num_classes, **self.scale.options)
+        return model.to(self.device).eval()
+
+    def draw(self, data: Dataset, count: int, seed: int | None = None) -> Tensor:
+        """`draw` onto the device; by default with the seed of the experiment."""
+        return draw(data, count, self.seed if seed is None else seed).to(self.device)
+
+
+def draw(data: Dataset, count: int, seed: int) -> Tensor:
+    """`count` images (n, c, h, w) in [-1, 1] of a split, or points (n, 2), without replacement."""
+    generator = torch.Generator().manual_seed(seed)
+    return decode(data.images[torch.randperm(len(data), generator=generator)[:count]])
