@@ -17,8 +17,6 @@ from ganarium.training.state import capture
 
 # Options that make a model small enough to test, where its defaults are not; and a smaller batch.
 SMALL = {
-    "cgan": {"width": 48},
-    "ct_gan": {"width": 4},
     "improved_gan": {"width": 8},
     "infogan": {"noise_dim": 4},
     "loss_sensitive_gan": {"width": 8},

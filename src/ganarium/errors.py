@@ -40,3 +40,19 @@ def require_positive(config: object, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"{name} must be above 0, not {value}.")
+
+
+def require_not_negative(config: object, *names: str) -> None:
+    """`UserError` unless each of these fields is at least 0 (or None)."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < float("inf"):
+            raise UserError(f"{name} must be at least 0, not {value}.")
+
+
+def require_fraction(config: object, *names: str) -> None:
+    """`UserError` unless each of these fields is from 0 to below 1 (or None)."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 <= value < 1:
+            raise UserError(f"{name} must be from 0 to below 1, not {value}.")

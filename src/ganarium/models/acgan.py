@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import unrecorded
@@ -65,9 +65,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "generator_width", "discriminator_width", "lr")
-        for name in ("dropout", "beta1"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        require_fraction(self, "dropout", "beta1")
 
     @classmethod
     def small(cls) -> "Config":

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_fraction, require_positive
 from ganarium.layers.normalization import Norm
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -71,9 +71,7 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "num_samples", "latent_dim", "width", "lr")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        require_fraction(self, "beta1", "beta2")
 
     @classmethod
     def for_points(cls) -> "Config":

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import PartlyLabelledImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_fraction, require_not_negative, require_positive
 from ganarium.layers.gaussian_noise import GaussianNoise, noise_for_dropout
 from ganarium.layers.heads import PerClass
 from ganarium.layers.labels import known_classes
@@ -71,12 +71,8 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "labelled_weight", "latent_dim", "width", "lr")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
-        for name in ("marginal_weight", "noise"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
+        require_fraction(self, "beta1", "beta2")
+        require_not_negative(self, "marginal_weight", "noise")
         if self.num_categories is not None and (self.num_categories < 2 or self.semi_supervised):
             raise UserError("num_categories must be at least 2, and is left away with --semi-supervised.")
 

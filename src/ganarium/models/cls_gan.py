@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import image_shape
@@ -65,8 +65,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "label_dim", "width", "lr")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+        require_fraction(self, "beta1")
 
     @classmethod
     def small(cls) -> "Config":
@@ -108,8 +107,7 @@ class ConditionalLSGAN(Model):
 
     def D(self, image: Tensor, label: Tensor) -> Tensor:
         """Scores (b,) of samples with their labels."""
-        score: Tensor = self.discriminator(image, one_hot(label, self.num_labels, image.dtype))
-        return score
+        return self.discriminator(image, one_hot(label, self.num_labels, image.dtype))
 
 
 def half_squares(x: Tensor) -> Tensor:

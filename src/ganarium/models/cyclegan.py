@@ -29,7 +29,7 @@ from torch import Tensor
 from ganarium.data.augment import crop_and_mirror
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import UnpairedImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_not_negative, require_positive
 from ganarium.layers.image_pool import ImagePool
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
@@ -72,9 +72,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "patch_layers", "lr")
-        for name in ("cycle_weight", "identity_weight", "pool_size", "num_blocks"):
-            if (getattr(self, name) or 0) < 0:
-                raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
+        require_not_negative(self, "cycle_weight", "identity_weight", "pool_size", "num_blocks")
 
     @classmethod
     def small(cls) -> "Config":

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_not_negative, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
@@ -52,10 +52,8 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "width", "lr")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
-        if self.weight_decay < 0:
-            raise UserError(f"weight_decay must be at least 0, not {self.weight_decay}.")
+        require_fraction(self, "beta1")
+        require_not_negative(self, "weight_decay")
 
     @classmethod
     def small(cls) -> "Config":

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_positive
 from ganarium.layers.normalization import Norm, check_penalised, normalise_spectrally
 from ganarium.layers.penalized import LeakyReLU
 from ganarium.layers.shapes import image_shape
@@ -76,8 +76,7 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "penalty_weight", "slope", "noise_scale", "latent_dim", "width", "lr")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+        require_fraction(self, "beta1")
         check_penalised(self.norm, "dragan")
 
     @classmethod

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_not_negative, require_positive
 from ganarium.layers.heads import PerClass
 from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -72,12 +72,8 @@ class Config(BackboneOptions):
     def __post_init__(self) -> None:
         require_positive(self, "margin_factor", "num_measuring_steps", "lr")
         require_positive(self, "latent_dim", "code_dim", "width")
-        for name in ("margin", "pull_away_weight"):
-            if (getattr(self, name) or 0) < 0:
-                raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        require_not_negative(self, "margin", "pull_away_weight")
+        require_fraction(self, "beta1", "beta2")
 
     @classmethod
     def for_points(cls) -> "Config":

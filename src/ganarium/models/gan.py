@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_fraction, require_positive
 from ganarium.layers.init import init_uniform, mean_logit
 from ganarium.layers.maxout import MaxoutDiscriminator
 from ganarium.layers.normalization import Norm
@@ -73,8 +73,7 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
-        if not 0 <= self.beta2 < 1:
-            raise UserError(f"beta2 must be from 0 to below 1, not {self.beta2}.")
+        require_fraction(self, "beta2")
         if self.network == "auto" and not (self.generator_norm is None and self.norm is None):
             raise UserError("the perceptrons of gan have no normalisation: choose --network mlp, dcgan or resnet.")
         if self.network != "auto" and self.recipe == "paper":

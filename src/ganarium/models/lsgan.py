@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_positive
 from ganarium.model import Adam, Model, OptimizerConfig, Paper, Player, Prior, RMSProp, Step, watch
 from ganarium.networks.backbones import BackboneOptions, backbone
 
@@ -62,9 +62,7 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "width", "lr")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        require_fraction(self, "beta1", "beta2")
 
     @classmethod
     def for_points(cls) -> "Config":

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_positive
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm, check_penalised, normalise_spectrally
 from ganarium.layers.shapes import image_shape
@@ -66,8 +66,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "penalty_weight", "num_critic_steps", "latent_dim", "width", "lr")
         check_penalised(self.norm, "wgan_gp")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+        require_fraction(self, "beta1")
 
     @classmethod
     def for_points(cls) -> "Config":

@@ -2,25 +2,15 @@
 and a hidden layer joins the two."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganarium.errors import UserError
 from ganarium.layers.init import init_uniform
 from ganarium.layers.maxout import Maxout, MaxoutDiscriminator
-from ganarium.layers.normalization import Norm
 from ganarium.layers.precision import full
-from ganarium.layers.shapes import image_shape
-from ganarium.networks.backbones import Pair, backbone
-from ganarium.networks.conditional import Joint, LabelledGenerator, Projection, embedding
-
-if TYPE_CHECKING:
-    from ganarium.models.cgan import Config
-
-LABEL_DIM = 50  # numbers of a label beside z in networks of other kinds: as a one-hot row it would be one among 100
 
 
 def units(published: int, width: int) -> int:
@@ -60,42 +50,21 @@ class Discriminator(nn.Module):
         return full(self.score(self.joint(first)).squeeze(1))
 
 
-def networks(
-    config: "Config", shape: tuple[int, ...], latent_dim: int, num_classes: int
-) -> tuple[nn.Module, nn.Module, nn.Module | None, bool]:
-    """G, D of a sample with its label, D of a sample alone where the design has one, and whether they are the
-    perceptrons of this file."""
-    product, projection, two = (
-        config.joining == "product",
-        config.design == "projection",
-        config.design == "two_networks",
-    )
-    points, kind = len(shape) == 1, config.network
-    if kind == "auto" and not (points or projection or product):
-        if not (config.generator_norm is None and config.norm is None):
-            raise UserError("the perceptrons of cgan have no normalisation: choose --network mlp, dcgan or resnet.")
-        image, width = image_shape(shape, "cgan"), config.width or 1200
-        size, dropout = math.prod(image), 0.5 if config.dropout is None else config.dropout
-        return (
-            init_uniform(Generator(latent_dim, num_classes, image, width, dropout), 0.05),
-            init_uniform(Discriminator(size, num_classes, width, dropout), 0.005),
-            init_uniform(MaxoutDiscriminator(size, units(240, width), dropout), 0.005) if two else None,
-            True,
-        )
-    convolutional = not points and kind != "mlp"
-    norm: Norm = config.norm or ("none" if not convolutional else "spectral" if projection else "batch")
-    generator_norm = convolutional if config.generator_norm is None else config.generator_norm
-    label_dim = latent_dim if product else LABEL_DIM
-    code, dropout = latent_dim if product else latent_dim + label_dim, config.dropout or 0.0
+class Networks(NamedTuple):
+    generator: nn.Module  # (b, latent_dim) and one-hot labels (b, num_classes) -> (b, *shape)
+    discriminator: nn.Module  # (b, *shape) and one-hot labels -> score (b,)
+    quality: nn.Module | None  # (b, *shape) -> score (b,), in the design of two networks
 
-    def pair() -> Pair:
-        norms: Any = {"generator_norm": generator_norm, "norm": norm}
-        return backbone("cgan", kind, shape, code, config.width, dropout=dropout, **norms)
 
-    generator, discriminator = pair()
-    return (
-        LabelledGenerator(generator, embedding(num_classes, label_dim, product=product), product=product),
-        (Projection if projection else Joint)(discriminator, num_classes, norm),
-        pair().discriminator if two else None,
-        False,
-    )
+def perceptrons(
+    shape: tuple[int, int, int], latent_dim: int, num_classes: int, width: int, dropout: float, *, two_networks: bool
+) -> Networks:
+    """The networks of this file, initialised as those of the released GAN; of two networks the one that judges the
+    image alone is that GAN's discriminator."""
+    size = math.prod(shape)
+    generator = init_uniform(Generator(latent_dim, num_classes, shape, width, dropout), 0.05)
+    discriminator = init_uniform(Discriminator(size, num_classes, width, dropout), 0.005)
+    quality = None
+    if two_networks:
+        quality = init_uniform(MaxoutDiscriminator(size, units(240, width), dropout), 0.005)
+    return Networks(generator, discriminator, quality)

@@ -88,6 +88,11 @@ class Pair(NamedTuple):
     discriminator: Discriminator  # (b, *shape) -> logits (b, num_logits)
 
 
+def perceptrons(shape: tuple[int, ...], latent_dim: int, width: int, num_logits: int, batch_norm: bool) -> Pair:
+    """G and D of Improved GAN's MNIST script."""
+    return Pair(PerceptronGenerator(latent_dim, width, shape, batch_norm), NoisyPerceptron(shape, width, num_logits))
+
+
 def add_minibatch_head(discriminator: Discriminator, num_kernels: int, kernel_dim: int, norm: Norm) -> None:
     """Puts minibatch discrimination before a new last layer of D, which is of the kind that D has; `norm` is D's."""
     last = discriminator.last
