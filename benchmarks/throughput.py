@@ -28,7 +28,7 @@ from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
 from ganarium.layers.penalized import Conv2d, LeakyReLU
-from ganarium.losses import gradient_penalty
+from ganarium.losses import gradient_norm
 from ganarium.runtime.environment import environment
 from ganarium.trainer import Trainer
 
@@ -89,7 +89,9 @@ def plain(name: str, options: dict, data: Dataset) -> Callable[[int], None]:
             adam_d.zero_grad()
             fake = outputs(model.latent(BATCH)).detach()
             if name == "wgan_gp":
-                loss = D(fake).mean() - D(real).mean() + 10 * gradient_penalty(D, real, fake)
+                e = torch.rand(len(real), 1, 1, 1)
+                penalty = (gradient_norm(D, e * real + (1 - e) * fake) - 1).square().mean()
+                loss = D(fake).mean() - D(real).mean() + 10 * penalty
             else:
                 ones, zeros = torch.ones(BATCH), torch.zeros(BATCH)
                 loss = F.binary_cross_entropy_with_logits(D(real), ones)

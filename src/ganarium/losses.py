@@ -19,15 +19,6 @@ def as_fake(score: Tensor) -> Tensor:
     return F.softplus(score).mean()
 
 
-def gradient_penalty(D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """E[(||grad D(x^)||_2 - 1)^2] on straight lines between reals and fakes (Gulrajani et al. 2017, eq. 3).
-
-    x^ = e x + (1 - e) x~ with one e ~ U[0, 1] per sample.
-    """
-    e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
-    return (gradient_norm(D, e * real + (1 - e) * fake) - 1).square().mean()
-
-
 def gradient_norm(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """||grad D(x)||_2 of each sample, (b,), over all its axes.
 
