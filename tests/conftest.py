@@ -4,9 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+# Hypothesis tries the same examples in every run, however busy the machine is, and writes none of them to disk.
+settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+settings.load_profile("suite")
 REAL = Path(os.environ.get("GANARIUM_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 

@@ -229,7 +229,7 @@ def test_a_tenth_is_held_out(count: int) -> None:
     assert torch.equal(held_out(count)[1], test)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sides, sides, sides, sides)
 def test_cover_never_stretches(height: int, width: int, new_height: int, new_width: int) -> None:
     """A ramp along each axis keeps one slope in both, but for the half pixel to which sizes are rounded."""
@@ -398,7 +398,7 @@ def test_a_class_of_glyphs_does_not_depend_on_the_others() -> None:
     assert not torch.equal(pair[:PER_CLASS], pair[PER_CLASS:])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(1, 48), st.integers(1, 48))
 def test_glyphs_of_any_size(height: int, width: int) -> None:
     images = render("A", (height, width))
@@ -540,7 +540,7 @@ def test_no_turned_or_reversed_map_fits_the_hues() -> None:
             assert (counts - counts.flip(0).roll(turn)).abs().sum() > 0.2
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 60), st.integers(1, 60))
 def test_scenes_of_any_size(height: int, width: int) -> None:
     scenes = draw_scenes(8, (height, width), torch.Generator().manual_seed(0))
@@ -729,7 +729,7 @@ def test_turned_photographs_stand_upright(tmp_path: Path) -> None:
     assert (stored[5:] < 50).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sides, sides, sides, sides, st.sampled_from(["png", "jpg"]))
 def test_images_are_never_stretched(height: int, width: int, new_height: int, new_width: int, suffix: str) -> None:
     """A dark disc that fills the shorter side stays round: as wide as it is high, in the middle of the result."""

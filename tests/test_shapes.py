@@ -9,10 +9,7 @@ from synthetic import ALL, trainer
 
 SIDE = st.integers(8, 40)
 SHAPE = st.tuples(st.sampled_from([1, 3, 4]), SIDE, SIDE)
-# what hypothesis tries here is the same in every run, and what it finds is not written to disk
-few = settings(
-    max_examples=16, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+few = settings(max_examples=16, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("name", ALL)
