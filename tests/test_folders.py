@@ -333,7 +333,7 @@ def test_pad_shows_the_whole_picture(tmp_path):
 @pytest.fixture
 def mapped(monkeypatch, tmp_path):
     """Every set goes through the cache, in blocks of four files."""
-    monkeypatch.setattr(decode_cache, "RESIDENT", 0)
+    monkeypatch.setattr(decode_cache, "MAX_IN_MEMORY", 0)
     monkeypatch.setattr(decode_cache, "BLOCK", 4)
     monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "decoded"
@@ -349,7 +349,7 @@ def made_set(folder):
 def test_the_mapped_cache_holds_the_same_images(tmp_path, monkeypatch, mapped):
     folder = made_set(tmp_path / "set")
     on_disk = load_data(str(folder), size=(16, 16))
-    monkeypatch.setattr(decode_cache, "RESIDENT", 2**30)
+    monkeypatch.setattr(decode_cache, "MAX_IN_MEMORY", 2**30)
     in_memory = load_data(str(folder), size=(16, 16))
     for one, other in zip(on_disk, in_memory, strict=True):
         same(one, other)
@@ -389,9 +389,9 @@ def test_decoding_goes_on_where_it_was_killed(tmp_path, monkeypatch, mapped):
     folder = made_set(tmp_path / "set")
     code = (
         "import sys, time\nfrom ganarium.data import load_data\nfrom ganarium.data.files import decode_cache\n"
-        "decode_cache.RESIDENT, decode_cache.BLOCK = 0, 4\nworked = decode_cache._worked\n"
+        "decode_cache.MAX_IN_MEMORY, decode_cache.BLOCK = 0, 4\nworked = decode_cache._decoded_blocks\n"
         "def slow(*given):\n    for answer in worked(*given):\n        yield answer\n        time.sleep(0.2)\n"
-        f"decode_cache._worked = slow\nload_data({str(folder)!r}, size=(16, 16))\n"
+        f"decode_cache._decoded_blocks = slow\nload_data({str(folder)!r}, size=(16, 16))\n"
     )
     env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
     process = subprocess.Popen([sys.executable, "-c", code], env=env)
@@ -405,13 +405,15 @@ def test_decoding_goes_on_where_it_was_killed(tmp_path, monkeypatch, mapped):
     done = len(log.read_text().splitlines())
     assert 3 <= done < 16
     blocks = []
-    worked_before = decode_cache._worked
+    worked_before = decode_cache._decoded_blocks
     monkeypatch.setattr(
-        decode_cache, "_worked", lambda missing, where: (blocks.extend(missing), worked_before(missing, where))[1]
+        decode_cache,
+        "_decoded_blocks",
+        lambda missing, where: (blocks.extend(missing), worked_before(missing, where))[1],
     )
     train, _ = load_data(str(folder), size=(16, 16))
     assert len(blocks) == 16 - done
-    monkeypatch.setattr(decode_cache, "RESIDENT", 2**30)
+    monkeypatch.setattr(decode_cache, "MAX_IN_MEMORY", 2**30)
     same(train, load_data(str(folder), size=(16, 16))[0])
     assert not list(mapped.glob("*.partial"))
 

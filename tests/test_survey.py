@@ -17,8 +17,8 @@ from ganarium import cli
 from ganarium.data import load_data
 from ganarium.data.files.open import open_tree
 from ganarium.data.inspect import dataset as inspection
-from ganarium.data.inspect.dataset import examine_all, survey
-from ganarium.data.inspect.file import DISTANCE, near_pairs
+from ganarium.data.inspect.dataset import examine_files, survey
+from ganarium.data.inspect.duplicates import MAX_DISTANCE, near_pairs
 from ganarium.errors import UserError
 from ganarium.training.compatibility import model_compatibility
 from ganarium.training.estimate import RESERVE, estimate
@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_folder_is_named(found):
         "train/empty.png": "is empty",
         "train/wide.png": "is 40x3000, of which a crop to 64x64 shows almost nothing",
     }
-    assert found.unread == ["train/a.heic"]
+    assert found.unsupported == ["train/a.heic"]
     assert found.blank == ["train/blank.png"]
     assert (found.num_train, found.num_test, found.held_out) == (51, 7, False)
     assert found.sizes == Counter({(64, 64): 54, (40, 3000): 1})
@@ -109,9 +109,9 @@ def test_an_archive_gives_the_same_survey_as_its_folder(hostile, found, tmp_path
         "kinds",
         "shape",
         "sizes",
-        "stored",
+        "formats",
         "broken",
-        "unread",
+        "unsupported",
         "blank",
         "near",
         "leaks",
@@ -122,20 +122,20 @@ def test_an_archive_gives_the_same_survey_as_its_folder(hostile, found, tmp_path
 def test_the_survey_says_what_training_says(hostile, found, tmp_path):
     with pytest.raises(UserError) as refused:
         load_data(str(hostile))
-    assert str(refused.value) == found.refused
+    assert str(refused.value) == found.refusal
     few = fill(tmp_path / "few", 40)
     (few / "empty.png").write_bytes(b"")
     passed = survey(str(few))
     train, test = load_data(str(few))
-    assert passed.refused == ""
+    assert passed.refusal == ""
     assert (passed.num_train + passed.num_test, len(passed.broken)) == (len(train) + len(test) + 1, 1)
     assert [" ".join(row) for row in passed.broken] == list(train.skipped)
     for number in range(20):
         picture(number, (20, 200)).save(tmp_path / "few" / f"wide{number}.png")
     with pytest.raises(UserError) as refused:
         load_data(str(few))
-    assert str(refused.value) == survey(str(few)).refused
-    assert survey(str(few), fit="pad").refused == ""
+    assert str(refused.value) == survey(str(few)).refusal
+    assert survey(str(few), fit="pad").refusal == ""
 
 
 def test_a_survey_is_written_for_a_hopeless_folder(tmp_path, monkeypatch, capsys):
@@ -200,10 +200,10 @@ def test_the_page_is_well_formed_and_escapes_names(found):
 
 def test_workers_find_what_one_process_finds(tmp_path, monkeypatch):
     tree = open_tree(fill(tmp_path / "many", 40))
-    alone = dict(examine_all(tree, tree.names))
-    monkeypatch.setattr(inspection, "ALONE", 0)
+    alone = dict(examine_files(tree, tree.names))
+    monkeypatch.setattr(inspection, "MAX_WITHOUT_WORKERS", 0)
     monkeypatch.setattr(inspection, "BLOCK", 7)
-    assert dict(examine_all(tree, tree.names)) == alone
+    assert dict(examine_files(tree, tree.names)) == alone
 
 
 def test_workers_need_no_torch():
@@ -219,7 +219,7 @@ def test_near_pairs_are_all_pairs_within_the_distance():
         hashes[200 + place] = hashes[place] ^ np.bitwise_or.reduce(np.uint64(1) << flips.astype(np.uint64), initial=0)
     pairs, complete = near_pairs(hashes)
     apart = [[bin(int(a) ^ int(b)).count("1") for b in hashes] for a in hashes]
-    expected = {(a, b) for a in range(400) for b in range(a + 1, 400) if apart[a][b] <= DISTANCE}
+    expected = {(a, b) for a in range(400) for b in range(a + 1, 400) if apart[a][b] <= MAX_DISTANCE}
     assert complete
     assert {tuple(pair) for pair in pairs.tolist()} == expected
     assert len(expected) >= 120
@@ -251,16 +251,16 @@ def test_captions_classes_domains_and_pairs_are_told(tmp_path):
     rows = [{"file_name": f"{i:03}.png", "text": "a ball" if i else "a ball on a box"} for i in range(12)]
     (tmp_path / "told" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     told = survey(str(tmp_path / "told"))
-    assert (len(told.captions), told.different_captions, told.longest_caption) == (12, 2, "a ball on a box")
+    assert (len(told.caption_lengths), told.num_different_captions, told.longest_caption) == (12, 2, "a ball on a box")
     sides = survey(str(fill(tmp_path / "sides", 12, size=(32, 64))), size=(32, 32))
     assert sides.kinds == ("PairedImages", "UnpairedImages")
     models = model_compatibility(sides)
     assert not models["cyclegan"]
     assert models["dcgan"]
-    assert sides.lost == 0
+    assert sides.lost_share == 0
     lost = survey(str(fill(tmp_path / "wide", 12, size=(40, 60))), size=(64, 64))
-    assert lost.lost == pytest.approx(1 / 3, abs=0.02)
-    assert lost.enlarged == 12
+    assert lost.lost_share == pytest.approx(1 / 3, abs=0.02)
+    assert lost.num_enlarged == 12
 
 
 def test_real_sets_have_the_duplicates_they_are_known_for(real_data):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ganarium.data.augment import cropped, reduced
 from ganarium.data.dataset import PairedImages, UnpairedImages, decode, encode
-from ganarium.data.files.decode import MODES, Unfit, as_seen, fitted
+from ganarium.data.files.decode import MODES, UnusablePicture, as_displayed, fit_picture
 from ganarium.errors import UserError
 from ganarium.layers.labels import asked_labels, one_hot
 
@@ -195,8 +195,8 @@ class Sampling(nn.Module):
         """What `forward(batch, is it of a picture)` makes of an image, in the form in which the image came."""
         if isinstance(image, Image.Image):
             try:
-                seen = as_seen(image, self.shape[0])
-            except Unfit as error:
+                seen = as_displayed(image, self.shape[0])
+            except UnusablePicture as error:
                 raise UserError(f"the picture {error}: give another one.") from error
             return Image.fromarray(_squeezed(self._mapped_alike(np.array(seen), forward, name)))
         if isinstance(image, np.ndarray):
@@ -518,8 +518,8 @@ def _covering(image: Image.Image, shape: tuple[int, ...]) -> Tensor:
     """A picture as training has pictures of a folder: (c, h, w) in [-1, 1], scaled to cover that and cropped."""
     channels, height, width = shape
     try:
-        pixels = np.array(fitted(as_seen(image, channels), (height, width), "crop"))
-    except Unfit as error:
+        pixels = np.array(fit_picture(as_displayed(image, channels), (height, width), "crop"))
+    except UnusablePicture as error:
         raise UserError(f"the picture {error}: give another part of it.") from error
     return decode(torch.from_numpy(pixels.reshape(1, height, width, channels)))[0]
 

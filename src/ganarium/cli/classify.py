@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ganarium.data.files.tree import shown
+from ganarium.data.files.tree import printable
 from ganarium.errors import UserError
 
 
@@ -38,7 +38,7 @@ def classify(
         raise UserError("the model knows points and no pictures: give the run of a model of images.")
     files = picture_files(pictures)
     probabilities = [model.probabilities(open_image(path, model.shape[0])) for path in files]
-    names, paths = class_names(run), [shown(str(path)) for path in files]
+    names, paths = class_names(run), [printable(str(path)) for path in files]
     name_width, path_width = max(map(len, names)), max(map(len, paths))
     for path, row in zip(paths, probabilities, strict=True):
         print(f"{path:{path_width}}  {names[int(row.argmax())]:{name_width}}  {float(row.max()):.3f}")

@@ -11,7 +11,7 @@ from ganarium.runtime.device import resolve_device
 from ganarium.runtime.files import atomic_write
 
 if TYPE_CHECKING:
-    from ganarium.data.inspect.dataset import Survey
+    from ganarium.data.inspect.survey import Survey
     from ganarium.training.estimate import Estimate
 
 
@@ -97,12 +97,12 @@ def data(
 
 def _save_grid(survey: "Survey", path: Path) -> Path | None:
     """The pictures as a model sees them, side by side; None if there are none."""
-    from ganarium.data.inspect.dataset import as_images
+    from ganarium.data.dataset import decode
     from ganarium.pictures.grid import save_grid
 
     if survey.grid is None:
         return None
-    return save_grid(as_images(survey.grid), path, columns=survey.columns)
+    return save_grid(decode(survey.grid), path, columns=survey.columns)
 
 
 def _predict(survey: "Survey", model: str, batch_size: int | None, steps: int | None, device: str) -> "Estimate":

@@ -5,7 +5,8 @@ import statistics
 import textwrap
 
 from ganarium import registry
-from ganarium.data.inspect.dataset import Groups, Survey
+from ganarium.data.inspect.duplicates import Groups
+from ganarium.data.inspect.survey import Survey
 from ganarium.training.estimate import Estimate
 
 WIDTH, MARGIN = 80, 12  # columns: of a line, and of the word that it begins with
@@ -18,36 +19,36 @@ def report(survey: Survey, models: dict[str, str]) -> list[str]:
     things = "points" if points else "images"
     lines = [f"{survey.name}: {survey.layout}"]
     source = " (held out: no test part is given)" if survey.held_out else ""
-    domains = " (of both domains)" if survey.domains == 2 and "side by side" not in survey.layout else ""
+    domains = " (of both domains)" if survey.num_domains == 2 and "side by side" not in survey.layout else ""
     lines.append(line(things, f"{survey.num_train:,} to train on, {survey.num_test:,} to test{source}{domains}"))
     if points and survey.extent:
         lines.append(line("extent", f"coordinates from {survey.extent[0]:.2f} to {survey.extent[1]:.2f}"))
     if survey.sizes:
         lines += [line("" if place else "sizes", text) for place, text in enumerate(sizes_in_words(survey))]
-        lines.append(line("stored as", ", ".join(f"{word} {n:,}" for word, n in survey.stored.most_common(6))))
-        if survey.grey and survey.shape[0] != 1:
-            every = survey.grey == sum(survey.sizes.values())
+        lines.append(line("stored as", ", ".join(f"{word} {n:,}" for word, n in survey.formats.most_common(6))))
+        if survey.num_grey and survey.shape[0] != 1:
+            every = survey.num_grey == sum(survey.sizes.values())
             lines.append(
-                line("", f"{survey.grey:,} of them show no colour" + ("; --channels 1 would do" if every else ""))
+                line("", f"{survey.num_grey:,} of them show no colour" + ("; --channels 1 would do" if every else ""))
             )
     lines += classes_in_words(survey)
-    if survey.captions:
-        words = sorted(survey.captions)
+    if survey.caption_lengths:
+        words = sorted(survey.caption_lengths)
         text = (
-            f"{len(words):,}, of which {survey.different_captions:,} differ; {words[0]} to {words[-1]} words, "
+            f"{len(words):,}, of which {survey.num_different_captions:,} differ; {words[0]} to {words[-1]} words, "
             f"mostly about {statistics.median(words):.0f}"
         )
         lines.append(line("captions", text))
     lines += _named_files("broken", [f"{name} {why}" for name, why in survey.broken], "cannot be used")
-    lines += _named_files("not read", survey.unread, "of formats that are not read: save them as PNG or JPEG")
+    lines += _named_files("not read", survey.unsupported, "of formats that are not read: save them as PNG or JPEG")
     lines += _named_files("blank", survey.blank, "of one colour throughout")
     lines += _groups("identical", survey.exact, "have the same content", things)
     lines += _groups("leaks", survey.leaks, "have the same content in train and in test", things)
     if not points:
         lines += _groups("alike", survey.near, "look nearly the same", things, " ~ ")
         lines += _groups("leaks", survey.near_leaks, "look nearly the same in train and in test", things, " ~ ")
-    if survey.compared:
-        lines.append(line("", survey.compared))
+    if survey.note:
+        lines.append(line("", survey.note))
     lines.append(
         line("gives", f"{' or '.join(survey.kinds)} of {'2-D points' if points else 'x'.join(map(str, survey.shape))}")
     )
@@ -71,14 +72,14 @@ def sizes_in_words(survey: Survey) -> list[str]:
         return lines
     target = "x".join(map(str, survey.shape[1:]))
     if survey.fit == "patches":
-        return [*lines, f"windows of {target}; {survey.enlarged:,} are smaller than that"]
-    if survey.lost >= 0.005:
+        return [*lines, f"windows of {target}; {survey.num_enlarged:,} are smaller than that"]
+    if survey.lost_share >= 0.005:
         crop = survey.fit == "crop"
         effect = "cuts away" if crop else "adds black to"
-        remedy = "; --fit pad or a --size of their proportions keeps all" if crop and survey.lost > 0.3 else ""
-        lines.append(f"fitting them to {target} {effect} {survey.lost:.0%} on average{remedy}")
-    if survey.enlarged:
-        lines.append(f"{survey.enlarged:,} are smaller than {target} and would be enlarged")
+        remedy = "; --fit pad or a --size of their proportions keeps all" if crop and survey.lost_share > 0.3 else ""
+        lines.append(f"fitting them to {target} {effect} {survey.lost_share:.0%} on average{remedy}")
+    if survey.num_enlarged:
+        lines.append(f"{survey.num_enlarged:,} are smaller than {target} and would be enlarged")
     return lines
 
 
@@ -128,9 +129,9 @@ def verdict(
 
     `obstacle` is the reason why the `model` that was asked about cannot.
     """
-    if survey.refused:
+    if survey.refusal:
         return textwrap.fill(
-            f"not to be trained on yet: {survey.refused}", WIDTH, break_long_words=False, break_on_hyphens=False
+            f"not to be trained on yet: {survey.refusal}", WIDTH, break_long_words=False, break_on_hyphens=False
         )
     fits = [name for name, why in models.items() if not why]
     chosen = model or ("dcgan" if "dcgan" in fits else fits[0] if fits else None)

@@ -1,4 +1,4 @@
-"""What the sources share: images, uint8 (n, h, w, c), fitted to a size and a channel count; the held-out part."""
+"""Functions that all sources use: they fit images, uint8 (n, h, w, c), to a size and a number of channels."""
 
 import math
 
@@ -8,35 +8,36 @@ from torch import Tensor
 
 from ganarium.errors import UserError
 
-MEMORY = 4 * 2**30  # bytes of images that a data set may hold
-FEWEST = 10  # images that can be trained on, with one of them held out
+MAX_BYTES = 4 * 2**30  # of the images of a data set in memory
+MIN_IMAGES = 10  # to train on, with one of them held out
 
 
-def check_count(name: str, count: int, fewest: int = FEWEST) -> None:
-    if count < fewest:
-        raise UserError(f"{name} has {count} image{'s' * (count != 1)} to train on: at least {FEWEST} are needed.")
+def check_count(name: str, count: int, minimum: int = MIN_IMAGES) -> None:
+    """`UserError` when a data set has too few images to train on."""
+    if count < minimum:
+        raise UserError(f"{name} has {count} image{'s' * (count != 1)} to train on: at least {MIN_IMAGES} are needed.")
 
 
 def check_memory(name: str, count: int, size: tuple[int, int], channels: int) -> None:
     """`UserError` when `count` images of `size` (h, w) are more than a data set may hold."""
     needed = count * size[0] * size[1] * channels
-    if needed > MEMORY:
-        fits = math.isqrt(MEMORY // (count * channels))
+    if needed > MAX_BYTES:
+        side = math.isqrt(MAX_BYTES // (count * channels))
         raise UserError(
             f"{count:,} images of {size[0]}x{size[1]} pixels in {name} take {needed / 2**30:.1f} GiB "
-            f"of memory, more than {MEMORY / 2**30:.0f} GiB: use --size {fits} or smaller."
+            f"of memory, more than {MAX_BYTES / 2**30:.0f} GiB: use --size {side} or smaller."
         )
 
 
 def held_out(count: int) -> tuple[Tensor, Tensor]:
-    """Places of the train and of the test images where a source has no test part: a seeded tenth, at least one."""
+    """Indices of the train and of the test images, for sources without a test part: a tenth, chosen by a seed."""
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     num_test = max(1, count // 10)
     return order[num_test:].sort().values, order[:num_test].sort().values
 
 
 def pad(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Zeros all round, the image in the middle."""
+    """Puts each image in the middle of `size` (h, w), with zeros around it."""
     count, height, width, channels = images.shape
     top, left = (size[0] - height) // 2, (size[1] - width) // 2
     padded = images.new_zeros(count, *size, channels)
@@ -45,7 +46,7 @@ def pad(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear with antialiasing, to exactly `size` (h, w)."""
+    """Resizes to exactly `size` (h, w), bilinearly with antialiasing."""
     if images.shape[1:3] == size:
         return images
     resized = images.new_empty(len(images), *size, images.shape[3])
@@ -56,7 +57,7 @@ def resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resized until the image covers `size` (h, w), then cropped at the centre: never stretched."""
+    """Resizes until the image covers `size` (h, w), then crops at the centre: never stretches."""
     height, width = images.shape[1:3]
     scale = max(size[0] / height, size[1] / width)
     covering = (round(height * scale), round(width * scale))
@@ -65,7 +66,7 @@ def cover(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def with_channels(images: Tensor, channels: int) -> Tensor:
-    """Grey, RGB or RGBA made from any of the three; alpha that is not kept is laid on white."""
+    """Makes grey, RGB or RGBA from any of the three; alpha that is not kept is laid on white."""
     if images.shape[3] == channels:
         return images
     if images.shape[3] == 4:

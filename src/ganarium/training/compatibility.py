@@ -3,7 +3,7 @@
 import torch
 
 from ganarium import registry
-from ganarium.data.inspect.dataset import Survey
+from ganarium.data.inspect.survey import Survey
 from ganarium.errors import UserError
 
 

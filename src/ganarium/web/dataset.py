@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganarium.data.inspect.dataset import Groups, Survey
+from ganarium.data.inspect.duplicates import Groups
+from ganarium.data.inspect.survey import Survey
 from ganarium.web import html
 
 GROUPS = 24  # of duplicates that are shown
@@ -20,7 +21,7 @@ def page(survey: Survey, models: dict[str, str], grid: Path | None, estimate: li
     training would take; there may be none.
     """
     parts = [
-        f"<h1>{escape(survey.name)}</h1><p>{escape(survey.layout)}</p><p class='quiet'>{escape(survey.where)}</p>",
+        f"<h1>{escape(survey.name)}</h1><p>{escape(survey.layout)}</p><p class='quiet'>{escape(survey.location)}</p>",
         _verdict(survey),
         _facts(survey),
     ]
@@ -38,7 +39,7 @@ def page(survey: Survey, models: dict[str, str], grid: Path | None, estimate: li
     if survey.broken:
         title = f"Files that cannot be used ({len(survey.broken):,})"
         parts.append(html.section(title, html.table(("file", "why"), survey.broken)))
-    for title, names in (("Formats that are not read", survey.unread), ("Blank pictures", survey.blank)):
+    for title, names in (("Formats that are not read", survey.unsupported), ("Blank pictures", survey.blank)):
         if names:
             files = html.table(("file",), [(name,) for name in names])
             parts.append(html.section(f"{title} ({len(names):,})", files))
@@ -51,8 +52,8 @@ def page(survey: Survey, models: dict[str, str], grid: Path | None, estimate: li
         if groups:
             title = f"{title} ({len(groups):,} group{'s' * (len(groups) != 1)})"
             parts.append(html.section(title, _groups(survey, groups)))
-    if survey.compared:
-        parts.append(f"<p>{escape(survey.compared)}</p>")
+    if survey.note:
+        parts.append(f"<p>{escape(survey.note)}</p>")
     rows = [(name, why or "suits") for name, why in models.items()]
     parts.append(html.section("Models", html.table(("model", ""), rows)))
     if estimate:
@@ -66,8 +67,8 @@ def _quality(picture: Image.Image) -> int | None:
 
 
 def _verdict(survey: Survey) -> str:
-    if survey.refused:
-        return f"<p class=no>Not to be trained on yet: {escape(survey.refused)}</p>"
+    if survey.refusal:
+        return f"<p class=no>Not to be trained on yet: {escape(survey.refusal)}</p>"
     files = "1 file is" if len(survey.broken) == 1 else f"{len(survey.broken):,} files are"
     return f"<p>It can be trained on{f'; {files} passed over' if survey.broken else ''}.</p>"
 
@@ -80,13 +81,13 @@ def _facts(survey: Survey) -> str:
     ]
     if survey.sizes and len(survey.sizes) == 1:
         rows.append(("size", " x ".join(map(str, next(iter(survey.sizes))))))
-    if survey.stored:
-        rows.append(("stored as", ", ".join(f"{word} {n:,}" for word, n in survey.stored.most_common())))
+    if survey.formats:
+        rows.append(("stored as", ", ".join(f"{word} {n:,}" for word, n in survey.formats.most_common())))
     if survey.fit in ("crop", "pad"):
-        rows.append(("cut away" if survey.fit == "crop" else "black added", f"{survey.lost:.1%} on average"))
-        rows.append(("enlarged", f"{survey.enlarged:,}"))
-    if survey.captions:
-        rows.append(("captions", f"{len(survey.captions):,}, {survey.different_captions:,} different"))
+        rows.append(("cut away" if survey.fit == "crop" else "black added", f"{survey.lost_share:.1%} on average"))
+        rows.append(("enlarged", f"{survey.num_enlarged:,}"))
+    if survey.caption_lengths:
+        rows.append(("captions", f"{len(survey.caption_lengths):,}, {survey.num_different_captions:,} different"))
         rows.append(("longest", survey.longest_caption))
     return html.table((), rows)
 
@@ -133,7 +134,7 @@ def _groups(survey: Survey, groups: Groups) -> str:
 
 
 def _thumb(survey: Survey, name: str) -> str:
-    if survey.look is None:
+    if survey.thumbnail is None:
         return ""
-    image = html.uri(Image.fromarray(survey.look(name)), 85)
+    image = html.uri(Image.fromarray(survey.thumbnail(name)), 85)
     return f"<img width=96 alt='{escape(name)}' src='{image}'>"

@@ -1,10 +1,10 @@
-"""Pictures decoded once: into memory, or, where they are more than that should hold, into a file that is mapped.
+"""Decodes pictures once: into memory or, if they are too many for it, into a file that is mapped into memory.
 
-CACHE/decoded/KEY/   KEY is a digest of the files' content and of what is made of them
+CACHE/decoded/KEY/   KEY is a digest of the files' content, of the size and of the way of fitting
   pixels             uint8, what `torch.from_file` maps
-  reasons.json       one entry a file: "" or why it could not be read
-CACHE/decoded/KEY.partial/ has `plan.json` and `blocks.jsonl`, a line for every block of files that is done, so that
-decoding goes on where it was stopped.
+  reasons.json       an entry for each file: "" or why it could not be read
+While it is filled, the folder is called KEY.partial and has `plan.json` and `blocks.jsonl` too, with a line for every
+block of files that is done, so that decoding goes on where it was stopped.
 """
 
 import hashlib
@@ -24,56 +24,58 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ganarium.data.files.decode import Plan, decode_file, quiet
-from ganarium.data.files.tree import Tree, shown
+from ganarium.data.files.decode import Plan, decode_file, silence_warnings
+from ganarium.data.files.tree import Tree, printable
 from ganarium.errors import UserError
 from ganarium.runtime.cache import cache_dir
 from ganarium.runtime.files import atomic_write
 from ganarium.runtime.workers import answers
 
-RESIDENT = 2**30  # bytes of pixels from one source that are held in memory
-BLOCK = 128  # files that a worker decodes in one go
-VERSION = 1  # of the decoding: a change makes old caches useless
+MAX_IN_MEMORY = 2**30  # bytes of pixels of one data set that are held in memory
+BLOCK = 128  # files that a worker decodes at a time
+VERSION = 1  # of the decoding: when it changes, old caches are not used
 
 
 class Decoded(NamedTuple):
+    """The pixels of all files, and which files could not be read."""
+
     pixels: Tensor  # uint8, flat
     reasons: list[str]  # for each file "" or why it could not be read; its pixels are 0 then
-    mapped: bool
+    mapped: bool  # the pixels are in a file on disk
     digest: str  # of the content, if mapped
 
 
 def decode_all(tree: Tree, names: Sequence[str], shapes: Sequence[Sequence[int]], fit: str) -> Decoded:
-    """Every file, in order; `shapes` has one entry a file, or one for all. See `decode.decode` for shapes and `fit`."""
+    """Decodes every file, in order. `shapes` has an entry for each file, or one for all; see `decode` for `fit`."""
     counts = [int(np.prod(shape)) for shape in shapes]
     starts = [0, *np.cumsum(counts[:-1]).tolist()] if len(shapes) > 1 else []
     total = sum(counts) if len(shapes) > 1 else counts[0] * len(names)
-    plan = Plan(tree.where, list(names), [list(shape) for shape in shapes], starts, fit)
-    return _in_memory(tree, plan, total) if total <= RESIDENT else _on_disk(tree, plan, total)
+    plan = Plan(tree.location, list(names), [list(shape) for shape in shapes], starts, fit)
+    return _in_memory(tree, plan, total) if total <= MAX_IN_MEMORY else _on_disk(tree, plan, total)
 
 
 def _in_memory(tree: Tree, plan: Plan, total: int) -> Decoded:
     pixels = np.zeros(total, np.uint8)
     reasons = []
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool, progress(tree, len(plan.names)) as bar:
-        quiet()  # for the whole process, so before the threads start
+        silence_warnings()  # for the whole process, so before the threads start
         jobs = ((tree, name, plan.target(pixels, place), plan.fit) for place, name in enumerate(plan.names))
-        for found in pool.map(lambda job: decode_file(*job), jobs):
-            reasons.append(found)
+        for reason in pool.map(lambda job: decode_file(*job), jobs):
+            reasons.append(reason)
             bar.advance(bar.task_ids[0])
     return Decoded(torch.from_numpy(pixels), reasons, False, "")
 
 
 def _on_disk(tree: Tree, plan: Plan, total: int) -> Decoded:
-    """From the cache, which is filled first where it is not. A second process waits for the first and then reads."""
-    described = json.dumps([VERSION, *plan[2:], _contents(tree, plan.names)])
-    key = hashlib.sha256(described.encode()).hexdigest()[:24]
+    """Takes the pixels from the cache, and fills it first if needed. A second process waits until the first is done."""
+    description = json.dumps([VERSION, *plan[2:], _digest_of_contents(tree, plan.names)])
+    key = hashlib.sha256(description.encode()).hexdigest()[:24]
     folder = cache_dir() / "decoded" / key
     try:
         if not folder.is_dir():
             partial = folder.with_name(f"{key}.partial")
             partial.mkdir(parents=True, exist_ok=True)
-            with _alone(folder.with_name(f"{key}.lock")):
+            with _locked(folder.with_name(f"{key}.lock")):
                 if not folder.is_dir():
                     _fill(tree, plan, total, partial)
                     partial.replace(folder)
@@ -88,7 +90,7 @@ def _on_disk(tree: Tree, plan: Plan, total: int) -> Decoded:
 
 
 def _fill(tree: Tree, plan: Plan, total: int, folder: Path) -> None:
-    """Decodes what is missing, in worker processes. What a stopped one has done is not done again."""
+    """Decodes the missing blocks in worker processes. A block that an earlier call has done is not repeated."""
     blocks = [(first, min(first + BLOCK, len(plan.names))) for first in range(0, len(plan.names), BLOCK)]
     pixels, plan_file, log = folder / "pixels", folder / "plan.json", folder / "blocks.jsonl"
     if not pixels.exists() or pixels.stat().st_size != total or not plan_file.exists():
@@ -102,27 +104,27 @@ def _fill(tree: Tree, plan: Plan, total: int, folder: Path) -> None:
         log.write_text("")
         with pixels.open("wb") as file:
             file.truncate(total)
-    done = {(first, last): reasons for first, last, reasons in _lines(log)}
-    missing = [block for block in blocks if block not in done]
+    reasons_by_block = {(first, last): reasons for first, last, reasons in _lines(log)}
+    missing = [block for block in blocks if block not in reasons_by_block]
     with ExitStack() as stack:
         bar = stack.enter_context(progress(tree, len(plan.names), len(plan.names) - sum(b - a for a, b in missing)))
         answers = stack.enter_context(log.open("a"))
-        for first, last, reasons in _worked(missing, folder):
-            done[first, last] = reasons
+        for first, last, reasons in _decoded_blocks(missing, folder):
+            reasons_by_block[first, last] = reasons
             answers.write(json.dumps([first, last, reasons]) + "\n")
             answers.flush()
             bar.advance(bar.task_ids[0], last - first)
     with pixels.open("rb") as file:
         os.fsync(file.fileno())
-    (folder / "reasons.json").write_text(json.dumps([reason for block in blocks for reason in done[block]]))
+    (folder / "reasons.json").write_text(json.dumps([reason for block in blocks for reason in reasons_by_block[block]]))
     for leftover in (plan_file, log):
         leftover.unlink()
 
 
-def _worked(blocks: list[tuple[int, int]], folder: Path) -> Iterator[tuple[int, int, list[str]]]:
-    """The answers of the workers, in any order."""
+def _decoded_blocks(blocks: list[tuple[int, int]], folder: Path) -> Iterator[tuple[int, int, list[str]]]:
+    """The answers of the workers, in any order: first file, end, and the reasons of failures."""
 
-    def lost(task: str) -> str:
+    def message(task: str) -> str:
         first, end = map(int, task.split())
         return (
             f"a process that decodes pictures ended at files {first} to {end - 1} (in order of their "
@@ -130,43 +132,43 @@ def _worked(blocks: list[tuple[int, int]], folder: Path) -> Iterator[tuple[int, 
         )
 
     tasks = (f"{first} {end}" for first, end in blocks)
-    yield from map(tuple, answers("ganarium.data.files.decode", [str(folder)], tasks, len(blocks), lost))
+    yield from map(tuple, answers("ganarium.data.files.decode", [str(folder)], tasks, len(blocks), message))
 
 
-def _contents(tree: Tree, names: Sequence[str]) -> str:
-    """A digest of the names and of what is in every file. A file whose size and time have not changed is not read."""
+def _digest_of_contents(tree: Tree, names: Sequence[str]) -> str:
+    """A digest of the names and the content of all files. A file whose size and time have not changed is not read."""
     index = (
-        cache_dir() / "digests" / f"{hashlib.sha256(os.fsencode(Path(tree.where).absolute())).hexdigest()[:24]}.json"
+        cache_dir() / "digests" / f"{hashlib.sha256(os.fsencode(Path(tree.location).absolute())).hexdigest()[:24]}.json"
     )
     known: dict[str, list] = {}
     with suppress(OSError, ValueError):
         known = json.loads(index.read_text())
-    fresh: dict[str, list] = {}
+    current: dict[str, list] = {}
 
     def digest(name: str) -> str:
-        if sure := tree.known_digest(name):
-            return sure
+        if tree_digest := tree.known_digest(name):
+            return tree_digest
         try:
             stamp = list(tree.stamp(name))
-            kept = known.get(name)
-            if kept is None or kept[0] != stamp:
+            entry = known.get(name)
+            if entry is None or entry[0] != stamp:
                 with tree.open(name) as file:
-                    kept = [stamp, hashlib.blake2b(file.read(), digest_size=16).hexdigest()]
-            fresh[name] = kept
-            return str(kept[1])
+                    entry = [stamp, hashlib.blake2b(file.read(), digest_size=16).hexdigest()]
+            current[name] = entry
+            return str(entry[1])
         except OSError:
             return "unreadable"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(digest, names))
-    if fresh:
+        digests = list(pool.map(digest, names))
+    if current:
         index.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(index, concurrent=True) as temporary:
-            temporary.write_text(json.dumps(fresh))
-    whole = hashlib.sha256()
-    for name, content in zip(names, found, strict=True):
-        whole.update(f"{shown(name)}\0{content}\n".encode())
-    return whole.hexdigest()
+            temporary.write_text(json.dumps(current))
+    total = hashlib.sha256()
+    for name, content in zip(names, digests, strict=True):
+        total.update(f"{printable(name)}\0{content}\n".encode())
+    return total.hexdigest()
 
 
 def _lines(log: Path) -> Iterator[tuple[int, int, list[str]]]:
@@ -179,8 +181,8 @@ def _lines(log: Path) -> Iterator[tuple[int, int, list[str]]]:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Waits until no other process fills the same folder."""
+def _locked(lock: Path) -> Iterator[None]:
+    """Waits until no other process fills the same folder, then holds its lock."""
     with lock.open("w") as handle:
         try:
             import fcntl
@@ -194,11 +196,11 @@ def _alone(lock: Path) -> Iterator[None]:
 
 @contextmanager
 def progress(tree: Tree, total: int, done: int = 0) -> Iterator[Progress]:
-    """Progress on a terminal's standard error; none for what is done at once."""
+    """A progress bar on standard error, if that is a terminal and there are many files."""
     console = Console(stderr=True)
     columns = (TextColumn("reading {task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(compact=True), console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        bar.add_task(shown(tree.title), total=total, completed=done, visible=total > 500)
+        bar.add_task(printable(tree.title), total=total, completed=done, visible=total > 500)
         yield bar

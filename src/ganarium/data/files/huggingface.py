@@ -11,11 +11,11 @@ from ganarium.errors import UserError
 
 
 class HubTree:
-    """The pictures of a hub's data set as files `train/0000000.png`; see `Tree`. `rows` are labels, captions."""
+    """The pictures of a data set of the hub, under the names `train/0000000.png` and so on; see `Tree`."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
-        name = where.removeprefix("hf:")
+    def __init__(self, location: str) -> None:
+        self.location = location
+        name = location.removeprefix("hf:")
         self.title = name.split("/")[-1]
         splits = _load(name)
         self._pictures: dict[str, tuple[Any, int]] = {}
@@ -26,7 +26,7 @@ class HubTree:
                 continue
             self._add(splits[split], role)
         if not self._pictures:
-            raise UserError(f"{where} has no split called train, only {', '.join(splits)}.")
+            raise UserError(f"{location} has no split called train, only {', '.join(splits)}.")
         self.names = sorted(self._pictures)
         if not any(row.label is not None or row.captions for row in self.rows.values()):
             self.rows = {}
@@ -35,23 +35,23 @@ class HubTree:
         kinds = {name: type(feature).__name__ for name, feature in table.features.items()}
         image = next((name for name, kind in kinds.items() if kind == "Image"), None)
         if image is None:
-            raise UserError(f"{self.where} has no column of images, only {', '.join(kinds)}.")
+            raise UserError(f"{self.location} has no column of images, only {', '.join(kinds)}.")
         classes = next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
-        words = next((name for name in (*LABEL_KEYS,) if name in kinds and name != image), None)
+        label = next((name for name in LABEL_KEYS if name in kinds and name != image), None)
         text = next((name for name in TEXT_KEYS if name in kinds), None)
         pictures = table.select_columns([image]).cast_column(image, table.features[image].__class__(decode=False))
         labels: list[str | None] | None = None
         if classes:
             names = table.features[classes].names
             labels = [names[number] if number >= 0 else None for number in table[classes]]
-        elif words:
-            labels = [None if label is None else str(label) for label in table[words]]
+        elif label:
+            labels = [None if value is None else str(value) for value in table[label]]
         texts = table[text] if text else None
         for place in range(len(table)):
-            name = f"{role}/{place:07d}.png"  # whatever the format is: it is read from the content
+            name = f"{role}/{place:07d}.png"  # the format itself is read from the content
             self._pictures[name] = (pictures, place)
-            said = texts[place] if texts else ()
-            captions = (said,) if isinstance(said, str) else tuple(said or ())
+            sentences = texts[place] if texts else ()
+            captions = (sentences,) if isinstance(sentences, str) else tuple(sentences or ())
             self.rows[name] = Row(role, labels[place] if labels else None, captions)
 
     def open(self, name: str) -> BinaryIO:
@@ -69,7 +69,9 @@ class HubTree:
 
 def _load(name: str) -> Any:
     if not Path(name).is_dir() and not _reachable():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # what was loaded before is found; nothing is tried for a minute
+        os.environ.setdefault(
+            "HF_HUB_OFFLINE", "1"
+        )  # opens what was loaded before; else it would try the network for a minute
     try:
         import datasets  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
@@ -87,7 +89,7 @@ def _load(name: str) -> Any:
 
 
 def _reachable() -> bool:
-    """Whether the hub answers; taken for granted behind a proxy or for an endpoint of one's own."""
+    """Whether the hub answers. Behind a proxy, or with another endpoint, it is assumed to answer."""
     if any(os.environ.get(name) for name in ("HF_ENDPOINT", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")):
         return True
     try:

@@ -6,12 +6,12 @@ from ganarium.data.files.huggingface import HubTree
 from ganarium.data.files.tree import FolderTree, Tree, ZipTree
 
 
-def open_tree(where: str | Path, names: list[str] | None = None) -> Tree:
+def open_tree(location: str | Path, names: list[str] | None = None) -> Tree:
     """The tree of a folder, of a `.zip` file or of `hf:owner/name`. `UserError` when it cannot be read.
 
-    With `names` a folder is not listed again.
+    If `names` are given, a folder is not listed again.
     """
-    if str(where).startswith("hf:"):
-        return HubTree(str(where))
-    path = Path(where)
+    if str(location).startswith("hf:"):
+        return HubTree(str(location))
+    path = Path(location)
     return FolderTree(path, names) if path.is_dir() else ZipTree(path)

@@ -1,4 +1,4 @@
-"""Where pictures lie: in a folder, in a `.zip` or in a data set of the Hugging Face hub, all seen as a tree of names.
+"""Trees of files: a folder, a `.zip` and a data set of the Hugging Face hub are read alike, by the names of files.
 
 No torch, so that a worker process starts at once.
 """
@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 
 from ganarium.errors import UserError
 
-LARGEST = 512 * 2**20  # bytes of one file in an archive, unpacked
+MAX_FILE = 512 * 2**20  # bytes of one file in an archive, unpacked
 # Names of splits, and of columns or keys that hold captions and labels, in tables and in data sets of the hub.
 TRAIN, TEST = "train", ("test", "val", "valid", "validation")
 TEXT_KEYS = ("text", "caption", "captions", "sentence", "sentences")
@@ -22,6 +22,8 @@ LABEL_KEYS = ("label", "class_name", "class", "category")
 
 @dataclass
 class Row:
+    """What a table says about one picture."""
+
     split: str  # "train", "test" or ""
     label: str | None
     captions: tuple[str, ...]
@@ -30,19 +32,19 @@ class Row:
 class Tree(Protocol):
     """Files by name: relative, with forward slashes, sorted; none is hidden."""
 
-    where: str  # gives the same tree when given to `open_tree`
-    title: str  # a short name
+    location: str  # `open_tree` opens the same tree with it
+    title: str  # a short name for people
     names: list[str]
-    rows: dict[str, Row]  # by name, where the tree itself knows captions and labels, as a set of the hub does
+    rows: dict[str, Row]  # labels and captions by the name of the file, if the tree itself has them; else empty
 
     def open(self, name: str) -> BinaryIO: ...
 
     def stamp(self, name: str) -> tuple[int, int]:
-        """Changes when the content of a file may have changed."""
+        """Size and time: two numbers that change when the content of a file changes."""
         ...
 
     def known_digest(self, name: str) -> str | None:
-        """Of the content, where it is known without reading it."""
+        """A digest of the content, if the tree has it without reading the file."""
         ...
 
 
@@ -51,16 +53,16 @@ class FolderTree:
 
     def __init__(self, path: Path, names: list[str] | None = None) -> None:
         self.path = path
-        self.where = str(path)
+        self.location = str(path)
         self.title = path.resolve().name
-        self.names = sorted(_walk(self.where, "")) if names is None else names
+        self.names = sorted(_walk(self.location, "")) if names is None else names
 
     def open(self, name: str) -> BinaryIO:
         return (self.path / name).open("rb")
 
     def stamp(self, name: str) -> tuple[int, int]:
-        found = (self.path / name).stat()
-        return found.st_size, found.st_mtime_ns
+        status = (self.path / name).stat()
+        return status.st_size, status.st_mtime_ns
 
     def known_digest(self, name: str) -> str | None:
         return None
@@ -71,7 +73,7 @@ class ZipTree:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.where = str(path)
+        self.location = str(path)
         self.title = path.stem
         try:
             self._archive = zipfile.ZipFile(path)
@@ -94,10 +96,10 @@ class ZipTree:
 
     def open(self, name: str) -> BinaryIO:
         member = self._members[name]
-        if member.file_size > LARGEST:
+        if member.file_size > MAX_FILE:
             raise ValueError("unpacked it is too large")
         with self._archive.open(member) as packed:  # safe from several threads
-            return io.BytesIO(packed.read(LARGEST))
+            return io.BytesIO(packed.read(MAX_FILE))
 
     def stamp(self, name: str) -> tuple[int, int]:
         return self._members[name].file_size, self._members[name].CRC
@@ -110,25 +112,26 @@ def common_root(names: list[str]) -> str:
     """The folders, with a slash at the end, that all names have in common; "" for none."""
     if not names:
         return ""
-    folders = [name.split("/")[:-1] for name in (min(names), max(names))]  # what these two share, all share
-    shared = []
-    for left, right in zip(*folders, strict=False):
+    # What the first and the last name in the order of the alphabet have in common, all have in common.
+    first, last = (name.split("/")[:-1] for name in (min(names), max(names)))
+    root = ""
+    for left, right in zip(first, last, strict=False):
         if left != right:
             break
-        shared.append(left)
-    return "".join(part + "/" for part in shared)
+        root += left + "/"
+    return root
 
 
-def shown(name: str) -> str:
-    """A file's name that can be printed and written, whatever bytes it is made of."""
+def printable(name: str) -> str:
+    """A file's name in letters that can be printed, even where its bytes are no valid text."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[str]:
-    """Links are followed, but for those that lead back to a folder `above`."""
-    found = Path(folder).stat()
-    here = (found.st_dev, found.st_ino)
-    if here in above:
+    """The files below a folder but the hidden ones. Links are followed, unless they lead back to a folder `above`."""
+    status = Path(folder).stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
         return
     try:
         with os.scandir(folder) as entries:
@@ -136,7 +139,7 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...] = ()) -> 
                 if _hidden(entry.name):
                     continue
                 if entry.is_dir():
-                    yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, here))
+                    yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, identity))
                 elif entry.is_file():
                     yield prefix + entry.name
     except PermissionError as error:

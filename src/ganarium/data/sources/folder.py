@@ -1,4 +1,4 @@
-"""Pictures of a folder, of a `.zip` or of a hub's data set, in any of the layouts that `files.layout` describes."""
+"""Reads pictures of a folder, of a `.zip` or of a data set of the hub, in the layouts that `files.layout` knows."""
 
 import dataclasses
 import os
@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganarium.data.arrays import FEWEST, check_count, held_out
+from ganarium.data.arrays import MIN_IMAGES, check_count, held_out
 from ganarium.data.dataset import Dataset, Photos
-from ganarium.data.files.decode import FORMATS, Header, as_seen, header, reason
-from ganarium.data.files.decode_cache import Decoded, decode_all
-from ganarium.data.files.layout import EXTENSIONS, LAYOUTS, Layout, Part, find_layout
+from ganarium.data.files.decode import FORMATS, Header, as_displayed, header, reason
+from ganarium.data.files.decode_cache import decode_all
+from ganarium.data.files.layout import EXTENSIONS, LAYOUTS, Domain, Layout, find_layout
 from ganarium.data.files.open import open_tree
-from ganarium.data.files.tree import FolderTree, Tree, shown
+from ganarium.data.files.tree import FolderTree, Tree, printable
 from ganarium.errors import UserError, nearest
 
 FITS = ("crop", "pad")
-TOLERATED = 20  # one file in so many may be unreadable
+MAX_BAD_SHARE = 20  # one file in so many may be unreadable
 
 
 def folder(
@@ -32,21 +32,22 @@ def folder(
     fit: str | None = None,
     layout: str | None = None,
 ) -> tuple[Dataset, Dataset]:
-    """The pictures of a folder or archive, 64x64 unless `size` (h, w) says otherwise.
+    """The train and the test split of the pictures in a folder or archive; 64x64 unless `size` (h, w) is given.
 
     `fit` is "crop" (resized to cover the size, cropped at the middle; the default) or "pad" (resized to lie within it,
     black around). Without `channels` they are grey if every file is, else RGB with transparency laid on white.
     `layout` is "images", "pairs" (two pictures side by side in each file) or "patches" (windows of `size` are cut from
-    photos at their full resolution); by default it is found, and files that are all twice as wide as high are taken
-    for pairs. A tenth of each domain is held out where there is no test part. Files that cannot be used are named, with
-    the reason, in `skipped` of the train split; more than one in twenty of them is a `UserError`.
+    photos at their full resolution). Without it the layout is found from the names, and files that are all twice as
+    wide as high are taken for pairs. A tenth of each domain is held out if there is no test part. Files that cannot be
+    used are named, with the reason, in `skipped` of the train split. If they are more than one in twenty, this raises
+    `UserError`.
     """
-    check_words(fit, layout)
+    check_fit_and_layout(fit, layout)
     return from_tree(open_tree(path), size=size, channels=channels, fit=fit or "crop", layout=layout)
 
 
-def check_words(fit: str | None, layout: str | None) -> None:
-    """`UserError` for a fit or a layout that there is not."""
+def check_fit_and_layout(fit: str | None, layout: str | None) -> None:
+    """`UserError` for a fit or a layout that does not exist."""
     for word, value, known in (("fit", fit, FITS), ("layout", layout, LAYOUTS)):
         if value is not None and value not in known:
             raise UserError(f"there is no {word} {value!r}: {nearest(value, known)}")
@@ -65,7 +66,7 @@ def from_files(
     root = Path(os.path.commonpath([*train_files, *test_files]))
     train, test = ([file.relative_to(root).as_posix() for file in files] for files in (train_files, test_files))
     tree = FolderTree(root, [*train, *test])
-    first, second = _built(tree, Layout([Part(train, test)]), size, channels, "crop")
+    first, second = _decoded_splits(tree, Layout([Domain(train, test)]), size, channels, "crop")
     return (
         dataclasses.replace(first, name=name, source=source or first.source),
         dataclasses.replace(second, name=name, source=source or second.source),
@@ -75,132 +76,133 @@ def from_files(
 def from_tree(
     tree: Tree, *, size: tuple[int, int] | None, channels: int | None, fit: str, layout: str | None
 ) -> tuple[Dataset, Dataset]:
-    found = find_layout(tree, layout)
-    for part in found.parts:
-        check_count(tree.where, len(part.train))
-        if not part.test:
-            train, test = (places.tolist() for places in held_out(len(part.train)))
-            part.train, part.test = [part.train[i] for i in train], [part.train[i] for i in test]
-    if found.paired and len(found.parts) == 2:
-        _matched(found)
-    names = [name for part in found.parts for name in part.train + part.test]
+    """The two splits of a tree of pictures; see `folder`."""
+    files = find_layout(tree, layout)
+    for domain in files.domains:
+        check_count(tree.location, len(domain.train))
+        if not domain.test:
+            train, test = (places.tolist() for places in held_out(len(domain.train)))
+            domain.train, domain.test = [domain.train[i] for i in train], [domain.train[i] for i in test]
+    if files.paired and len(files.domains) == 2:
+        _match_pairs(files)
+    names = [name for domain in files.domains for name in domain.train + domain.test]
     if channels is None:
         channels = 1 if all(head is None or head.grey for head in headers(tree, names)) else 3
     size = size or (64, 64)
     if layout == "patches":
-        return _photos(tree, found, size, channels)
-    plain = len(found.parts) == 1 and not found.labels and not found.captions
+        return _photos(tree, files, size, channels)
+    plain = len(files.domains) == 1 and not files.labels and not files.captions
     side_by_side = layout == "pairs" and plain
     if layout is None and plain:
         side_by_side = all(head is None or head.width == 2 * head.height for head in headers(tree, names))
-    return _built(tree, found, size, channels, fit, side_by_side)
+    return _decoded_splits(tree, files, size, channels, fit, side_by_side)
 
 
-def _built(
-    tree: Tree, found: Layout, size: tuple[int, int], channels: int, fit: str, side_by_side: bool = False
+def _decoded_splits(
+    tree: Tree, files: Layout, size: tuple[int, int], channels: int, fit: str, side_by_side: bool = False
 ) -> tuple[Dataset, Dataset]:
-    """The two splits, decoded in one go."""
-    names = [name for part in found.parts for name in part.train + part.test]
+    """The two splits, with all files decoded in one go."""
+    names = [name for domain in files.domains for name in domain.train + domain.test]
     shape = (2, *size, channels) if side_by_side else (*size, channels)
-    made = decode_all(tree, names, [shape], fit)
-    skipped = passed_over(tree, names, made.reasons, found.unread)
-    bad = {name for name, why in zip(names, made.reasons, strict=True) if why}
-    if found.paired and len(found.parts) == 2:  # a pair goes whole
-        a, b = (part.train + part.test for part in found.parts)
+    decoded = decode_all(tree, names, [shape], fit)
+    skipped = skipped_files(tree, names, decoded.reasons, files.unsupported)
+    bad = {name for name, reason in zip(names, decoded.reasons, strict=True) if reason}
+    if files.paired and len(files.domains) == 2:  # without one picture of a pair the other goes too
+        a, b = (domain.train + domain.test for domain in files.domains)
         bad |= {name for pair in zip(a, b, strict=True) if bad & set(pair) for name in pair}
-    rows = made.pixels.view(len(names), *shape)
-    start, domains = 0, []
-    for part in found.parts:
+    rows = decoded.pixels.view(len(names), *shape)
+    start, domains = 0, []  # for each domain its two splits, each as images and names
+    for domain in files.domains:
         splits = []
-        for own in (part.train, part.test):
-            splits.append(_kept(rows[start : start + len(own)], own, bad))
-            start += len(own)
+        for split in (domain.train, domain.test):
+            splits.append(_without_bad(rows[start : start + len(split)], split, bad))
+            start += len(split)
         domains.append(splits)
     classes = sorted(
-        {found.labels[name] for split in domains[0] for name in split[1]} if found.labels else (),
+        {files.labels[name] for _, split in domains[0] for name in split} if files.labels else (),
         key=lambda text: (not text.isdecimal(), int(text) if text.isdecimal() else 0, text),
     )
-    what = "pairs side by side" if side_by_side else "pairs" if found.paired else "images"
+    what = "pairs side by side" if side_by_side else "pairs" if files.paired else "images"
     result = []
     for place in (0, 1):
-        images, kept = domains[0][place]
+        images, split_names = domains[0][place]
         if place == 0:
-            check_count(tree.where, len(kept), FEWEST - 1)  # one may be held out
+            check_count(tree.location, len(split_names), MIN_IMAGES - 1)  # one may be held out
         result.append(
             Dataset(
-                shown(tree.title),
+                printable(tree.title),
                 images[:, 0] if side_by_side else images,
-                _labels(kept, found.labels, classes),
-                tuple(map(shown, classes)),
+                _labels(split_names, files.labels, classes),
+                tuple(map(printable, classes)),
                 images[:, 1] if side_by_side else domains[1][place][0] if len(domains) == 2 else None,
                 skipped if place == 0 else (),
-                f"{what} in {tree.where}",
-                paired=side_by_side or found.paired,
-                captions=tuple(found.captions[name] for name in kept) if found.captions else None,
-                mapped=made.mapped,
-                digest=f"{made.digest}-{place}" if made.mapped else "",
+                f"{what} in {tree.location}",
+                paired=side_by_side or files.paired,
+                captions=tuple(files.captions[name] for name in split_names) if files.captions else None,
+                mapped=decoded.mapped,
+                digest=f"{decoded.digest}-{place}" if decoded.mapped else "",
             )
         )
     return result[0], result[1]
 
 
-def _photos(tree: Tree, found: Layout, size: tuple[int, int], channels: int) -> tuple[Dataset, Dataset]:
-    """Photos at their full size; those smaller than a window are skipped."""
-    if len(found.parts) > 1:
-        raise UserError(f"{tree.where} has two domains, and patches are cut from one folder of photos: give one.")
-    part = found.parts[0]
-    names = part.train + part.test
+def _photos(tree: Tree, files: Layout, size: tuple[int, int], channels: int) -> tuple[Dataset, Dataset]:
+    """The two splits of photos at their full size. Photos smaller than a window are skipped."""
+    if len(files.domains) > 1:
+        raise UserError(f"{tree.location} has two domains, and patches are cut from one folder of photos: give one.")
+    domain = files.domains[0]
+    names = domain.train + domain.test
     heads = list(headers(tree, names))
-    small = "is smaller than a window"
-    whys = ["" if head is None or (head.height >= size[0] and head.width >= size[1]) else small for head in heads]
+    small = [head is not None and (head.height < size[0] or head.width < size[1]) for head in heads]
     shapes = [
-        (head.height, head.width, channels) if head and not why else (0, 0, channels)
-        for head, why in zip(heads, whys, strict=True)
+        (0, 0, channels) if head is None or too_small else (head.height, head.width, channels)
+        for head, too_small in zip(heads, small, strict=True)
     ]
-    made = decode_all(tree, names, shapes, "exact")
-    pairs = zip(whys, made.reasons, strict=True)
-    reasons = [why or late for why, late in pairs]
-    made = Decoded(made.pixels, reasons, made.mapped, made.digest)
-    skipped = passed_over(tree, names, reasons, found.unread)
+    decoded = decode_all(tree, names, shapes, "exact")
+    reasons = [
+        "is smaller than a window" if too_small else reason
+        for too_small, reason in zip(small, decoded.reasons, strict=True)
+    ]
+    skipped = skipped_files(tree, names, reasons, files.unsupported)
     areas = torch.tensor([height * width for height, width, _ in shapes])
     starts = areas.cumsum(0) - areas
-    places = [i for i, why in enumerate(reasons) if not why]
+    good = [i for i, reason in enumerate(reasons) if not reason]
+    num_train = len(domain.train)
+    train, test = [i for i in good if i < num_train], [i for i in good if i >= num_train]
+    check_count(tree.location, len(train), MIN_IMAGES - 1)  # one may be held out
     result = []
-    for split, own in enumerate(([i for i in places if i < len(part.train)], places)):
-        own = own if split == 0 else [i for i in own if i >= len(part.train)]
-        if split == 0:
-            check_count(tree.where, len(own), FEWEST - 1)
+    for place, split in enumerate((train, test)):
         photos = Photos(
-            made.pixels,
-            torch.tensor([shapes[i][0] for i in own]),
-            torch.tensor([shapes[i][1] for i in own]),
+            decoded.pixels,
+            torch.tensor([shapes[i][0] for i in split]),
+            torch.tensor([shapes[i][1] for i in split]),
             size,
             channels,
-            starts[own],
+            starts[split],
         )
-        middles = photos.cut(torch.arange(len(own)))
+        middles = photos.cut(torch.arange(len(split)))
         result.append(
             Dataset(
-                shown(tree.title),
+                printable(tree.title),
                 middles,
-                skipped=skipped if split == 0 else (),
-                source=f"photos in {tree.where}",
+                skipped=skipped if place == 0 else (),
+                source=f"photos in {tree.location}",
                 photos=photos,
-                mapped=made.mapped,
-                digest=f"{made.digest}-{split}" if made.mapped else "",
+                mapped=decoded.mapped,
+                digest=f"{decoded.digest}-{place}" if decoded.mapped else "",
             )
         )
     return result[0], result[1]
 
 
 def headers(tree: Tree, names: Sequence[str]) -> Iterator[Header | None]:
-    """The header of each file in turn, read ahead by threads; None where it is no picture."""
+    """The header of each file in turn, read ahead by threads; None for a file that is no picture."""
 
     def read(name: str) -> Header | None:
         try:
             with tree.open(name) as handle:
                 return header(handle)
-        except Exception:  # it is named when it is decoded
+        except Exception:  # decoding will name the file and the reason
             return None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -209,9 +211,11 @@ def headers(tree: Tree, names: Sequence[str]) -> Iterator[Header | None]:
 
 
 def picture_files(paths: Sequence[str]) -> list[Path]:
-    """Files as they are named, and all pictures of a folder in the order of their names. `UserError` for what is not
-    there, and for a folder without pictures."""
-    found = []
+    """These files, and of a folder all pictures in the order of their names.
+
+    Raises `UserError` for a path that does not exist, and for a folder without pictures.
+    """
+    files = []
     for path in map(Path, paths):
         if not path.exists():
             raise UserError(f"{path} is not there: give picture files, or a folder of them.")
@@ -219,40 +223,43 @@ def picture_files(paths: Sequence[str]) -> list[Path]:
             names = [name for name in open_tree(path).names if name.lower().endswith(EXTENSIONS)]
             if not names:
                 raise UserError(f"there are no pictures in {path}: files ending in {', '.join(EXTENSIONS)}.")
-            found += [path / name for name in names]
+            files += [path / name for name in names]
         else:
-            found.append(path)
-    return found
+            files.append(path)
+    return files
 
 
 def open_image(file: Path, channels: int) -> Image.Image:
-    """One picture as a person sees it (upright, transparency on white), with so many channels.
+    """One picture as a person sees it (upright, transparency on white), with this number of channels.
 
-    `UserError` if it cannot be read.
+    Raises `UserError` if it cannot be read.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
-            return as_seen(image, channels)
+            return as_displayed(image, channels)
     except Exception as error:
         raise UserError(f"{file} {reason(error)}: give PNG, JPEG, BMP, GIF, WebP or TIFF files.") from error
 
 
-def _matched(found: Layout) -> None:
-    """Orders two paired domains alike, and holds out the same scenes."""
-    a, b = found.parts
+def _match_pairs(files: Layout) -> None:
+    """Brings two paired domains into the same order, with the same scenes held out."""
+    a, b = files.domains
 
     def by_stem(names: list[str]) -> list[str]:
         return sorted(names, key=lambda name: name.rsplit(".", 1)[0])
 
-    both = [(by_stem(one.train + one.test), len(one.train)) for one in (a, b)]
-    train = {both[0][0].index(name) for name in a.train}
-    for part, (names, _) in zip((a, b), both, strict=True):
-        part.train = [name for place, name in enumerate(names) if place in train]
-        part.test = [name for place, name in enumerate(names) if place not in train]
+    names_a, names_b = by_stem(a.train + a.test), by_stem(b.train + b.test)
+    train = {names_a.index(name) for name in a.train}
+    for domain, names in ((a, names_a), (b, names_b)):
+        domain.train = [name for place, name in enumerate(names) if place in train]
+        domain.test = [name for place, name in enumerate(names) if place not in train]
 
 
-def _kept(rows: Tensor, names: list[str], bad: set[str]) -> tuple[Tensor, list[str]]:
-    """The rows and names of the good files. Nothing is copied but the last good rows, into the places of bad ones."""
+def _without_bad(rows: Tensor, names: list[str], bad: set[str]) -> tuple[Tensor, list[str]]:
+    """The rows and the names of the good files.
+
+    The rows may be too large to be copied: the last good ones are moved into the places of bad ones.
+    """
     names = list(names)
     for place in reversed(range(len(names))):
         if names[place] in bad:
@@ -270,16 +277,16 @@ def _labels(names: list[str], labels: dict[str, str], classes: list[str]) -> Ten
     return torch.tensor([places[labels[name]] for name in names])
 
 
-def passed_over(tree: Tree, names: list[str], reasons: list[str], unread: list[str]) -> tuple[str, ...]:
-    """What was passed over and why; `UserError` if it is more than one in twenty."""
-    skipped = [f"{shown(name)} {why}" for name, why in zip(names, reasons, strict=True) if why]
+def skipped_files(tree: Tree, names: list[str], reasons: list[str], unsupported: list[str]) -> tuple[str, ...]:
+    """The files that are skipped, each with the reason; `UserError` if they are more than one in twenty."""
+    skipped = [f"{printable(name)} {reason}" for name, reason in zip(names, reasons, strict=True) if reason]
     skipped.sort()
-    if len(skipped) > len(names) // TOLERATED:
+    if len(skipped) > len(names) // MAX_BAD_SHARE:
         more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
         crops = np.mean(["shows almost nothing" in line for line in skipped]) > 0.5
-        way = "use --fit pad, or a --size of their proportions" if crops else "replace or remove them"
+        remedy = "use --fit pad, or a --size of their proportions" if crops else "replace or remove them"
         raise UserError(
-            f"{len(skipped)} of the {len(names)} images in {tree.where} cannot be used ({'; '.join(skipped[:5])}"
-            f"{more}): {way}; at most one in {TOLERATED} is passed over."
+            f"{len(skipped)} of the {len(names)} images in {tree.location} cannot be used ({'; '.join(skipped[:5])}"
+            f"{more}): {remedy}; at most one in {MAX_BAD_SHARE} is passed over."
         )
-    return tuple(skipped + [f"{shown(name)} is of a format that is not read" for name in unread])
+    return tuple(skipped + [f"{printable(name)} is of a format that is not read" for name in unsupported])
