@@ -209,14 +209,11 @@ def test_a_picture_too_large_has_fewer_levels(tmp_path):
 
 
 @pytest.fixture
-def hinge_gan(tmp_path, monkeypatch):
-    """The file of docs/own-loss.md, where ganarium looks for models."""
-    import ganarium.models
-
+def hinge_gan(here):
+    """The file of docs/own-loss.md, in the folder where its commands are given."""
     text = (ROOT / "docs" / "own-loss.md").read_text()
-    (tmp_path / "hinge_gan.py").write_text(text.split("```python\n")[1].split("```")[0])
-    monkeypatch.setattr(registry, "MODELS", tmp_path)
-    monkeypatch.setattr(ganarium.models, "__path__", [*ganarium.models.__path__, str(tmp_path)])
+    Path("hinge_gan.py").write_text(text.split("```python\n")[1].split("```")[0])
+    return "hinge_gan.py"
 
 
 def test_the_commands_of_the_example_are_understood(hinge_gan):
@@ -229,7 +226,7 @@ def test_the_commands_of_the_example_are_understood(hinge_gan):
 @pytest.mark.parametrize(("real", "fake", "loss"), [(0.0, 0.0, 2.0), (1.5, -1.5, 0.0), (-1.0, 3.0, 6.0)])
 def test_the_example_of_a_loss_has_the_values_it_says(hinge_gan, real, fake, loss):
     """2 where all scores are 0, 0 beyond the margin; G's loss is minus the mean score."""
-    model = ganarium.create("hinge_gan", (2,))
+    model = ganarium.create(hinge_gan, (2,))
     scores = iter([torch.full((4,), score) for score in (real, fake, fake)])
     vars(model)["discriminator"] = lambda points: next(scores)
     (_, d_terms, _), (_, g_terms) = model.step(iter([Images(torch.zeros(4, 2))]))
@@ -237,12 +234,17 @@ def test_the_example_of_a_loss_has_the_values_it_says(hinge_gan, real, fake, los
     assert g_terms["adversarial"] == -fake
 
 
+@pytest.mark.parametrize("shape", [(1, 16, 16), (2,)])
+def test_the_example_of_a_loss_keeps_the_contract(hinge_gan, shape):
+    ganarium.testing.check_model(hinge_gan, shape=shape)
+
+
 def test_the_example_of_a_loss_learns(hinge_gan, tmp_path):
     """On the ring: its samples come to a fraction of the distance that an untrained generator has."""
     settings = {"steps": 600, "seed": 0, "evaluate_every": 0, "sample_every": 600, "threads": 1, "quiet": True}
-    model = ganarium.train("hinge_gan", "ring", out=str(tmp_path / "run"), **settings)
+    model = ganarium.train(hinge_gan, "ring", out=str(tmp_path / "run"), **settings)
     torch.manual_seed(0)
-    untrained = ganarium.create("hinge_gan", (2,))
+    untrained = ganarium.create(hinge_gan, (2,))
     real = toys.mode_centres("ring").repeat(50, 1).double()
     far, near = (
         ganarium.metrics.wasserstein_distance(real, m.sample(400, seed=1).double()) for m in (untrained, model)

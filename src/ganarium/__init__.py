@@ -17,10 +17,12 @@ _HOMES = {
     "UserError": "errors",
     "RunError": "errors",
 }
-__all__ = [*_HOMES, "metrics"]
+_MODULES = ("metrics", "testing")
+__all__ = [*_HOMES, *_MODULES]
 
 if TYPE_CHECKING:
     from ganarium import metrics as metrics
+    from ganarium import testing as testing
     from ganarium.api import evaluate as evaluate
     from ganarium.api import resume as resume
     from ganarium.api import train as train
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"ganarium.{_HOMES[name]}"), name)
-    if name == "metrics":
-        return import_module("ganarium.metrics")
+    if name in _MODULES:
+        return import_module(f"ganarium.{name}")
     raise AttributeError(f"module 'ganarium' has no attribute {name!r}")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ganarium.model import Model
 
 MODELS = Path(__file__).parent / "models"
-_imported: dict[str, tuple[int, ModuleType]] = {}  # own model files by path: when they were changed, and their modules
+_imported: dict[str, tuple[int, ModuleType, dict[str, Any]]] = {}  # own files by path: time of change, module, card
 
 
 def list_models() -> list[str]:
@@ -62,14 +62,24 @@ def source(name: str) -> Path:
     return Path(name) if name.endswith(".py") else MODELS / f"{name}.py"
 
 
-@cache
 def card(name: str) -> dict[str, Any]:
     """The `Paper(...)` of a model file and its docstring, read without importing it.
 
     Keys: title, authors, year, arxiv ("" for a model without a paper), idea, docstring. Raises `UserError` for a file
     that has no such card.
     """
-    path = source(name)
+    name = checked(name)
+    if name in _imported:
+        return _imported[name][2]
+    return _read_card(source(name)) if name.endswith(".py") else _card_of_ganarium(name)
+
+
+@cache
+def _card_of_ganarium(name: str) -> dict[str, Any]:
+    return _read_card(source(name))
+
+
+def _read_card(path: Path) -> dict[str, Any]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
@@ -120,7 +130,7 @@ def module(name: str) -> ModuleType:
 def _own_module(path: str) -> ModuleType:
     """A user's own model file, imported once."""
     if path not in _imported:
-        card(path)  # says what is missing before anything runs
+        facts = card(path)  # says what is missing before anything runs
         modified = Path(path).stat().st_mtime_ns
         spec = importlib.util.spec_from_file_location(f"ganarium_model_{title(path)}_{zlib.crc32(path.encode())}", path)
         assert spec is not None
@@ -137,7 +147,7 @@ def _own_module(path: str) -> ModuleType:
                 f"{path} is no model file: it needs a class `Config` with its options, under "
                 "`@dataclass(frozen=True, kw_only=True)`."
             )
-        _imported[path] = (modified, imported)
+        _imported[path] = (modified, imported, facts)
     return _imported[path][1]
 
 
@@ -147,7 +157,6 @@ def read_anew(name: str | Path) -> str:
     name = checked(name)
     if name in _imported and Path(name).is_file() and Path(name).stat().st_mtime_ns != _imported[name][0]:
         del _imported[name]
-        card.cache_clear()
     return name
 
 

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganarium import registry
 from ganarium.data.batches import Batches
-from ganarium.data.dataset import CaptionedImages, Dataset, PairedImages, UnpairedImages
+from ganarium.data.dataset import CaptionedImages, Dataset, HighResolutionImages, PairedImages, Photos, UnpairedImages
 from ganarium.errors import Diverged, UserError
 from ganarium.model import Model, Step
 from ganarium.runs import checkpoint, loading
@@ -144,6 +144,10 @@ def synthetic_data(
 
     if kind in (UnpairedImages, PairedImages):
         return Dataset("synthetic", images(), second=images(), paired=kind is PairedImages)
+    if kind is HighResolutionImages:
+        stored, (channels, height, width) = images(), shape
+        photos = Photos(stored.flatten(), torch.full((n,), height), torch.full((n,), width), (height, width), channels)
+        return Dataset("synthetic", stored, photos=photos)
     captions = (("a smooth picture",),) * n if kind is CaptionedImages else None
     if num_classes is None:
         return Dataset("synthetic", images(), captions=captions)
@@ -220,11 +224,13 @@ def check_samples(candidate: Candidate) -> None:
     """Samples are finite float32 of the shape of the data, images in [-1, 1], and what is declared is there."""
     model = candidate.trainer().model
     samples = _samples(model)
-    title = candidate.title
+    title, expected = candidate.title, (3, *candidate.shape)
+    if model.scale:
+        expected = (*expected[:2], *(model.scale * side for side in expected[2:]))
     _require(
-        samples.shape == (3, *candidate.shape),
+        samples.shape == expected,
         f"samples of {title}",
-        f"three of them have the shape {tuple(samples.shape)} and not {(3, *candidate.shape)}",
+        f"three of them have the shape {tuple(samples.shape)} and not {expected}",
         "let the generator make what `shape` says",
         "samples are as the data",
     )
@@ -406,7 +412,8 @@ def check_sampling(candidate: Candidate) -> None:
     random = torch.get_rng_state()
     buffers = {key: value.clone() for key, value in model.named_buffers()}
     modes = {key: module.training for key, module in model.named_modules()}
-    first = model.preview(trainer.batches.draw(16)) if model.directions else model.sample(2, seed=5)
+    maps = bool(model.preview_row)
+    first = model.preview(trainer.batches.draw(16)) if maps else model.sample(2, seed=5)
     changed = [key for key, value in model.named_buffers() if not torch.equal(value, buffers[key])]
     changed += [f"the mode of {key}" for key, module in model.named_modules() if module.training != modes[key]]
     if not torch.equal(random, torch.get_rng_state()):
@@ -419,7 +426,7 @@ def check_sampling(candidate: Candidate) -> None:
         "let `generate` draw and change nothing but its result",
         rule,
     )
-    if not model.directions:
+    if not maps:
         _require(
             torch.equal(first, model.sample(2, seed=5)) and not torch.equal(first, model.sample(2, seed=6)),
             f"sampling from {candidate.title}",
@@ -510,10 +517,11 @@ def _require_equal(tensors: dict[str, Tensor], expected: dict[str, Tensor], plac
 
 def _samples(model: Model) -> Tensor:
     """Three samples, or for a model that maps images what it makes of three images of noise."""
-    if not model.directions:
+    if not model.preview_row:
         return model.sample(3, seed=1)
     torch.manual_seed(1)
-    images: Tensor = model.translate(torch.rand(3, *model.shape) * 2 - 1)
+    noise = torch.rand(3, *model.shape) * 2 - 1
+    images: Tensor = model.upscale(noise) if model.scale else model.translate(noise)
     return images
 
 

@@ -15,9 +15,9 @@ from ganarium.layers.gaussian_noise import GaussianNoise, noise_for_dropout
 from ganarium.metrics import clustering_accuracy
 from ganarium.models.catgan import entropy, marginal_entropy
 from ganarium.networks.backbones import backbone
+from ganarium.testing import NoSync
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
-from test_contract import NoSync
 
 K = 10
 SURE = 100.0  # a logit beside zeros, whose softmax is 1 to the last digit

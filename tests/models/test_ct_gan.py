@@ -17,9 +17,9 @@ from ganarium.layers.penalized import LeakyReLU
 from ganarium.layers.weight_norm import WeightNormed
 from ganarium.networks.backbones import backbone
 from ganarium.networks.improved_gan import NoisyPerceptron
+from ganarium.testing import NoSync
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
-from test_contract import NoSync
 
 LOG10 = math.log(10)
 

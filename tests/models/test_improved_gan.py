@@ -17,9 +17,9 @@ from ganarium.layers.historical_average import History, flat
 from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination
 from ganarium.layers.virtual_batch_norm import VirtualBatchNorm, VirtuallyNormed
 from ganarium.layers.weight_norm import WeightNormed
+from ganarium.testing import NoSync
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
-from test_contract import NoSync
 
 LOG10, LOG11 = math.log(10), math.log(11)
 EVERYTHING = {"num_kernels": 3, "historical_weight": 0.1, "real_target": 0.9, "virtual_batch_norm": True}

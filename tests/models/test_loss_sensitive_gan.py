@@ -13,9 +13,9 @@ from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Images, LabelledImages
 from ganarium.data.sources import points as toys
+from ganarium.testing import NoSync
 from ganarium.trainer import Trainer
 from synthetic import refused, trainer
-from test_contract import NoSync
 
 
 class Given(nn.Module):
