@@ -282,7 +282,10 @@ class Sampling(nn.Module):
 
     @property
     def preview_row(self) -> tuple[str, ...]:
-        """What the columns of `preview` are that belong to one image; empty where it shows samples."""
+        """What the columns of `preview` are that belong to one image; empty where it shows samples; of points the first
+        direction alone."""
+        if self.directions and len(self.shape) == 1:
+            return self.directions[:1]
         if self.directions:
             return tuple(name for direction in self.directions for name in (f"input {direction}", direction))
         return ("bicubic", "upscaled", "original") if self.scale else ()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganarium.data.augment import cropped
 from ganarium.data.batches import Batches
 from ganarium.doctor.batches import RecordingBatches
 from ganarium.doctor.doctor import Doctor
@@ -20,6 +21,7 @@ from ganarium.doctor.signs import Note
 from ganarium.errors import Diverged
 from ganarium.model import Model
 from ganarium.runs.rows import append_row, cut, read_rows
+from ganarium.sampling import target_of
 from ganarium.trainer import Reading, Trainer
 
 HISTOGRAMS = 200  # lines of scores.jsonl in a run
@@ -58,13 +60,16 @@ class RunDoctor:
     def examine_samples(self, model: Model, images: Tensor) -> list[Note]:
         """The doctor's notes on the images of a sample grid, as `model.preview` gives them."""
         step, outputs, held_out = model.iteration, images.numpy(force=True), self._held_out
-        if not model.directions:
+        row = model.preview_row
+        if not row:
             return self._write(self.doctor.examine_samples(step, outputs, held_out.image.numpy(force=True)))
-        targets = (held_out.b, held_out.a) if hasattr(held_out, "b") else (held_out.image,)
-        notes, columns = [], 2 * len(model.directions)  # inputs and outputs take turns
-        for place, (direction, target) in enumerate(zip(model.directions, targets, strict=False)):
-            mapped = outputs[2 * place + 1 :: columns]
-            notes += self.doctor.examine_samples(step, mapped, target.numpy(force=True), direction)
+        if model.scale:
+            originals = cropped(held_out.image, model.scale).numpy(force=True)
+            return self._write(self.doctor.examine_samples(step, outputs[row.index("upscaled") :: len(row)], originals))
+        notes = []
+        for direction in row if len(model.shape) == 1 else model.directions:
+            target = target_of(held_out, direction).numpy(force=True)
+            notes += self.doctor.examine_samples(step, outputs[row.index(direction) :: len(row)], target, direction)
         return self._write(notes)
 
     def explain(self, error: Diverged) -> Note:

@@ -79,9 +79,10 @@ class RestorationMeasure(Measure):
             f"{self.metric}_{name}": (self.baseline - self.real).abs().mean().item(),
             "psnr": self._psnr(made),
             f"psnr_{name}": self._psnr(self.baseline),
-            "sharpness_ratio": metrics.sharpness_ratio(made, self.real),
-            f"sharpness_ratio_{name}": metrics.sharpness_ratio(self.baseline, self.real),
         }
+        if self.real.std() > 0:  # flat images have no sharpness
+            values["sharpness_ratio"] = metrics.sharpness_ratio(made, self.real)
+            values[f"sharpness_ratio_{name}"] = metrics.sharpness_ratio(self.baseline, self.real)
         if min(self.real.shape[2:]) - 2 * self.border >= 11:  # the window of SSIM
             for ending, images in (("", made), (f"_{name}", self.baseline)):
                 values[f"ssim{ending}"] = metrics.ssim(images, self.real, channel=self.channel, border=self.border)

@@ -79,7 +79,7 @@ def _ssim(x: Tensor, y: Tensor, peak: float) -> Tensor:
     place = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     window = torch.exp(-place.square() / (2 * SIGMA**2))
     window /= window.sum()
-    maps = torch.stack([x, y, x * x, y * y, x * y]).view(5 * n * c, 1, h, w)
+    maps = torch.stack([x, y, x * x, y * y, x * y]).reshape(5 * n * c, 1, h, w)
     maps = F.conv2d(F.conv2d(maps, window.view(1, 1, -1, 1)), window.view(1, 1, 1, -1))
     mean_x, mean_y, xx, yy, xy = maps.view(5, n, -1)
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2

@@ -1,0 +1,91 @@
+"""Measures of models whose right answer is known, by models that are right, wrong in a known way, or bicubic."""
+
+import pytest
+import torch
+from torch import nn
+
+from ganarium import metrics, registry
+from ganarium.data.augment import reduced
+from ganarium.data.dataset import Dataset, HighResolutionImages, PairedImages
+from ganarium.errors import UserError
+from ganarium.evaluation.measures import evaluate_model, quick_measure
+from ganarium.evaluation.restoration import RestorationMeasure
+from synthetic import dataset
+
+
+def negatives(n: int = 8) -> Dataset:
+    first = torch.randint(0, 256, (n, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Dataset("negatives", first, second=255 - first, paired=True)
+
+
+class Map(nn.Module):
+    """Turns an image into its negative, or adds a number to that."""
+
+    def __init__(self, off: float) -> None:
+        super().__init__()
+        self.off = nn.Parameter(torch.tensor(off))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return -x + self.off
+
+
+@pytest.mark.parametrize("direction", ["a2b", "b2a"])
+def test_a_translation_is_held_to_the_partners_of_its_inputs(direction):
+    data = negatives()
+    model = registry.create("pix2pix", (3, 16, 16), width=4, levels=3, direction=direction)
+    model.generator = Map(0.0)
+    values, protocol = evaluate_model(model, data, data)
+    assert values["mean_absolute_error"] == pytest.approx(0.0, abs=1e-6)
+    assert values["ssim"] == pytest.approx(1.0)
+    assert values["sharpness_ratio"] == pytest.approx(1.0, abs=1e-5)
+    assert values["mean_absolute_error_of_inputs"] > 0.5
+    assert protocol.features == "pixels"
+    model.generator = Map(0.25)
+    worse = quick_measure(model, data, data).quick()
+    assert worse["mean_absolute_error"] == pytest.approx(0.25, abs=1e-5)
+
+
+def test_enlargement_is_held_to_the_images_beside_bicubic():
+    data = dataset(HighResolutionImages, (3, 32, 32), n=6)
+    model = registry.create("srgan", (3, 32, 32), scale=2, width=4, num_blocks=1, discriminator_width=2)
+
+    class Bicubic(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.interpolate(2 * x - 1, scale_factor=2, mode="bicubic", align_corners=False)
+
+    model.generator = Bicubic()
+    measure = RestorationMeasure(model, data, 6)
+    values = measure.full()
+    for name in ("mean_absolute_error", "psnr", "ssim", "sharpness_ratio"):
+        assert values[name] == pytest.approx(values[f"{name}_of_bicubic"], rel=1e-3), name
+    assert measure.real.shape == (6, 3, 32, 32)
+    assert torch.allclose(reduced(measure.real, 2), reduced(measure.real.contiguous(), 2))
+    assert measure.protocol.resize == "y without 2 pixels at the border"
+
+
+def test_held_out_images_alone_are_measured():
+    """Training images, black here, never reach the numbers."""
+    dark, light = (torch.full((8, 16, 16, 3), value, dtype=torch.uint8) for value in (0, 255))
+    black, white = (Dataset("pairs", images, second=images, paired=True) for images in (dark, light))
+    model = registry.create("pix2pix", (3, 16, 16), width=4, levels=3)
+    model.generator = Map(0.0)
+    values, _ = evaluate_model(model, black, white)
+    assert values["mean_absolute_error"] == pytest.approx(2.0)
+    assert model.batch_type is PairedImages
+
+
+def test_sharpness_ratio():
+    torch.manual_seed(0)
+    image = torch.rand(2, 3, 16, 16) * 2 - 1
+    blurred = nn.functional.avg_pool2d(image, 3, 1, 1)
+    assert metrics.sharpness_ratio(image, image) == pytest.approx(1.0)
+    assert metrics.sharpness_ratio(0.5 * image, image) == pytest.approx(0.5)
+    assert metrics.sharpness_ratio(blurred, image) < 0.6
+    with pytest.raises(UserError, match="flat"):
+        metrics.sharpness_ratio(image, torch.zeros_like(image))
+
+
+def test_ssim_reads_any_layout_of_memory():
+    image = torch.rand(2, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    other = (image + 0.1).clamp(0, 1)
+    assert metrics.ssim(image, other) == pytest.approx(metrics.ssim(image.contiguous(), other.contiguous()))
