@@ -453,6 +453,7 @@ class Stub:
 
     directions: tuple[str, ...] = ()
     has_likelihood = False
+    scale = None
     device = torch.device("cpu")
 
     def __init__(self, samples: Tensor) -> None:
