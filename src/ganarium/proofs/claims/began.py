@@ -1,5 +1,3 @@
-"""BEGAN."""
-
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_most
 from ganarium.proofs.measures.began_balance import BalanceOfLosses

@@ -1,5 +1,3 @@
-"""CatGAN."""
-
 from ganarium.proofs.changes import ChangeOptions, WeighTerms, WithoutPlayer
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.catgan_clusters import NamedCategories

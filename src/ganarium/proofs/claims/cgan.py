@@ -1,5 +1,3 @@
-"""CGAN."""
-
 from ganarium.proofs.changes import ReplaceStep, ShuffledLabels
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.cgan_match import MatchArea, without_mismatched

@@ -1,5 +1,3 @@
-"""CLS-GAN."""
-
 from ganarium.proofs.changes import ShuffledLabels
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.label_fidelity import SHUFFLED, LabelFidelity

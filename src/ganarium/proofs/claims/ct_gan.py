@@ -1,5 +1,3 @@
-"""CT-GAN."""
-
 from ganarium.proofs.changes import ChangeOptions, WithoutPlayer
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.critic import HeldOutGap

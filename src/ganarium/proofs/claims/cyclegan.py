@@ -1,5 +1,3 @@
-"""CycleGAN."""
-
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_most
 from ganarium.proofs.measures.cyclegan_cycle import CycleAndMap

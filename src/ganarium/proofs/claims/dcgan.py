@@ -1,5 +1,3 @@
-"""DCGAN."""
-
 from typing import Any
 
 from ganarium.layers.init import init_normal

@@ -1,5 +1,3 @@
-"""DRAGAN."""
-
 from ganarium.proofs.changes import ChangeOptions, WeighTerms
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.points import ModeCoverage

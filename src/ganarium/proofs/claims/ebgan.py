@@ -1,5 +1,3 @@
-"""EBGAN."""
-
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.samples import CodesApart, SampleQuality

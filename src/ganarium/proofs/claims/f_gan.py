@@ -1,5 +1,3 @@
-"""f-GAN."""
-
 from typing import Any
 
 from ganarium.models.f_gan import Divergence

@@ -1,5 +1,3 @@
-"""InfoGAN."""
-
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.infogan_codes import ReadableCodes

@@ -1,5 +1,3 @@
-"""Loss-Sensitive GAN."""
-
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.loss_sensitive_gan_margin import MarginHeld

@@ -1,5 +1,3 @@
-"""LSGAN."""
-
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.points import ModeCoverage

@@ -1,5 +1,3 @@
-"""PixelRNN."""
-
 from typing import Any
 
 from ganarium.proofs.changes import ChangeModel

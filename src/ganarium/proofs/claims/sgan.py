@@ -1,5 +1,3 @@
-"""SGAN."""
-
 from ganarium.proofs.changes import ChangeOptions, WithoutPlayer
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.few_labels import ALONE, STILL, FewLabels, LabelsAlone

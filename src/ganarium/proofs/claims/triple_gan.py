@@ -1,5 +1,3 @@
-"""Triple-GAN."""
-
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.few_labels import ALONE, FewLabelsAndFidelity, LabelsAlone

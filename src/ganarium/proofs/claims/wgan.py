@@ -1,5 +1,3 @@
-"""WGAN."""
-
 from ganarium.proofs.changes import OtherModel
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.followed_distance import FollowedEarly

@@ -1,5 +1,3 @@
-"""WGAN-GP."""
-
 from ganarium.proofs.changes import WeighTerms
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most, between
 from ganarium.proofs.measures.critic import CriticGradient
