@@ -61,30 +61,30 @@ def take_proven(tasks: list[Task]) -> None:
                         keep(NAME, task, values, proof["environment"])
 
 
-def page(found: list[dict[str, Any]]) -> str:
+def page(results: list[dict[str, Any]]) -> str:
     """docs/few-labels.md."""
-    one = found[0]["environment"]
-    where = " or ".join(sorted({row["environment"].get("gpu") or row["environment"]["processor"] for row in found}))
-    seeds = sorted({row["task"]["seed"] for row in found})
+    one = results[0]["environment"]
+    where = " or ".join(sorted({row["environment"].get("gpu") or row["environment"]["processor"] for row in results}))
+    seeds = sorted({row["task"]["seed"] for row in results})
     lines = [
         "# Few labels",
         "",
-        "What images without labels are worth to a classifier: its error on the 10,000 test images of MNIST, in "
-        "percent, when it has learned from 10, 100 or 1,000 labels and all 60,000 images, and, below, when it has "
-        "learned for as many steps from the labelled images alone. Cells are the lowest to the highest of seeds "
-        f"{', '.join(map(str, seeds))}, which choose the labels too.",
+        "What images without labels add to a classifier: its error on the 10,000 test images of MNIST, in percent. In "
+        "the first row of each model it learns from 10, 100 or 1,000 labels and all 60,000 images; in the second it "
+        "learns for as many steps from the labelled images alone. Cells are the lowest to the highest of seeds "
+        f"{', '.join(map(str, seeds))}, which also choose the labels.",
         "",
         f"`python benchmarks/few_labels.py` on {'' if one.get('gpu') else 'one core of '}{where}, torch "
         f"{one['versions']['torch'].split('+')[0]}. Budgets are small and differ from model to model, and so do the "
-        "classifiers, so rows of different models are not to be compared; papers train for hundreds of epochs.",
+        "classifiers: do not compare rows of different models. The papers train for hundreds of epochs.",
         "",
         "| model | budget | learns from | " + " | ".join(f"{10 * count:,} labels" for count in LABELS_PER_CLASS) + " |",
         "| --- " * (3 + len(LABELS_PER_CLASS)) + "|",
     ]
     for model in MODELS:
-        own = [row["task"] for row in found if row["task"]["model"] == model]
+        own = [row["task"] for row in results if row["task"]["model"] == model]
         for alone in (False, True) if own else ():
-            errors = [errors_of(found, model, count, alone) for count in LABELS_PER_CLASS]
+            errors = [errors_of(results, model, count, alone) for count in LABELS_PER_CLASS]
             cells = " | ".join(spread(some) if some else "" for some in errors)
             words = "the labelled images" if alone else "all images"
             lines.append(f"| {model} | {budget(own[0])} | {words} | {cells} |")
@@ -92,7 +92,7 @@ def page(found: list[dict[str, Any]]) -> str:
         (with_all, alone)
         for model in MODELS
         for count in LABELS_PER_CLASS
-        for with_all, alone in zip(*(errors_of(found, model, count, alone) for alone in (False, True)), strict=True)
+        for with_all, alone in zip(*(errors_of(results, model, count, alone) for alone in (False, True)), strict=True)
     ]
     better = sum(with_all < alone for with_all, alone in pairs)
     lines += ["", f"With the same labels, all images made for fewer errors in {better} of {len(pairs)} pairs of runs."]
@@ -105,25 +105,25 @@ def budget(task: Task) -> str:
     return f"{task['steps']:,} steps at {size}x{size}"
 
 
-def errors_of(found: list[dict[str, Any]], model: str, labels_per_class: int, alone: bool) -> list[float]:
+def errors_of(results: list[dict[str, Any]], model: str, labels_per_class: int, alone: bool) -> list[float]:
     """In percent, by seed."""
     wanted = {"model": model, "labels_per_class": labels_per_class, "alone": alone}
-    own = sorted((row for row in found if wanted.items() <= row["task"].items()), key=lambda row: row["task"]["seed"])
+    own = sorted((row for row in results if wanted.items() <= row["task"].items()), key=lambda row: row["task"]["seed"])
     return [100 * (1 - row["values"]["accuracy"]) for row in own]
 
 
-def draw(found: list[dict[str, Any]]) -> None:
+def draw(results: list[dict[str, Any]]) -> None:
     """docs/images/few-labels.png: every seed, and a line through the medians."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    models = [model for model in MODELS if any(row["task"]["model"] == model for row in found)]
+    models = [model for model in MODELS if any(row["task"]["model"] == model for row in results)]
     figure = Figure(figsize=(2.6 * len(models), 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
     for axis, model in zip(axes, models, strict=True):
         for alone, colour in ((False, "tab:blue"), (True, "tab:red")):
-            runs = {10 * count: errors_of(found, model, count, alone) for count in LABELS_PER_CLASS}
+            runs = {10 * count: errors_of(results, model, count, alone) for count in LABELS_PER_CLASS}
             runs = {labels: own for labels, own in runs.items() if own}
             label = "labels alone" if alone else "all images"
             axis.plot(list(runs), [sorted(own)[len(own) // 2] for own in runs.values()], color=colour, label=label)
@@ -153,23 +153,23 @@ def main() -> None:
     parser.add_argument("--scale", default="cpu", choices=("cpu", "gpu"))
     parser.add_argument("--seeds", default="0-2")
     parser.add_argument("--models", nargs="*", default=list(MODELS))
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     tasks = [
         {"model": model, "labels_per_class": count, "alone": alone, "seed": seed}
-        | {"steps": steps_of(model, given.scale), "scale": given.scale, "device": given.device}
-        for seed in seeds_of(given.seeds)
-        for model in given.models
+        | {"steps": steps_of(model, arguments.scale), "scale": arguments.scale, "device": arguments.device}
+        for seed in seeds_of(arguments.seeds)
+        for model in arguments.models
         for count in LABELS_PER_CLASS
         for alone in (False, True)
     ]
     RESULTS.mkdir(exist_ok=True)
     take_proven(tasks)
-    run_all(NAME, tasks, run, given.device)
-    wanted = {"scale": given.scale, "device": given.device}
+    run_all(NAME, tasks, run, arguments.device)
+    wanted = {"scale": arguments.scale, "device": arguments.device}
     kept = [row for row in rows(NAME) if wanted.items() <= row["task"].items()]  # those of earlier commands too
-    found = [row for row in kept if row["task"]["steps"] == steps_of(row["task"]["model"], given.scale)]
-    draw(found)
-    (DOCS / "few-labels.md").write_text(page(found))
+    results = [row for row in kept if row["task"]["steps"] == steps_of(row["task"]["model"], arguments.scale)]
+    draw(results)
+    (DOCS / "few-labels.md").write_text(page(results))
 
 
 if __name__ == "__main__":

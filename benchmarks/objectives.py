@@ -86,12 +86,13 @@ def run(task: Task) -> dict[str, float]:
             if clock() - start > 60 * task["minutes"]:
                 break
     samples = model.sample(COUNT if data == "mnist" else 2500, seed=seed)
-    found = (
-        Reference(train, COUNT, 0, device).compare(samples) if data == "mnist" else read_points(samples, train, seed)
-    )
+    if data == "mnist":
+        values = Reference(train, COUNT, 0, device).compare(samples)
+    else:
+        values = read_points(samples, train, seed)
     if seed == 0:
         pictures.save_grid(samples[:SHOWN] if data == "mnist" else samples, picture(task), columns=SHOWN)
-    return {"steps": float(done)} | {key: found[key] for key in VALUES[data]}
+    return {"steps": float(done)} | {key: values[key] for key in VALUES[data]}
 
 
 def picture(task: Task) -> Path:
@@ -126,26 +127,26 @@ def machine_of(row: dict[str, Any]) -> str:
     return str(one.get("gpu") or f"one core of {one['processor']}")
 
 
-def page(found: list[dict[str, Any]]) -> str:
+def page(results: list[dict[str, Any]]) -> str:
     """docs/objectives.md."""
-    one, machine = found[0]["environment"], machine_of(found[0])
-    seeds = sorted({row["task"]["seed"] for row in found})
+    one, machine = results[0]["environment"], machine_of(results[0])
+    seeds = sorted({row["task"]["seed"] for row in results})
     lines = [
         "# All objectives on one backbone",
         "",
         "One pair of networks, one budget, one protocol, seeds "
-        f"{', '.join(map(str, seeds))}. The budget is time: what an objective costs a step counts against it. Each has "
-        "the optimiser, the learning rate and the updates of D for one of G of its own paper, so that this compares "
-        "recipes at a small budget, not losses alone, and says nothing of long runs.",
+        f"{', '.join(map(str, seeds))}. The budget is time: an objective with dear steps makes fewer of them. Each "
+        "has the optimiser, the learning rate and the number of updates of D for one of G of its own paper: this "
+        "compares recipes at a small budget, not losses alone, and tells nothing about long runs.",
         "",
         f"`python benchmarks/objectives.py` on {machine}, torch {one['versions']['torch'].split('+')[0]}. EBGAN and "
-        "BEGAN are left out: their discriminator is an auto-encoder, another network. Cells are the lowest to the "
-        "highest of the seeds. A row that was run elsewhere says so, and is left out where the rows are compared: its "
-        "seconds are others. **Where ranges overlap there is no winner, and none is named.**",
+        "BEGAN are not in it, since their discriminator is an auto-encoder, which is another network. Cells are the "
+        "lowest to the highest of the seeds. A row from another machine says so, and is not compared with the others, "
+        "since its minutes hold another number of updates. **Where ranges overlap no winner is named.**",
         "",
     ]
     for data, values in VALUES.items():
-        own = [row for row in found if row["task"]["data"] == data]
+        own = [row for row in results if row["task"]["data"] == data]
         if not own:
             continue
         kind, machine = own[0]["task"]["network"], machine_of(own[0])
@@ -180,17 +181,16 @@ def page(found: list[dict[str, Any]]) -> str:
         lines.append("")
         for key, more in values.items():
             compared = {name: [run[key] for run in runs[name]] for name in names if not others[name]}
-            found_by = winners(compared, more)
-            lines.append(f"- {WORDS[key]}: {verdict(*found_by)}.")
+            lines.append(f"- {WORDS[key]}: {verdict(*winners(compared, more))}.")
         lines += ["", f"![{data}: every seed's values](images/objectives-{data}.png)", ""]
         lines += [f"![{data}: samples of seed {seeds[0]}](images/objectives-{data}-samples.png)", ""]
     return "\n".join(lines)
 
 
-def draw(found: list[dict[str, Any]]) -> None:
+def draw(results: list[dict[str, Any]]) -> None:
     """docs/images/objectives-DATA.png, every seed's values, and objectives-DATA-samples.png, samples of seed 0."""
     for data in VALUES:
-        own = [row for row in found if row["task"]["data"] == data]
+        own = [row for row in results if row["task"]["data"] == data]
         if own:
             names = [name for name in OBJECTIVES if any(row["task"]["objective"] == name for row in own)]
             title = f"{data}, {budget(own[0]['task']['minutes'])} a run"
@@ -221,9 +221,9 @@ def draw_samples(data: str, names: list[str], title: str, path: Path) -> None:
     from PIL import Image
 
     columns, height = (1, 0.8) if data == "mnist" else (4, 2.1)
-    rooms = -(-len(names) // columns)
-    figure = blank((8, height * rooms + 0.4), title)
-    axes = figure.subplots(rooms, columns, squeeze=False).flat
+    num_rows = -(-len(names) // columns)
+    figure = blank((8, height * num_rows + 0.4), title)
+    axes = figure.subplots(num_rows, columns, squeeze=False).flat
     for axis in axes:
         axis.set_axis_off()
     for axis, name in zip(figure.axes, names, strict=False):
@@ -250,26 +250,28 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", default=list(VALUES))
     parser.add_argument("--network", choices=list(IMAGES), default="mlp", help="for images")
     parser.add_argument("--only", nargs="*", default=list(OBJECTIVES), help="objectives, by name")
-    given = parser.parse_args()
-    minutes = MINUTES if given.minutes is None else {data: given.minutes * MINUTES[data] / 3 for data in MINUTES}
+    arguments = parser.parse_args()
+    minutes = (
+        MINUTES if arguments.minutes is None else {data: arguments.minutes * MINUTES[data] / 3 for data in MINUTES}
+    )
     tasks = [
         {
             "objective": name,
             "data": data,
             "seed": seed,
             "minutes": minutes[data],
-            "device": given.device,
-            "network": given.network if data == "mnist" else "mlp",
+            "device": arguments.device,
+            "network": arguments.network if data == "mnist" else "mlp",
         }
-        for data in given.data
-        for seed in seeds_of(given.seeds)
-        for name in given.only
+        for data in arguments.data
+        for seed in seeds_of(arguments.seeds)
+        for name in arguments.only
     ]
     (RESULTS / NAME).mkdir(exist_ok=True)
-    run_all(NAME, tasks, run, given.device)
-    found = [row for row in rows(NAME) if row["task"] in tasks]
-    draw(found)
-    (DOCS / "objectives.md").write_text(page(found))
+    run_all(NAME, tasks, run, arguments.device)
+    results = [row for row in rows(NAME) if row["task"] in tasks]
+    draw(results)
+    (DOCS / "objectives.md").write_text(page(results))
 
 
 if __name__ == "__main__":

@@ -68,28 +68,28 @@ def run(task: Task) -> dict[str, float]:
     if task["seed"] == 0:
         (RESULTS / NAME).mkdir(exist_ok=True)
         pictures.save_grid(samples[:SHOWN], picture(task), columns=SHOWN)
-    found = Reference(train, COUNT, 0, device).compare(samples)
-    return {key: found[key] for key in ("frechet_distance", "coverage", "rarest_class")}
+    values = Reference(train, COUNT, 0, device).compare(samples)
+    return {key: values[key] for key in ("frechet_distance", "coverage", "rarest_class")}
 
 
 def picture(task: Task) -> Path:
     return RESULTS / NAME / f"{task['model']}-{task['variant'].replace(' ', '-')}.png"
 
 
-def page(found: list[dict[str, Any]]) -> str:
+def page(results: list[dict[str, Any]]) -> str:
     """docs/wgan-ablation.md."""
-    tasks = [row["task"] for row in found]
+    tasks = [row["task"] for row in results]
     steps, seeds = tasks[0]["steps"], sorted({task["seed"] for task in tasks})
-    one = found[0]["environment"]
+    one = results[0]["environment"]
     lines = [
         "# What linear layers, a sigmoid and batch norm do to WGAN and WGAN-GP",
         "",
         f"Budget: {steps:,} updates of G, batches of 64, MNIST at 16x16, seeds {', '.join(map(str, seeds))}. Both "
-        f"models have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic; each "
-        "variant changes one thing, and all else is as published, but that WGAN learns at 5e-4, ten times its own "
-        "rate, which has hardly left the noise by then. Measured: Frechet distance on the features of ganarium's MNIST "
-        f"judge ({COUNT:,} samples; lower is better), coverage, and the share of the rarest of the ten digits (a tenth "
-        "is fair).",
+        f"models have the same base, a DCGAN of {WIDTH} channels with batch norm in G and none in the critic. Each "
+        "variant changes one thing. All else is as published, except for WGAN's learning rate of 5e-4: at its own, a "
+        "tenth of that, it draws little more than noise after so many updates. We measure the Frechet distance on the "
+        f"features of ganarium's MNIST judge ({COUNT:,} samples; lower is better), the coverage, and the share of the "
+        "rarest of the ten digits (fair is a tenth).",
         "",
         f"`python benchmarks/wgan_ablation.py` on {one.get('gpu') or one['processor']}, torch "
         f"{one['versions']['torch'].split('+')[0]}. Cells are the lowest to the highest of the seeds.",
@@ -100,14 +100,14 @@ def page(found: list[dict[str, Any]]) -> str:
     for model in MODELS:
         for variant, words in VARIANTS.items():
             runs = [
-                row["values"] for row in found if (row["task"]["model"], row["task"]["variant"]) == (model, variant)
+                row["values"] for row in results if (row["task"]["model"], row["task"]["variant"]) == (model, variant)
             ]
             cells = [spread(run[key] for run in runs) for key in ("frechet_distance", "coverage", "rarest_class")]
             lines.append(f"| {model} | {variant} | {words} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "![Ten samples of each variant, seed 0](images/wgan-ablation.png)", ""])
 
 
-def draw(found: list[dict[str, Any]]) -> None:
+def draw(results: list[dict[str, Any]]) -> None:
     """docs/images/wgan-ablation.png: a row of samples for each model and variant."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -120,10 +120,10 @@ def draw(found: list[dict[str, Any]]) -> None:
             task = {"model": model, "variant": variant}
             axis.imshow(Image.open(picture(task)), cmap="gray")
             axis.set_axis_off()
-            own = [row["values"] for row in found if task.items() <= row["task"].items()]
+            own = [row["values"] for row in results if task.items() <= row["task"].items()]
             distance = spread(values["frechet_distance"] for values in own)
             axis.set_title(f"{model}, {variant}: Frechet distance {distance}", fontsize=8)
-    figure.suptitle(f"{found[0]['task']['steps']:,} updates of G; ten samples of seed 0", fontsize=9)
+    figure.suptitle(f"{results[0]['task']['steps']:,} updates of G; ten samples of seed 0", fontsize=9)
     figure.savefig(DOCS / "images" / "wgan-ablation.png", dpi=100)
 
 
@@ -132,18 +132,18 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", default="0-2")
     parser.add_argument("--steps", type=int, default=2000)
-    given = parser.parse_args()
-    own = {"steps": given.steps, "device": given.device}
+    arguments = parser.parse_args()
+    own = {"steps": arguments.steps, "device": arguments.device}
     tasks = [
         {"model": model, "variant": variant, "seed": seed} | own
-        for seed in seeds_of(given.seeds)
+        for seed in seeds_of(arguments.seeds)
         for model in MODELS
         for variant in VARIANTS
     ]
-    run_all(NAME, tasks, run, given.device)
-    found = [row for row in rows(NAME) if row["task"] in tasks]
-    draw(found)
-    (DOCS / "wgan-ablation.md").write_text(page(found))
+    run_all(NAME, tasks, run, arguments.device)
+    results = [row for row in rows(NAME) if row["task"] in tasks]
+    draw(results)
+    (DOCS / "wgan-ablation.md").write_text(page(results))
     print(json.dumps({"page": "docs/wgan-ablation.md"}))
 
 

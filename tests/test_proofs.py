@@ -3,11 +3,15 @@
 import hashlib
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import proof_table
 
 from ganarium import cli, registry
 from ganarium.data import SOURCES
@@ -143,6 +147,26 @@ def test_committed_results_are_those_of_the_claims_as_they_stand(path):
     assert [result.get(key) for key in keys] == [verdict.get(key) for key in keys]
     assert len(result["values"]) == len(result["control"]) == len(result["seeds"]) >= 3
     assert path.with_suffix(".png").exists()
+
+
+def test_the_page_opens_with_a_row_for_every_claim_that_was_judged():
+    page = proof_table.page(proof_table.results())
+    rows = [line for line in page.split("<a id=")[0].splitlines() if line.startswith("| [")]
+    judged = {json.loads(path.read_text())["name"] for path in RESULTS.glob("*.json")}
+    assert len(rows) == len(judged) == len(list_proofs())
+    assert all(row.count(" | ") == 4 for row in rows)
+    assert page.count("<details") == page.count("</details>") == len([*RESULTS.glob("*.json")])
+
+
+def test_a_result_of_a_claim_that_has_changed_is_named_on_the_page(tmp_path, monkeypatch):
+    result = json.loads((RESULTS / "lsgan_modes-cpu.json").read_text()) | {"claim": "as it was"}
+    monkeypatch.setattr(proof_table, "RESULTS", tmp_path)
+    for digest, words in ((result["digest"], "passed"), ("another", "passed, of an earlier form of the claim")):
+        (tmp_path / "lsgan_modes-cpu.json").write_text(json.dumps(result | {"digest": digest}))
+        (known,) = proof_table.results()
+        assert known["verdict"] == words
+        assert (known["claim"] == "as it was") == (digest == "another")
+        assert f"## lsgan_modes, cpu: {words}" in proof_table.page([known])
 
 
 def numbers_digest(result):

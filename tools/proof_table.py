@@ -66,10 +66,10 @@ def deciding(result: dict[str, Any]) -> dict[str, Any]:
     return (lost or [one for one in every if missed(one, result["control"])] or every)[0]
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """A row for each claim, with its largest scale."""
     lines = ["| claim | model | control | threshold | verdict |", "| --- | --- | --- | --- | --- |"]
-    for result in {result["name"]: result for result in found}.values():
+    for result in {result["name"]: result for result in rows}.values():
         bound = deciding(result)
         name = bound["value"]
         cells = [
@@ -87,7 +87,7 @@ def escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def page(found: list[dict[str, Any]]) -> str:
+def page(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Proofs",
         "",
@@ -95,7 +95,7 @@ def page(found: list[dict[str, Any]]) -> str:
         "claimed to matter, and must miss the same thresholds from every seed. Numbers are the lowest to the highest",
         "of three seeds or more.",
         "",
-        table(found),
+        table(rows),
         "",
         "Thresholds were chosen on other seeds, most often 100 to 102, and committed before the claim was judged. It",
         "is judged once, on seeds 0 to 2, or on later ones where the setting or the model changed. Where a gain is",
@@ -106,7 +106,7 @@ def page(found: list[dict[str, Any]]) -> str:
         "[the plan for a GPU](../benchmarks/gpu_plan.md).",
         "",
     ]
-    for result in found:
+    for result in rows:
         lines += section(result, "##")
     return "\n".join(lines)
 
