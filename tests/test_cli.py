@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from ganarium import __version__, cli, registry
-from ganarium.data import suited
+from ganarium.data import suitable_data
 from ganarium.errors import UserError, nearest
 from ganarium.runs.options import Options
 from ganarium.training import session as run
@@ -264,7 +264,7 @@ def test_a_set_of_the_wrong_kind_names_some_that_fit(here: Path, capsys: pytest.
     assert "mnist" in sentence
     assert "ring" not in sentence, "points are nothing that dcgan can learn"
     assert "[" not in sentence
-    for name in suited("UnpairedImages"):
+    for name in suitable_data("UnpairedImages"):
         assert name in refused(capsys, "Unpaired", "train", "cyclegan", *TINY["dcgan"][1:7])
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from ganarium.data import SOURCES, list_data, load_data, suited
+from ganarium.data import SOURCES, list_data, load_data, suitable_data
 from ganarium.data.arrays import cover, held_out, pad, resize, with_channels
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImages, decode, encode
@@ -84,7 +84,7 @@ def flat(value: int, size: tuple[int, int] = (12, 12)) -> Image.Image:
 
 
 def test_listing_needs_no_torch() -> None:
-    code = "import sys, ganarium.data as d; d.list_data(); d.suited('Images'); print('torch' in sys.modules)"
+    code = "import sys, ganarium.data as d; d.list_data(); d.suitable_data('Images'); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
@@ -103,12 +103,12 @@ def test_every_set_gives_what_the_table_says(name: str, monkeypatch: pytest.Monk
         assert split.source
 
 
-def test_suited() -> None:
-    assert suited("UnpairedImages") == ["scenes_unpaired", "scenes_paired"]
-    assert "glyphs" in suited("LabelledImages")
-    assert "swiss_roll" not in suited("LabelledImages")
-    assert suited("CaptionedImages") == ["scenes_captioned"]
-    assert suited("SourceTargetImages") == []
+def test_suitable_data() -> None:
+    assert suitable_data("UnpairedImages") == ["scenes_unpaired", "scenes_paired"]
+    assert "glyphs" in suitable_data("LabelledImages")
+    assert "swiss_roll" not in suitable_data("LabelledImages")
+    assert suitable_data("CaptionedImages") == ["scenes_captioned"]
+    assert suitable_data("SourceTargetImages") == []
 
 
 def test_unknown_data(tmp_path: Path) -> None:

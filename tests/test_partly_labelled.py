@@ -14,7 +14,7 @@ from PIL import Image
 
 import ganarium
 from ganarium import cli, registry
-from ganarium.data import OWN_DATA, suited
+from ganarium.data import OWN_DATA, suitable_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, PartlyLabelledImages, decode
 from ganarium.data.inspect.dataset import survey
@@ -212,8 +212,8 @@ def test_twelve_labels_are_learned_by_heart(name: str, monkeypatch: pytest.Monke
 
 def test_labelled_sets_give_them() -> None:
     for name in ("mnist", "glyphs", "cifar10", "ring"):
-        assert name in suited("PartlyLabelledImages")
-    assert suited("PartlyLabelledImages") == suited("LabelledImages")
+        assert name in suitable_data("PartlyLabelledImages")
+    assert suitable_data("PartlyLabelledImages") == suitable_data("LabelledImages")
     assert "sub-folder per class" in OWN_DATA["PartlyLabelledImages"]
     assert PartlyLabelledImages in numbered().kinds
     assert PartlyLabelledImages not in dataclasses.replace(numbered(), labels=None).kinds

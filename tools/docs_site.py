@@ -10,7 +10,7 @@ from mkdocs.structure.files import File
 
 from ganarium import registry
 from ganarium.cli.app import HELP, application
-from ganarium.data import OWN_DATA, SOURCES, suited
+from ganarium.data import OWN_DATA, SOURCES, suitable_data
 
 ROOT = Path(__file__).parents[1]
 RESULTS = "benchmarks/results/proofs/"
@@ -61,7 +61,7 @@ def data_by_name() -> str:
     lines += [f"| `{name}` | {source.description} |" for name, source in SOURCES.items()]
     lines += ["", "## What a model asks for", ""]
     for kind, what in OWN_DATA.items():
-        lines.append(f"- `{kind}`: {what}, or {', '.join(f'`{name}`' for name in suited(kind))}.")
+        lines.append(f"- `{kind}`: {what}, or {', '.join(f'`{name}`' for name in suitable_data(kind))}.")
     return "\n".join(lines)
 
 

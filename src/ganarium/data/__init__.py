@@ -1,4 +1,4 @@
-"""Data sets by name or path. torch is first imported when a set is loaded, so that listing the names is quick."""
+"""Finds and loads data sets by name or path. Listing them needs no torch, which is imported with the first set."""
 
 import dataclasses
 import os
@@ -12,16 +12,18 @@ from ganarium.errors import UserError, nearest
 if TYPE_CHECKING:
     from ganarium.data.dataset import Dataset
 
-LARGEST_SIDE = 8192  # pixels
+MAX_SIDE = 8192  # pixels
 
-__all__ = ["list_data", "load_data", "suited"]
+__all__ = ["list_data", "load_data", "suitable_data"]
 
 
 class Source(NamedTuple):
+    """A function in `sources/` that loads data sets."""
+
     module: str
     function: str
     description: str
-    kinds: tuple[str, ...]  # names of the batch types it gives
+    kinds: tuple[str, ...]  # names of the batch types that can be drawn from it
 
 
 _PLAIN = ("Images",)
@@ -39,13 +41,17 @@ SOURCES = {
     "svhn": Source("torchvision_sets", "svhn", "99,289 digits of house numbers, 32 px, RGB", _LABELLED),
     "celeba": Source("torchvision_sets", "celeba", "182,732 aligned faces, 178x218 px cropped to 64, RGB", _PLAIN),
     "stacked_mnist": Source(
-        "mnist_variants", "stacked_mnist", "three digits, one a channel: 1,000 classes, RGB", _LABELLED
+        "mnist_variants", "stacked_mnist", "three digits, one in each channel: 1,000 classes, RGB", _LABELLED
     ),
-    "mnist_binarised": Source("mnist_variants", "mnist_binarised", "MNIST in black and white, drawn once", _LABELLED),
-    "mnist_stochastic": Source("mnist_variants", "mnist_stochastic", "MNIST in black and white, drawn anew", _LABELLED),
+    "mnist_binarised": Source(
+        "mnist_variants", "mnist_binarised", "MNIST in black and white, pixels drawn once", _LABELLED
+    ),
+    "mnist_stochastic": Source(
+        "mnist_variants", "mnist_stochastic", "MNIST in black and white, pixels drawn for every batch", _LABELLED
+    ),
     "mnist_tinted": Source("mnist_variants", "mnist_tinted", "MNIST, each digit in one of six hues, RGB", _LABELLED),
     "mnist_negative": Source("mnist_variants", "mnist_negative", "MNIST black on white, grey", _LABELLED),
-    "mnist_m": Source("mnist_variants", "mnist_m", "MNIST-M made anew: digits on crops of photos, RGB", _LABELLED),
+    "mnist_m": Source("mnist_variants", "mnist_m", "digits on crops of photos, as MNIST-M, RGB", _LABELLED),
     "glyphs": Source("glyphs", "glyphs", "digits and letters drawn from fonts, any size, grey", _LABELLED),
     "glyphs_coloured": Source("textures", "glyphs_coloured", "glyphs on drawn textures, any size, RGB", _LABELLED),
     "scenes_unpaired": Source("scenes", "scenes_unpaired", "drawn shapes in two looks, any size, RGB", _UNPAIRED),
@@ -64,7 +70,7 @@ SOURCES = {
 FOLDER = Source("folder", "folder", "a folder or .zip of images, or hf:owner/name", ())
 NPZ = Source("npz", "npz", "a .npz file of arrays", ())
 
-# Files that tell a published set, which is read by its name.
+# A file or folder that each published set has. A folder with one of them is read by the name of the set.
 _PUBLISHED = {
     "MNIST/raw/train-images-idx3-ubyte": "mnist",
     "FashionMNIST/raw/train-images-idx3-ubyte": "fashion_mnist",
@@ -74,6 +80,7 @@ _PUBLISHED = {
     "img_align_celeba": "celeba",
 }
 
+# What a user's own data must look like, for each batch type.
 OWN_DATA = {
     "Images": "a folder of images",
     "LabelledImages": "a folder with one sub-folder per class",
@@ -86,12 +93,12 @@ OWN_DATA = {
 
 
 def list_data() -> dict[str, str]:
-    """The built-in data sets: name -> a description of one line."""
+    """The built-in data sets, each with a description of one line."""
     return {name: source.description for name, source in SOURCES.items()}
 
 
-def suited(kind: str) -> list[str]:
-    """The built-in data sets that give the batch type of this name, such as `"LabelledImages"`."""
+def suitable_data(kind: str) -> list[str]:
+    """The built-in data sets from which batches of this type can be drawn, such as `"LabelledImages"`."""
     return [name for name, source in SOURCES.items() if kind in source.kinds]
 
 
@@ -106,51 +113,52 @@ def load_data(
     mirror: bool = False,
     kind: type | None = None,
 ) -> "tuple[Dataset, Dataset]":
-    """The train and test split of a built-in set, of a folder or `.zip` of images, of `hf:owner/name` or of a `.npz`.
+    """Loads the train and test split of a built-in set, a folder or `.zip` of images, `hf:owner/name` or a `.npz`.
 
     `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
     `glyphs`: `digits`, `letters`, `all` or the characters themselves. `fit` (`crop` or `pad`) and `layout` (`images`,
-    `pairs` or `patches`) are for folders: see `sources.folder`. With `mirror` half of the training images drawn are
-    turned left to right. `kind` is the batch type to be drawn.
-    Raises `UserError` when there is no such data, it cannot be read, has no such option or does not give `kind`.
+    `pairs` or `patches`) are for folders: see `sources.folder`. With `mirror`, half of the training images drawn are
+    mirrored left to right. `kind` is the batch type that will be drawn.
+    Raises `UserError` if the data do not exist, cannot be read, have no such option or do not give `kind`.
     """
     check_shape(size, channels)
-    source, given = find_source(name_or_path)
+    source, arguments = find_source(name_or_path)
     if kind is not None and source.kinds:
         _check_kind(name_or_path, source.kinds, kind)
     function = getattr(import_module(f"ganarium.data.sources.{source.module}"), source.function)
-    known = [name for name, word in signature(function).parameters.items() if word.kind is word.KEYWORD_ONLY]
-    chosen = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
-    for option, value in chosen.items():
+    parameters = signature(function).parameters.items()
+    known = [name for name, parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    options = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
+    for option, value in options.items():
         if value is not None and option not in known:
             takes = f"it takes {' and '.join(known)}" if known else "it takes none"
             raise UserError(f"the data set {name_or_path} has no option {option!r}: {takes}.")
         if value is not None:
-            given[option] = value
-    train, test = function(**given)
+            arguments[option] = value
+    train, test = function(**arguments)
     if mirror and len(train.shape) != 3:
         raise UserError(f"the data set {name_or_path} has points, which cannot be mirrored: leave mirror away.")
     if mirror:
         train = dataclasses.replace(train, mirror=True)
     if kind is not None:
-        _check_kind(name_or_path, tuple(own.__name__ for own in train.kinds), kind)
+        _check_kind(name_or_path, tuple(own_kind.__name__ for own_kind in train.kinds), kind)
     return train, test
 
 
 def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
-    """`UserError` unless the size is two positive whole numbers and the channel count one that images have."""
+    """`UserError` unless the size is two positive whole numbers, and the number of channels 1, 3 or 4."""
     if size is not None and (len(size) != 2 or any(type(side) is not int or side < 1 for side in size)):
         raise UserError(f"size must be a height and a width of at least 1 pixel, not {size!r}.")
-    if size is not None and max(size) > LARGEST_SIDE:
+    if size is not None and max(size) > MAX_SIDE:
         raise UserError(
-            f"size must be at most {LARGEST_SIDE} pixels a side, not {size[0]}x{size[1]}: use a smaller --size."
+            f"size must be at most {MAX_SIDE} pixels a side, not {size[0]}x{size[1]}: use a smaller --size."
         )
     if channels not in (None, 1, 3, 4):
         raise UserError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), not {channels!r}.")
 
 
 def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
-    """The source of a name or path, and what its function must be given."""
+    """The source of a name or path, and the arguments of its function."""
     if name_or_path in SOURCES:
         return SOURCES[name_or_path], {}
     if name_or_path.startswith("hf:"):
@@ -180,10 +188,11 @@ def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
     )
 
 
-def _check_kind(name: str, have: tuple[str, ...], kind: type) -> None:
-    if kind.__name__ not in have:
-        fits = [*suited(kind.__name__), OWN_DATA.get(kind.__name__, "")]
+def _check_kind(name: str, kinds: tuple[str, ...], kind: type) -> None:
+    """`UserError` with data that would do, unless `kind` is among the batch types of the set."""
+    if kind.__name__ not in kinds:
+        remedies = [*suitable_data(kind.__name__), OWN_DATA.get(kind.__name__, "")]
         raise UserError(
-            f"the data set {name} gives {' or '.join(have)}, not {kind.__name__}: "
-            f"use {', '.join(filter(None, fits[:-1]))} or {fits[-1]}."
+            f"the data set {name} gives {' or '.join(kinds)}, not {kind.__name__}: "
+            f"use {', '.join(filter(None, remedies[:-1]))} or {remedies[-1]}."
         )

@@ -1,4 +1,4 @@
-"""Random changes of a batch of images, on the device, each sample with draws of its own."""
+"""Changes a batch of images at random, on the device, each image with draws of its own; and scales or crops it."""
 
 import torch
 import torch.nn.functional as F

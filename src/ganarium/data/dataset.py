@@ -20,9 +20,9 @@ class LabelledImages(NamedTuple):
 
 
 class PartlyLabelledImages(NamedTuple):
-    image: Tensor  # (b, c, h, w) in [-1, 1], or points (b, 2): of the few whose labels are known
+    image: Tensor  # (b, c, h, w) in [-1, 1], or points (b, 2), of the images whose labels are known
     label: Tensor  # (b,) int64, of `image`
-    unlabelled: Tensor  # as `image`, of all there are, drawn independently; their labels are told to nobody
+    unlabelled: Tensor  # as `image`, drawn independently from all images; their labels are not told
 
 
 class UnpairedImages(NamedTuple):
@@ -46,58 +46,59 @@ class CaptionedImages(NamedTuple):
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos of any size, one after another, from which windows of one size are cut."""
+    """Photos of any size in one tensor, from which windows of one size are cut."""
 
     pixels: Tensor  # uint8, flat: every photo as (height, width, channels)
     heights: Tensor  # (n,) int64
     widths: Tensor  # (n,) int64
-    window: tuple[int, int]  # (h, w) of a window, at most the smallest photo's
+    window: tuple[int, int]  # (h, w), not larger than the smallest photo
     channels: int
-    starts: Tensor | None = None  # (n,) int64, where each begins in `pixels`, in pixels; None: one after another
+    starts: Tensor | None = None  # (n,) int64, the pixel at which each begins; None: they follow one another
 
     def to(self, device: torch.device) -> "Photos":
+        """The photos on a device, with `starts` filled in."""
         pixels, heights, widths = self.pixels.to(device), self.heights.to(device), self.widths.to(device)
         starts = heights.mul(widths).cumsum(0) - heights * widths if self.starts is None else self.starts.to(device)
         return Photos(pixels, heights, widths, self.window, self.channels, starts)
 
     def cut(self, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """uint8 (b, h, w, c): a window of each photo of `index` (b,), at a random place, or its middle."""
+        """Cuts a window uint8 (b, h, w, c) from each photo of `index` (b,), at a random place, or in its middle."""
         h, w = self.window
         heights, widths = self.heights[index], self.widths[index]
         if generator is None:
             top, left = (heights - h) // 2, (widths - w) // 2
         else:
-            chance = torch.rand(2, len(index), generator=generator, device=index.device, dtype=torch.float64)
-            top, left = (chance[0] * (heights - h + 1)).long(), (chance[1] * (widths - w + 1)).long()
+            place = torch.rand(2, len(index), generator=generator, device=index.device, dtype=torch.float64)
+            top, left = (place[0] * (heights - h + 1)).long(), (place[1] * (widths - w + 1)).long()
         starts = self.to(self.pixels.device).starts if self.starts is None else self.starts
         assert starts is not None
         down = torch.arange(h, device=index.device)[:, None]
         across = torch.arange(w, device=index.device)[None, :]
         corner = (starts[index] + top * widths + left)[:, None, None]
-        places = corner + down * widths[:, None, None] + across  # (b, h, w)
-        return self.pixels.view(-1, self.channels)[places]
+        pixel = corner + down * widths[:, None, None] + across  # (b, h, w)
+        return self.pixels.view(-1, self.channels)[pixel]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One split of a data set, held as it is stored: images as uint8 (n, h, w, c), points as float32 (n, 2)."""
+    """One split of a data set as it is stored: images as uint8 (n, h, w, c), points as float32 (n, 2)."""
 
     name: str
     images: Tensor
     labels: Tensor | None = None  # (n,) int64
     class_names: tuple[str, ...] = ()
-    second: Tensor | None = None  # domain B of an unpaired or a paired set, stored as `images` is
+    second: Tensor | None = None  # domain B of an unpaired or a paired set, stored as `images`
     skipped: tuple[str, ...] = ()  # files that could not be read
-    source: str = ""  # where it came from, in words
-    extra: dict[str, Tensor] | None = None  # what a drawn set knows about each of its images (proofs use it)
+    source: str = ""  # where the data came from, in words
+    extra: dict[str, Tensor] | None = None  # facts about each image of a drawn set, for proofs
     paired: bool = False  # `second` shows the same scenes as `images`, in the same order
     captions: tuple[tuple[str, ...], ...] | None = None  # one or more sentences for each image
     photos: Photos | None = None  # windows are cut from these; `images` holds the middle of each
-    bernoulli: bool = False  # pixels are probabilities: every draw of an image makes each 0 or 255 anew
+    bernoulli: bool = False  # pixels are probabilities of 255, and each batch draws its own
     mirror: bool = False  # half of the images drawn are mirrored left to right
-    mapped: bool = False  # `images` (and `second`) are a file on disk: they stay there, and batches are read from it
-    digest: str = ""  # of the content, where the source knows it; else it is taken from the tensors
-    labelled: Tensor | None = None  # (k,) places of the images whose labels a semi-supervised model knows; None: all
+    mapped: bool = False  # `images` and `second` lie in a file on disk, from which batches are read
+    digest: str = ""  # of the content, if the source knows it; else it is taken from the tensors
+    labelled: Tensor | None = None  # (k,) indices of the images whose labels a semi-supervised model knows; None: all
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -129,28 +130,28 @@ class Dataset:
         return len(self.images)
 
     def keep_labels(self, per_class: int, seed: int) -> "Dataset":
-        """The set with so many images of each class as the labelled ones, chosen by the seed alone.
+        """The set with `per_class` images of each class as the labelled ones, chosen by the seed alone.
 
-        Those of a smaller number are among those of a larger. `UserError` if a class has too few.
+        The images of a smaller number are among those of a larger one. `UserError` if a class has too few.
         """
         assert self.labels is not None
         counts = torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
         rarest = counts.index(min(counts))
         if counts[rarest] < per_class:
             name = self.class_names[rarest] if self.class_names else rarest
-            way = f"use --labels-per-class {min(counts)} or fewer" if min(counts) else "leave that class away"
+            remedy = f"use --labels-per-class {min(counts)} or fewer" if min(counts) else "leave that class away"
             raise UserError(
                 f"{per_class} training images of each class are to keep their label, and class {name} of {self.name} "
-                f"has {min(counts)}: {way}."
+                f"has {min(counts)}: {remedy}."
             )
         order = torch.randperm(len(self), generator=seeded_generator(torch.device("cpu"), seed, 3))
         shuffled = self.labels[order]
-        chosen = [order[shuffled == place][:per_class] for place in range(len(counts))]
-        return replace(self, labelled=torch.cat(chosen))
+        labelled = [order[shuffled == label][:per_class] for label in range(len(counts))]
+        return replace(self, labelled=torch.cat(labelled))
 
 
 def seeded_generator(device: torch.device, *numbers: int) -> torch.Generator:
-    """A generator whose stream is a function of these numbers."""
+    """A random generator whose numbers are a function of these numbers."""
     words = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
     return torch.Generator(device).manual_seed(int(words[0]) << 31 ^ int(words[1]))
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ganarium import registry
-from ganarium.data import OWN_DATA, SOURCES, suited
+from ganarium.data import OWN_DATA, SOURCES, suitable_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, PartlyLabelledImages
 from ganarium.errors import UserError
@@ -69,8 +69,9 @@ def _check_fit(model: Model, train: Dataset, config: dict[str, Any]) -> None:
     name = registry.title(config["model"])
     if model.batch_type not in train.kinds:
         wants, gives = model.batch_type.__name__, " or ".join(kind.__name__ for kind in train.kinds)
-        fits = [known for known in suited(wants) if SOURCES[known].module != "points"]  # the model has taken images
-        fits.sort(key=lambda known: SOURCES[known].module not in DRAWN)
+        # Points are left out: the model has been built for images.
+        fits = [data for data in suitable_data(wants) if SOURCES[data].module != "points"]
+        fits.sort(key=lambda data: SOURCES[data].module not in DRAWN)
         whole = ", or --layout images to read every file as one picture" if train.paired and wants == "Images" else ""
         fits = [*fits[:4], own] if (own := OWN_DATA.get(wants)) else fits
         raise UserError(f"{name} learns from {wants}, and {train.name} gives {gives}: use {' or '.join(fits)}{whole}.")
