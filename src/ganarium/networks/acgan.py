@@ -1,6 +1,7 @@
 """The discriminator of AC-GAN's CIFAR-10 experiment for any height and width, without its two heads."""
 
 import math
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,12 +19,13 @@ class Trunk(nn.Module):
         levels = halvings(height, wide)
         widths = [channels] + [width * min(2**layer, 32) for layer in range(2 * levels)]
         blocks = []
-        for layer in range(2 * levels):
-            fan_in, fan_out, stride = widths[layer], widths[layer + 1], 1 if layer % 2 else 2
+        for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
+            stride = 1 if layer % 2 else 2
             norm = [nn.BatchNorm2d(fan_out)] if layer else []
             convolution = nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=not layer)
             blocks.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2)))
-        self.blocks, self.dropout = nn.ModuleList(blocks), dropout
+        self.blocks = nn.ModuleList(blocks)
+        self.dropout = dropout
         self.num_features = math.prod((widths[-1], *pyramid(height, wide, levels)[-1]))
 
     def forward(self, x: Tensor, *, steady: bool = False) -> Tensor:

@@ -14,7 +14,7 @@ from ganarium.layers.precision import full
 
 
 def units(published: int, width: int) -> int:
-    """Of a layer of so many `published` units, its size where the widest has `width` in place of 1200."""
+    """Units of a layer that has `published` units in the paper, where the widest layer has `width` instead of 1200."""
     return max(1, published * width // 1200)
 
 
@@ -23,9 +23,11 @@ class Generator(nn.Module):
 
     def __init__(self, latent_dim: int, num_classes: int, shape: tuple[int, ...], width: int, dropout: float) -> None:
         super().__init__()
-        self.shape, self.dropout = shape, nn.Dropout(dropout)
+        self.shape = shape
+        self.dropout = nn.Dropout(dropout)
         of_noise, of_label = units(200, width), units(1000, width)
-        self.noise, self.label = nn.Linear(latent_dim, of_noise), nn.Linear(num_classes, of_label)
+        self.noise = nn.Linear(latent_dim, of_noise)
+        self.label = nn.Linear(num_classes, of_label)
         self.joint = nn.Linear(of_noise + of_label, width)
         self.last = nn.Linear(width, math.prod(shape))
 
@@ -41,7 +43,8 @@ class Discriminator(nn.Module):
     def __init__(self, size: int, num_classes: int, width: int, dropout: float) -> None:
         super().__init__()
         of_image, of_label, joint = (units(published, width) for published in (240, 50, 240))
-        self.image, self.label = Maxout(size, of_image, 5), Maxout(num_classes, of_label, 5)
+        self.image = Maxout(size, of_image, 5)
+        self.label = Maxout(num_classes, of_label, 5)
         self.joint = nn.Sequential(nn.Dropout(dropout), Maxout(of_image + of_label, joint, 4), nn.Dropout(dropout))
         self.score = nn.Linear(joint, 1)
 

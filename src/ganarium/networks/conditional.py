@@ -1,6 +1,7 @@
 """Networks that are told a label: they take it as one-hot rows (b, num_classes) beside their input."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +34,7 @@ class LabelledGenerator(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         embedded = self.embedding(label)
-        made: Tensor = self.body(z * embedded if self.product else torch.cat([z, embedded], 1))
-        return made
+        return self.body(z * embedded if self.product else torch.cat([z, embedded], 1))
 
 
 class Joint(nn.Module):
@@ -45,7 +45,8 @@ class Joint(nn.Module):
         super().__init__()
         self.body, last = without_last(discriminator)
         # one layer on the two side by side, in two parts, so that a label begins as loud as all features together
-        self.image, self.label = nn.Linear(last.in_features, units), nn.Linear(num_classes, units, bias=False)
+        self.image = nn.Linear(last.in_features, units)
+        self.label = nn.Linear(num_classes, units, bias=False)
         self.score = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(units, 1))
         if norm == "spectral":
             for part in (self.image, self.label, self.score):
@@ -85,10 +86,10 @@ class LayeredDiscriminator(nn.Module):
         last = pyramid(height, wide, levels)[-1]
         widths = [channels] + [width * min(2**level, 8) for level in range(levels)]
         blocks = []
-        for level in range(levels):
-            fan_in, fan_out = widths[level] + (label_dim if level else 0), widths[level + 1]
+        for level, (fan_in, fan_out) in enumerate(pairwise(widths)):
+            convolution = nn.Conv2d(fan_in + (label_dim if level else 0), fan_out, 5, 2, 2, bias=not level)
             norm = [nn.BatchNorm2d(fan_out)] if level else []
-            blocks.append(nn.Sequential(nn.Conv2d(fan_in, fan_out, 5, 2, 2, bias=not level), *norm, nn.LeakyReLU(0.2)))
+            blocks.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(0.2)))
         self.blocks = nn.ModuleList(blocks)
         joined = nn.Linear(math.prod((widths[-1], *last)) + label_dim, units, bias=False)
         self.hidden = nn.Sequential(joined, nn.BatchNorm1d(units), nn.LeakyReLU(0.2))
