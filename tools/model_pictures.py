@@ -60,6 +60,7 @@ SETTINGS = {
     "lsgan": Setting(2500, SMALL),
     "pixelrnn": Setting(600, {}),
     "pix2pix": Setting(2000, {"size": "64", "width": 16, "batch_size": 4, "lr": 5e-4}, "scenes_paired"),
+    "r3gan": Setting(2500, {"size": "32", "width": 32, "num_blocks": 1, "batch_size": 16, "augment": "diff"}, "lfw64"),
     "relativistic_gan": Setting(2500, {**SMALL, "norm": "batch"}),
     "sgan": Setting(2000, SMALL),
     "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
