@@ -20,7 +20,7 @@ from torch import Tensor
 import ganarium
 from ganarium import cli
 from ganarium.data import load_data
-from ganarium.data.dataset import Dataset, decode
+from ganarium.data.dataset import Dataset, Images, UnpairedImages, decode
 from ganarium.errors import UserError
 from ganarium.evaluation import measures
 from ganarium.evaluation.measures import Measure, quick_measure
@@ -454,6 +454,7 @@ class Stub:
     directions: tuple[str, ...] = ()
     has_likelihood = False
     scale = None
+    batch_type: type = Images
     device = torch.device("cpu")
 
     def __init__(self, samples: Tensor) -> None:
@@ -524,7 +525,7 @@ def test_translations_are_measured_in_each_direction() -> None:
     assert train_set.second is not None
 
     class Maps(Stub):
-        directions = ("a2b", "b2a")
+        batch_type, directions = UnpairedImages, ("a2b", "b2a")
 
         def __init__(self, right: bool) -> None:
             self.right, self.shape = right, (3, 32, 32)
