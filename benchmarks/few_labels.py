@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ganarium.proofs.claim import Claim, load_claim
-from gpu_plan import planned
+from gpu_plan import claim_of_plan
 from studies import RESULTS, Task, keep, rows, run_all, seeds_of, spread
 
 NAME = "few-labels"
@@ -39,7 +39,7 @@ def run(task: Task) -> dict[str, float]:
 def claim_of(model: str, scale: str) -> Claim:
     """The claim whose settings a model has at a scale."""
     name = f"{model}_few_labels"
-    return planned(name) if scale == "gpu" else load_claim(name)
+    return claim_of_plan(name) if scale == "gpu" else load_claim(name)
 
 
 def take_proven(tasks: list[Task]) -> None:

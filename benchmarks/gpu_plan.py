@@ -127,7 +127,7 @@ PLAN = {
 }
 
 
-def planned(name: str) -> Claim:
+def claim_of_plan(name: str) -> Claim:
     """A claim with its scale of the plan, `gpu`."""
     return replace(load_claim(name), gpu=PLAN[name])
 
@@ -155,7 +155,7 @@ def page() -> str:
 def run(names: list[str], seeds: str, out: Path, device: str) -> None:
     """Runs what has no result yet that belongs to the plan as it stands."""
     for name in names:
-        claim, path = planned(name), out / f"{name}-gpu.json"
+        claim, path = claim_of_plan(name), out / f"{name}-gpu.json"
         result = json.loads(path.read_text()) if path.exists() else {}
         if result and is_current(result, claim):
             continue

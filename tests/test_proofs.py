@@ -46,16 +46,16 @@ def runs(*errors):
         ((0.05, 0.1), (None, 0.3), True),
     ],
 )
-def test_judged(model, control, passed):
-    assert harness.judged(LOW, runs(*model), runs(*control))["passed"] == passed
+def test_verdicts(model, control, passed):
+    assert harness.verdict_on(LOW, runs(*model), runs(*control))["passed"] == passed
 
 
 def test_a_control_need_miss_only_one_of_the_thresholds():
     scale = replace(LOW, held_to={**LOW.held_to, "modes": at_least(7)})
     good, bad = [{"error": 0.0, "modes": 8}], [{"error": 0.0, "modes": 3}]
     verdict = {"model_holds": True, "control_holds": False, "passed": True}
-    assert harness.judged(scale, good, bad) == verdict
-    assert harness.judged(scale, good, good) == verdict | {"control_holds": True, "passed": False}
+    assert harness.verdict_on(scale, good, bad) == verdict
+    assert harness.verdict_on(scale, good, good) == verdict | {"control_holds": True, "passed": False}
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_a_control_need_miss_only_one_of_the_thresholds():
 )
 def test_a_gain_must_be_more_than_the_spread_of_the_seeds(model, control, passed):
     own, other = ([{"accuracy": value} for value in values] for values in (model, control))
-    assert harness.judged(GOOD, own, other)["passed"]
-    assert harness.judged(replace(GOOD, gain="accuracy"), own, other)["passed"] == passed
+    assert harness.verdict_on(GOOD, own, other)["passed"]
+    assert harness.verdict_on(replace(GOOD, gain="accuracy"), own, other)["passed"] == passed
 
 
 def test_a_gain_in_numbers():
@@ -89,7 +89,7 @@ def test_a_rival_may_be_ahead_by_the_margin(rival, passed):
     own = [{"accuracy": value} for value in (0.90, 0.92)]
     other = [{"accuracy": 0.5, "regularised": value} for value in rival]
     level = ("accuracy", "regularised", 0.015)
-    assert harness.judged(replace(GOOD, level=level), own, other)["passed"] == passed
+    assert harness.verdict_on(replace(GOOD, level=level), own, other)["passed"] == passed
 
 
 def test_a_level_in_numbers():
@@ -130,7 +130,7 @@ def test_every_claim_is_whole(name):
 @pytest.mark.parametrize("model", FOUNDATION)
 @pytest.mark.parametrize("scale", ["quick", "cpu"])
 def test_every_model_of_the_foundation_has_a_proof(model, scale):
-    assert harness.chosen(model, None, scale)
+    assert harness.proofs_of(model, None, scale)
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
@@ -142,7 +142,7 @@ def test_committed_results_are_those_of_the_claims_as_they_stand(path):
     again = f"{path.name} is of an earlier form of its claim: run `{result['command']}`"
     assert harness.is_current(result, claim), again
     assert result["threshold"] == harness.in_words(claim, result["scale"])["threshold"]
-    verdict = harness.judged(claim.scales[result["scale"]], result["values"], result["control"])
+    verdict = harness.verdict_on(claim.scales[result["scale"]], result["values"], result["control"])
     keys = ("passed", "model_holds", "control_holds", "gain", "level")
     assert [result.get(key) for key in keys] == [verdict.get(key) for key in keys]
     assert len(result["values"]) == len(result["control"]) == len(result["seeds"]) >= 3

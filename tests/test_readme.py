@@ -42,5 +42,5 @@ def test_make_targets_named_in_the_docs_exist():
 def test_the_tables_of_proofs_are_drawn_from_the_results():
     import proof_table
 
-    for path, content in proof_table.drawn().items():
+    for path, content in proof_table.pages().items():
         assert path.read_text() == content, f"{path.name}: run `python tools/proof_table.py`"

@@ -220,7 +220,7 @@ def test_committed_pages_are_those_of_the_committed_runs(study):
 def test_page_of_the_plan_for_a_gpu():
     assert gpu_plan.PAGE.read_text() == gpu_plan.page(), "run `python benchmarks/gpu_plan.py --page`"
     for name, scale in gpu_plan.PLAN.items():
-        claim = gpu_plan.planned(name)
+        claim = gpu_plan.claim_of_plan(name)
         assert claim.scales["gpu"] == scale
         registry.make_config(claim.model, scale.options)
 

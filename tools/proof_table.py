@@ -153,11 +153,11 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
     return [*lines, "", f"![{title}: samples, and values against thresholds]({picture})", "", "</details>", ""]
 
 
-def drawn() -> dict[Path, str]:
+def pages() -> dict[Path, str]:
     """The files with tables, as the committed results would have them."""
     return {ROOT / "docs" / "proofs.md": page(results())}
 
 
 if __name__ == "__main__":
-    for path, content in drawn().items():
+    for path, content in pages().items():
         path.write_text(content)

@@ -51,12 +51,12 @@ def prove(
         return 0
     if model is None:
         raise UserError("name a model, as in `ganarium prove wgan_gp`; `ganarium prove --list` names all claims.")
-    from ganarium.proofs.prove import chosen
+    from ganarium.proofs.prove import proofs_of
     from ganarium.proofs.prove import prove as run
 
     numbers = _numbers(seeds)
     passed = True
-    for name in chosen(model, claim, scale):
+    for name in proofs_of(model, claim, scale):
         known = load_claim(name)
         print(f"{name}, {scale}: {known.text}\n  control: {known.control_text}", flush=True)
         result = run(name, scale, seeds=numbers, out=out, device=device, say=lambda line: print(line, flush=True))

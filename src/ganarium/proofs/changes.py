@@ -1,4 +1,4 @@
-"""Changes to a training run, as values: what a control lacks or has otherwise, so that it must miss the thresholds.
+"""Changes to a training run, as values. A control has such a change, and so must miss the thresholds.
 
 A claim names the change of its control (`WeighTerms("D", {"penalty": 0})`); equal values are the same change.
 """

@@ -30,8 +30,8 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """What is measured of a trained model. Subclasses are frozen dataclasses; their docstring is what a result prints
-    of the measure, that of the base after that of the subclass, with the fields filled in."""
+    """Measures a trained model. A result prints the docstring of the subclass, and then those of its bases, with the
+    fields filled in; subclasses with fields are frozen dataclasses too."""
 
     @property
     def text(self) -> str:
@@ -103,15 +103,15 @@ class Claim:
         return Experiment(model=self.model, scale=own, seed=seed, change=change, device=torch.device(device))
 
     def digest(self, scale: str) -> str:
-        """Of all that decides whether a result still belongs to the claim: its id and model, the scale with its
-        settings and thresholds, the measure and the control, as values. Sentences and source text are not in it."""
+        """Identifies the values on which a result depends: id and model, the scale with its settings and thresholds,
+        the measure and the control. Sentences and source text are no part of it."""
         parts = [self.id, self.model, scale, self.scales[scale], self.measure, self.control]
         return hashlib.sha256(json.dumps(as_values(parts), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def as_values(thing: Any) -> Any:
-    """A thing as JSON that is equal for equal things: a dataclass by its name and fields, a function by its name. Empty
-    fields are left out, so that a new field that is empty changes no digest."""
+    """Writes a thing as JSON that is equal for equal things: a dataclass as its name and fields, a function as its
+    name. Empty fields are left out, so that a new field that is empty changes no digest."""
     if is_dataclass(thing):
         own = {item.name: getattr(thing, item.name) for item in fields(thing)}
         own = {name: value for name, value in own.items() if value is not None and value != {} and value != ()}

@@ -66,7 +66,7 @@ def prove(
         "seconds": round(seconds),
         "environment": _environment(device),
     }
-    result |= judged(claim.scales[scale], result["values"], result["control"])
+    result |= verdict_on(claim.scales[scale], result["values"], result["control"])
     from ganarium.proofs.picture import draw
 
     path = out / f"{claim.id}-{scale}.json"
@@ -98,9 +98,9 @@ def in_words(claim: Claim, scale: str) -> dict[str, Any]:
     }
 
 
-def judged(scale: Scale, model: Sequence[Values], control: Sequence[Values]) -> dict[str, Any]:
-    """Whether the model holds all bounds, whether the control does, the gain and the level that are asked for, and so
-    whether the proof is passed."""
+def verdict_on(scale: Scale, model: Sequence[Values], control: Sequence[Values]) -> dict[str, Any]:
+    """Judges the runs: whether the model holds all bounds, whether the control does, the gain and the level that are
+    asked for, and so whether the proof is passed."""
 
     def holds(runs: Sequence[Values], control: bool) -> bool:
         return all(bound.held_by([run[name] for run in runs], control=control) for name, bound in scale.held_to.items())
@@ -119,7 +119,7 @@ def is_current(result: dict[str, Any], claim: Claim | None) -> bool:
     return claim is not None and result["scale"] in claim.scales and result["digest"] == claim.digest(result["scale"])
 
 
-def chosen(model: str, claim: str | None, scale: str) -> list[str]:
+def proofs_of(model: str, claim: str | None, scale: str) -> list[str]:
     """The names of a model's proofs at a scale. `UserError` where there are none."""
     if scale not in SCALES:
         raise UserError(f"there is no scale {scale!r}: give {', '.join(SCALES)}.")

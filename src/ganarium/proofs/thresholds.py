@@ -1,4 +1,4 @@
-"""What a claim is held to: bounds on measured values, a gain over the control, a level that it may not fall below."""
+"""Thresholds: bounds on measured values, a gain over the control, a level that the model may not fall below."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,8 +48,9 @@ def between(low: float, high: float) -> Bound:
 
 
 def gain_of(value: str, model: Sequence[Values], control: Sequence[Values]) -> dict[str, Any]:
-    """By how much the model's value is above the control's: for each seed, on average, and the wider spread (highest
-    minus lowest) of the two. The gain holds if its mean is more than that spread and it is positive for every seed."""
+    """Tells by how much the model's value is above the control's: for each seed, on average, and the wider spread
+    (highest minus lowest) of the two. The gain holds if its mean is more than that spread and it is positive for every
+    seed."""
     pairs = _differences(model, value, control, value)
     if pairs is None:
         return {"value": value, "holds": False}
@@ -61,8 +62,8 @@ def gain_of(value: str, model: Sequence[Values], control: Sequence[Values]) -> d
 def level_of(
     value: str, rival: str, margin: float, model: Sequence[Values], control: Sequence[Values]
 ) -> dict[str, Any]:
-    """By how much the model's `value` is above the control's `rival`, for each seed and on average. The model is level
-    with it if the average is not below minus the margin."""
+    """Tells by how much the model's `value` is above the control's `rival`, for each seed and on average. The model is
+    level with it if the average is not below minus the margin."""
     level = {"value": value, "rival": rival, "margin": margin}
     pairs = _differences(model, value, control, rival)
     if pairs is None:
@@ -82,12 +83,12 @@ def _spread(values: Sequence[Any]) -> float:
 
 
 def gain_in_words(gain: Mapping[str, Any]) -> str:
-    """Of a `gain_of`: "+0.09, +0.13, 0.11 on average; spread 0.05"."""
+    """Writes a gain as "+0.09, +0.13, 0.11 on average; spread 0.05"."""
     return f"{_pairs(gain)}; spread {gain['spread']:.3g}" if "pairs" in gain else "not finite"
 
 
 def level_in_words(level: Mapping[str, Any]) -> str:
-    """Of a `level_of`: "+0.002, -0.004, -0.001 on average; margin 0.01"."""
+    """Writes a level as "+0.002, -0.004, -0.001 on average; margin 0.01"."""
     return f"{_pairs(level)}; margin {level['margin']:g}" if "pairs" in level else "not finite"
 
 

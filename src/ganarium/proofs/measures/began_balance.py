@@ -1,4 +1,4 @@
-"""Whether BEGAN's control variable balances the two losses, while its measure of convergence falls."""
+"""Measures whether BEGAN's control variable balances the two losses, while its measure of convergence falls."""
 
 from functools import partial
 from statistics import mean

@@ -1,4 +1,4 @@
-"""Whether the categories that D finds without labels are kinds of digits."""
+"""Measures whether the categories that D finds without labels are kinds of digits."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ class NamedCategories(Measure):
 
 
 def commonest_class(test: Dataset) -> float:
-    """Its share of the images."""
+    """Returns the share of the commonest class."""
     assert test.labels is not None
     counts = test.labels.bincount()
     return (counts.max() / counts.sum()).item()

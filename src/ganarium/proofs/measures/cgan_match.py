@@ -1,4 +1,4 @@
-"""Whether the network that scores the match of image and label knows which label an unseen image has."""
+"""Measures whether the network that scores the match of image and label knows which label an unseen image has."""
 
 from typing import Any
 

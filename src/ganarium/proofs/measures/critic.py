@@ -1,4 +1,4 @@
-"""What a critic says of images: its gradient between data and samples, and whether it knows its training images."""
+"""Measures a critic: its gradient between data and samples, and whether it knows its training images by heart."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,13 +47,13 @@ class HeldOutGap(SampleQuality):
 
 
 def gradient_between(model: Any, real: Tensor, fake: Tensor, seed: int) -> float:
-    """The mean norm of the critic's gradient at one random place on the line from each real to its fake."""
+    """Returns the mean norm of the critic's gradient at one random place on the line from each real to its fake."""
     share = torch.rand(len(real), *[1] * (real.dim() - 1), generator=torch.Generator().manual_seed(seed)).to(real)
     return gradient_norm(model.critic, share * real + (1 - share) * fake.to(real)).mean().item()
 
 
 @torch.no_grad()
 def held_out_gap(model: Any, known: Tensor, held_out: Tensor, fake: Tensor) -> float:
-    """0 if the critic scores held-out images as it does training images, 1 if it scores them as it does samples."""
+    """Returns 0 if the critic scores held-out images like training images, and 1 if it scores them like samples."""
     on_known, on_held_out, on_fake = (model.critic(images).mean().item() for images in (known, held_out, fake))
     return float((on_known - on_held_out) / (on_known - on_fake))

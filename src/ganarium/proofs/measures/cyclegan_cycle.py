@@ -1,4 +1,4 @@
-"""Whether a translation there and back gives the image itself, and one way the image's true partner."""
+"""Measures whether a translation there and back gives the image itself, and one way the image's true partner."""
 
 from dataclasses import replace
 from typing import Any

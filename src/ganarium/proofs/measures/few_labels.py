@@ -1,4 +1,4 @@
-"""How well a classifier does that learns from few labels and from images without one.
+"""Measures a classifier that learns from few labels and from images without one.
 
 The control is the same classifier, trained on the labelled images alone.
 """

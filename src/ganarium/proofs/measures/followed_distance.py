@@ -1,4 +1,4 @@
-"""Whether what D says of samples follows their exact Wasserstein-1 distance from the data, while G learns."""
+"""Measures whether what D says of samples follows their exact Wasserstein-1 distance from the data, while G learns."""
 
 from dataclasses import dataclass, replace
 from functools import partial

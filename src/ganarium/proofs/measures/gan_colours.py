@@ -1,4 +1,5 @@
-"""Whether the colours of samples are those of the data: covariance of the channels, hues, and hues of digits."""
+"""Measures whether the colours of samples are those of the data: covariance of the channels, hues, and hues of
+digits."""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +29,7 @@ class JointColours(Measure):
     hue and digit the samples hit, as a judge reads the digits (a small classifier that comes with ganarium)."""
 
     def data(self, experiment: Experiment) -> Dataset:
-        return tinted(experiment.train, 0)
+        return tint(experiment.train, 0)
 
     def __call__(self, experiment: Experiment) -> Measured:
         if experiment.change != ModelPerChannel():
@@ -46,7 +47,7 @@ class JointColours(Measure):
         return Measured(self.values(experiment, samples), samples[:64])
 
     def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
-        test = tinted(experiment.test, 1)
+        test = tint(experiment.test, 1)
         images = experiment.draw(test, min(COUNT, len(test)))
         grey = images.amax(1, keepdim=True).expand(-1, 3, -1, -1)
         return {
@@ -56,7 +57,7 @@ class JointColours(Measure):
         }
 
     def values(self, experiment: Experiment, samples: Tensor) -> dict[str, float]:
-        """Of images (n, 3, h, w) in [-1, 1]."""
+        """Returns the values of images (n, 3, h, w) in [-1, 1]."""
         samples, real = samples.cpu(), draw(self.data(experiment), COUNT, experiment.seed)
         judge = network_for(experiment.scale.data, 1, "auto", experiment.device)
         assert isinstance(judge, Judge)
@@ -73,8 +74,8 @@ class JointColours(Measure):
         }
 
 
-def tinted(data: Dataset, seed: int) -> Dataset:
-    """A grey split with each image in one of six saturated hues, which do not depend on what it shows."""
+def tint(data: Dataset, seed: int) -> Dataset:
+    """Gives each image of a grey split one of six saturated hues, whatever the image shows."""
     hue = torch.randint(len(HUES), (len(data),), generator=torch.Generator().manual_seed(seed))
     colours = torch.tensor(list(HUES.values()), dtype=torch.uint8)[hue]
     return replace(data, images=data.images * colours.view(-1, 1, 1, 3), digest="")

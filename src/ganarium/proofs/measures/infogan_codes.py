@@ -1,4 +1,4 @@
-"""Whether InfoGAN's codes can be read from images, and what they come to mean."""
+"""Measures whether InfoGAN's codes can be read from images, and what they come to mean."""
 
 import math
 from typing import Any
@@ -76,8 +76,9 @@ def train_reader(experiment: Experiment, model: Any) -> None:
 
 @torch.no_grad()
 def slant_by_code(model: Any, place: int, each: int = 50) -> tuple[float, float]:
-    """Of what G makes as a continuous code goes from -2 to 2: the rank correlation of code and slant, and the change of
-    slant. Both are averaged over `each` images of a category, and then their sizes over the categories, since a code
+    """Moves a continuous code from -2 to 2; returns the rank correlation of code and slant, and the change of slant.
+
+    Both are averaged over `each` images of a category, and then their sizes over the categories, since a code
     may lean one kind to the left and another to the right: nothing in the loss says that it means the same for all."""
     K, start = model.config.num_categories, model.config.noise_dim
     steps = torch.linspace(-2, 2, 9, device=model.device)

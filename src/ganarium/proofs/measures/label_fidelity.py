@@ -1,4 +1,4 @@
-"""Whether a judge reads in samples the class that was asked for."""
+"""Measures whether a judge reads in samples the class that was asked for."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,5 @@
-"""The likelihood of held-out images: exact, for a model that has one, and by Parzen windows for one that has none."""
+"""Measures the likelihood of held-out images: exact, for a model that has one, and by Parzen windows for one that has
+none."""
 
 import math
 from typing import Any
@@ -81,7 +82,7 @@ class ParzenLikelihood(Measure):
         return Measured(self.values(experiment, samples), samples[: 64 if samples.dim() == 4 else 2000])
 
     def values(self, experiment: Experiment, samples: Tensor) -> dict[str, float]:
-        """Of 10,000 images (n, 1, h, w) in [-1, 1] or points (n, 2)."""
+        """Returns the values of 10,000 images (n, 1, h, w) in [-1, 1] or points (n, 2)."""
         train, seed = experiment.train, experiment.seed
         if samples.dim() == 4:
             quality = Reference(train, 5000, seed, experiment.device).compare(samples[:5000])

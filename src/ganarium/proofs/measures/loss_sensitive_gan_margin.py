@@ -1,4 +1,4 @@
-"""Whether L parts fakes from reals by the margin, against fakes that stay as they are."""
+"""Measures whether L parts fakes from reals by the margin, against fakes that stay as they are."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The modes of the mixtures `ring` and `grid` that a generator of 2-D points hits, and how well."""
+"""Measures which modes of the mixtures `ring` and `grid` a generator of 2-D points hits, and how well."""
 
 from typing import Any
 

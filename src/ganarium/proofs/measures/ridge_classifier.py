@@ -1,4 +1,4 @@
-"""What D's features are worth to a linear classifier (Radford et al. 2015, section 5.1)."""
+"""Measures what D's features are worth to a linear classifier (Radford et al. 2015, section 5.1)."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""How near samples come to the data, on the features of a judge: Frechet distance and coverage."""
+"""Measures how near samples come to the data, on the features of a judge: Frechet distance and coverage."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Values = dict[str, float]
 
 
 class Reference:
-    """Training images of a data set as its judge sees them, or the nearest judge where it has none.
+    """Holds training images as the judge of their data set sees them, or the nearest judge where there is none.
 
     `change` is applied to these images first.
     """
@@ -39,7 +39,8 @@ class Reference:
         self.judge, self.real = judge, judge.features(change(real) if change else real)
 
     def compare(self, images: Tensor) -> Values:
-        """Frechet distance, coverage, and the judge's rarest and commonest class, of as many images as reals."""
+        """Compares as many images as there are reals: Frechet distance, coverage, the judge's rarest and commonest
+        class."""
         features = self.judge.features(images)
         shares = self.judge.head(features).argmax(1).bincount(minlength=self.judge.num_classes) / len(images)
         return {
@@ -63,7 +64,7 @@ class SampleQuality(Measure):
         return Measured(self.values(experiment, model, images), images[:64])
 
     def values(self, experiment: Experiment, model: Any, images: Tensor) -> Values:
-        """Of a model and its samples."""
+        """Returns the values of a model and its samples."""
         return self.reference(experiment).compare(images)
 
     def reference(self, experiment: Experiment) -> Reference:
