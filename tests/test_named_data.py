@@ -35,7 +35,7 @@ from ganarium.data.sources.paired_scenes import (
     CAPTIONS,
     COLOURS,
     KIND_WORDS,
-    MOST,
+    MAX_SHAPES,
     PLACE_WORDS,
     PLACES,
     SIZE_WORDS,
@@ -599,7 +599,7 @@ def test_the_words_are_true_of_the_pixels() -> None:
     row = (ink.sum(2) * y).sum(1) / area / size[0] * 3
     column = (ink.sum(1) * x).sum(1) / area / size[1] * 3
     assert torch.equal(3 * row.long() + column.long(), shapes.place[single, 0])
-    for place in range(MOST):
+    for place in range(MAX_SHAPES):
         there = (shapes.kind[:, place] >= 0).nonzero().squeeze(1)
         middle_y = (shapes.y[there, place] * 24 + 24).long()
         middle_x = (shapes.x[there, place] * 24 + 40).long()

@@ -1,7 +1,7 @@
-"""Digits and letters drawn from the fonts that come with matplotlib, bent a little: labelled images without a network.
+"""Draws digits and letters with the fonts of matplotlib and distorts them a little: labelled images, offline.
 
-Every character is drawn large in each font, at one size and on one baseline per font, so that c and C differ; an image
-is such a drawing seen through a random affine map and a smooth random displacement (Simard et al. 2003).
+Every character is drawn large in each font, at one size and on one baseline per font, so that c and C differ. An image
+is such a drawing after a random affine map and a smooth random displacement (Simard et al. 2003).
 """
 
 import math
@@ -48,17 +48,18 @@ BEND, BEND_POINTS = 0.022, 5  # std of the displacement at its 5x5 control point
 def glyphs(
     *, size: tuple[int, int] | None = None, channels: int | None = None, characters: str | None = None
 ) -> tuple[Dataset, Dataset]:
-    """1,000 images of each character, white on black, a tenth of them held out.
+    """Draws 1,000 images of each character, white on black, a tenth of them held out.
 
-    `size` is (h, w), 32x32 by default; `characters` is `digits`, `letters`, `all` (the default) or those wanted.
+    `size` is (h, w), 32x32 by default; `characters` is `digits`, `letters`, `all` (the default) or the characters
+    themselves.
     """
-    size, chosen = size or (32, 32), choose(characters or "all")
-    check_memory("glyphs", len(chosen) * PER_CLASS, size, channels or 1)
-    key = (VERSION, matplotlib.__version__, PIL.__version__, torch.__version__, chosen, size)
-    images = with_channels(cached("glyphs", key, lambda: render(chosen, size)), channels or 1)
-    labels = torch.arange(len(chosen)).repeat_interleave(PER_CLASS)
+    size, classes = size or (32, 32), choose(characters or "all")
+    check_memory("glyphs", len(classes) * PER_CLASS, size, channels or 1)
+    key = (VERSION, matplotlib.__version__, PIL.__version__, torch.__version__, classes, size)
+    images = with_channels(cached("glyphs", key, lambda: render(classes, size)), channels or 1)
+    labels = torch.arange(len(classes)).repeat_interleave(PER_CLASS)
     train, test = (
-        Dataset("glyphs", images[part], labels[part], tuple(chosen), source="drawn from matplotlib's fonts")
+        Dataset("glyphs", images[part], labels[part], tuple(classes), source="drawn from matplotlib's fonts")
         for part in held_out(len(images))
     )
     return train, test
@@ -66,14 +67,14 @@ def glyphs(
 
 def choose(characters: str) -> str:
     """The characters that a group's name or a string of characters stands for, in the order of their labels."""
-    wanted = GROUPS.get(characters, characters)
-    unknown = sorted(set(wanted) - set(GROUPS["all"]))
-    if unknown or not wanted:
+    requested = GROUPS.get(characters, characters)
+    unknown = sorted(set(requested) - set(GROUPS["all"]))
+    if unknown or not requested:
         raise UserError(
             f"glyphs has no characters {''.join(unknown)!r}: give {', '.join(GROUPS)} or some of "
             f"{GROUPS['all']} (I, l and O are left out, they look like 1 and 0)."
         )
-    return "".join(character for character in GROUPS["all"] if character in wanted)
+    return "".join(character for character in GROUPS["all"] if character in requested)
 
 
 def render(characters: str, size: tuple[int, int]) -> Tensor:
@@ -84,14 +85,14 @@ def render(characters: str, size: tuple[int, int]) -> Tensor:
         generator = torch.Generator().manual_seed(ord(character))
         chunk = max(1, min(PER_CLASS, 2**20 // (size[0] * size[1])))
         for part in target.split(chunk):
-            part.copy_(distorted(master, len(part), size, generator))
+            part.copy_(distort(master, len(part), size, generator))
     return images.flatten(0, 1)
 
 
 def draw_masters(characters: str, side: int) -> Tensor:
     """float (characters, fonts, 2 * side, 2 * side) in [0, 1].
 
-    Twice the final resolution, reduced from larger drawings: one bilinear sample then weighs about one final pixel.
+    They have twice the final resolution, so that one bilinear sample averages over about one final pixel.
     """
     reduction = max(1, 256 // (2 * side))
     large = 2 * side * reduction
@@ -111,17 +112,18 @@ def draw_masters(characters: str, side: int) -> Tensor:
 def _font(name: str, capital: float) -> ImageFont.FreeTypeFont:
     """A font at the size at which an H is `capital` pixels high."""
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{name}.ttf")
-    trial = ImageFont.truetype(path, 1000, layout_engine=ImageFont.Layout.BASIC)
-    return trial.font_variant(size=capital * 1000 / -trial.getbbox("H", anchor="ls")[1])
+    font = ImageFont.truetype(path, 1000, layout_engine=ImageFont.Layout.BASIC)
+    return font.font_variant(size=capital * 1000 / -font.getbbox("H", anchor="ls")[1])
 
 
-def distorted(masters: Tensor, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """uint8 (count, h, w, 1) from masters (fonts, 2 * side, 2 * side), each font equally often."""
+def distort(masters: Tensor, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Images uint8 (count, h, w, 1) of one character, from masters (fonts, 2 * side, 2 * side), each font equally
+    often."""
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
 
-    # The grid says where each output pixel looks in the master, so this is the inverse of what the ink undergoes.
+    # The grid says where each output pixel looks in the master, so this is the inverse of the distortion.
     turn, shear = uniform(-ROTATION, ROTATION), uniform(-SHEAR, SHEAR)
     scale, aspect = uniform(*SCALE), uniform(-ASPECT, ASPECT).exp()
     rows = torch.stack([turn.cos(), turn.sin(), -turn.sin(), turn.cos()], dim=1).view(count, 2, 2)
@@ -135,8 +137,8 @@ def distorted(masters: Tensor, count: int, size: tuple[int, int], generator: tor
     shift = torch.stack([uniform(-2 * SHIFT, 2 * SHIFT), uniform(-2 * SHIFT, 2 * SHIFT)], dim=1).unsqueeze(1)
     bend = 2 * BEND * torch.randn(count, 2, BEND_POINTS, BEND_POINTS, generator=generator)
     bend = F.interpolate(bend, size=size, mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
-    look = ((pixels - shift) @ inverse.transpose(1, 2)).view(count, *size, 2) + bend
+    source = ((pixels - shift) @ inverse.transpose(1, 2)).view(count, *size, 2) + bend
 
     font = torch.randperm(count, generator=generator) % len(masters)
-    ink = F.grid_sample(masters[font].unsqueeze(1), look, mode="bilinear", align_corners=False)
+    ink = F.grid_sample(masters[font].unsqueeze(1), source, mode="bilinear", align_corners=False)
     return ink.mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)

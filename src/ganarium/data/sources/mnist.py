@@ -1,4 +1,4 @@
-"""MNIST (LeCun, Cortes, Burges 1998) and Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), from the published IDX files."""
+"""Reads MNIST (LeCun, Cortes, Burges 1998) and Fashion-MNIST (Xiao, Rasul, Vollgraf 2017) from their IDX files."""
 
 import gzip
 import struct
@@ -21,12 +21,12 @@ CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 
 
 def mnist(*, size: tuple[int, int] | None = None, channels: int | None = None) -> tuple[Dataset, Dataset]:
-    """60,000 and 10,000 digits. `size` is (h, w), by default 32x32; 28x28 is the digits without their padding."""
+    """Loads 60,000 and 10,000 digits. `size` is (h, w), by default 32x32; 28x28 is the digits without their padding."""
     return _load("mnist", "MNIST", ("mnist", "."), DIGITS, size or (32, 32), channels or 1)
 
 
 def fashion_mnist(*, size: tuple[int, int] | None = None, channels: int | None = None) -> tuple[Dataset, Dataset]:
-    """60,000 and 10,000 pictures of clothes, fitted as `mnist` is."""
+    """Loads 60,000 and 10,000 pictures of clothes, fitted as `mnist` is."""
     folders = ("fashion_mnist", "fashion", ".")
     return _load("fashion_mnist", "FashionMNIST", folders, CLOTHES, size or (32, 32), channels or 1)
 
@@ -53,7 +53,7 @@ def _load(
 
 
 def _fit(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """28 px to `size`: padded to 32 and resized to the shorter side (28 is left as it is), padded to the longer."""
+    """Brings 28 px to `size`: pads to 32, resizes to the shorter side (28 stays as it is), pads to the longer side."""
     side = min(size)
     if side != 28:
         images = resize(pad(images, (32, 32)), (side, side))
@@ -75,10 +75,12 @@ def read_idx(path: Path) -> Tensor:
 
 
 def _fetch(published: str) -> Callable[[Path], Path]:
-    def fetch(aside: Path) -> Path:
+    """The function that downloads one of the two sets; see `Published.fetch`."""
+
+    def fetch(folder: Path) -> Path:
         from torchvision import datasets
 
-        getattr(datasets, published)(aside, download=True)
-        return aside / published / "raw"
+        getattr(datasets, published)(folder, download=True)
+        return folder / published / "raw"
 
     return fetch

@@ -1,4 +1,4 @@
-"""Sets made from MNIST, each with its own chance, fixed by a seed: stacked, binarised, tinted, negative, MNIST-M."""
+"""Makes data sets from MNIST, with seeded random numbers: stacked, binarised, tinted, negative, MNIST-M."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +23,12 @@ HUES = {  # full saturation and value: a primary colour or the sum of two
     "magenta": (1, 0, 1),
 }
 
-_CHUNK = 4096  # images worked on at a time, so that nothing large is held twice
+_CHUNK = 4096  # images at a time, so that nothing large is in memory twice
 
 
 def stacked_mnist(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
-    """128,000 and 26,000 RGB images of three digits, one in each channel, drawn independently and with replacement.
+    """Makes 128,000 and 26,000 RGB images of three digits, one in each channel, drawn independently and with
+    replacement.
 
     The label is 100 times the digit in red, 10 times that in green and that in blue: 1,000 classes (Metz et al. 2017).
     The digits of the train part are MNIST's train digits, those of the test part its test digits. `size` is as in
@@ -37,37 +38,37 @@ def stacked_mnist(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Data
     check_memory("stacked_mnist", sum(NUM_STACKED), size, 3)
     splits = []
     for place, (digits, count) in enumerate(zip(mnist(size=size), NUM_STACKED, strict=True)):
-        chosen = torch.randint(len(digits), (count, 3), generator=_chance(place))
+        indices = torch.randint(len(digits), (count, 3), generator=_generator(place))
         images = torch.empty(count, *size, 3, dtype=torch.uint8)
-        for part, target in zip(chosen.split(_CHUNK), images.split(_CHUNK), strict=True):
+        for part, target in zip(indices.split(_CHUNK), images.split(_CHUNK), strict=True):
             for channel in range(3):
                 target[..., channel] = digits.images[part[:, channel], :, :, 0]
         assert digits.labels is not None
-        labels = (digits.labels[chosen] * torch.tensor([100, 10, 1])).sum(1)
+        labels = (digits.labels[indices] * torch.tensor([100, 10, 1])).sum(1)
         names = tuple(f"{label:03}" for label in range(1000))
         splits.append(Dataset("stacked_mnist", images, labels, names, source=f"digits of {digits.source}"))
     return splits[0], splits[1]
 
 
 def mnist_binarised(*, size: tuple[int, int] | None = None, channels: int | None = None) -> tuple[Dataset, Dataset]:
-    """MNIST with every pixel 0 or 255, drawn once with its brightness as the probability of 255.
+    """Makes MNIST with every pixel 0 or 255, drawn once with its brightness as the probability of 255.
 
     The draw is ganarium's own, not that of the files of Larochelle and Murray (2011). `size` is as in `mnist`.
     """
     check_memory("mnist_binarised", 70_000, size or (32, 32), channels or 1)
     splits = []
     for place, digits in enumerate(mnist(size=size)):
-        generator = _chance(place)
+        generator = _generator(place)
         for part in digits.images.split(_CHUNK):
-            chance = torch.rand(part.shape, generator=generator)
-            part.copy_((chance * 255 < part).to(torch.uint8) * 255)
+            threshold = torch.rand(part.shape, generator=generator)
+            part.copy_((threshold * 255 < part).to(torch.uint8) * 255)
         stored = with_channels(digits.images, channels or 1)
         splits.append(replace(digits, name="mnist_binarised", images=stored))
     return splits[0], splits[1]
 
 
 def mnist_stochastic(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
-    """MNIST with every pixel 0 or 255, drawn anew whenever an image is drawn (Salakhutdinov and Murray 2008).
+    """Makes MNIST with every pixel 0 or 255, drawn for every batch (Salakhutdinov and Murray 2008).
 
     The images stored are the probabilities. `size` is as in `mnist`.
     """
@@ -76,22 +77,22 @@ def mnist_stochastic(*, size: tuple[int, int] | None = None) -> tuple[Dataset, D
 
 
 def mnist_tinted(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
-    """RGB MNIST, each digit in one of the six saturated `HUES`, on black; the hue is independent of the digit.
+    """Makes RGB MNIST, each digit in one of the six saturated `HUES`, on black; the hue is independent of the digit.
 
-    `extra["hue"]` (n,) is the place in `HUES`. `size` is as in `mnist`.
+    `extra["hue"]` (n,) is the index in `HUES`. `size` is as in `mnist`.
     """
     check_memory("mnist_tinted", 70_000, size or (32, 32), 3)
     colours = torch.tensor(list(HUES.values()), dtype=torch.uint8)
     splits = []
     for place, digits in enumerate(mnist(size=size)):
-        hue = torch.randint(len(HUES), (len(digits),), generator=_chance(place))
+        hue = torch.randint(len(HUES), (len(digits),), generator=_generator(place))
         images = digits.images * colours[hue].view(-1, 1, 1, 3)
         splits.append(replace(digits, name="mnist_tinted", images=images, extra={"hue": hue}))
     return splits[0], splits[1]
 
 
 def mnist_negative(*, size: tuple[int, int] | None = None, channels: int | None = None) -> tuple[Dataset, Dataset]:
-    """MNIST black on white, the padding too: 255 less each pixel. `size` and `channels` are as in `mnist`."""
+    """Makes MNIST black on white, the padding too: 255 less each pixel. `size` and `channels` are as in `mnist`."""
     check_memory("mnist_negative", 70_000, size or (32, 32), channels or 1)
     train, test = (
         replace(split, name="mnist_negative", images=with_channels(255 - split.images, channels or 1))
@@ -101,21 +102,22 @@ def mnist_negative(*, size: tuple[int, int] | None = None, channels: int | None 
 
 
 def mnist_m(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
-    """MNIST-M (Ganin and Lempitsky 2015), made anew: |crop of a photo - digit| in each channel, RGB.
+    """Makes images as those of MNIST-M (Ganin and Lempitsky 2015): |crop of a photo - digit| in each channel, RGB.
 
-    The photos are the train part of BSDS500 (Arbelaez et al. 2011), for both splits. The digit is fitted to `size`
-    (h, w) as in `mnist` and the crop is as large, so that the photo fills the padding too: no frame gives the set away.
-    60,000 and 10,000 images, where the authors' files have 59,001 and 9,001: numbers on these are not comparable.
+    The photos are the train part of BSDS500 (Arbelaez et al. 2011), for both splits. The digit is fitted to `size` (h,
+    w) as in `mnist` and the crop is as large, so that the photo fills the padding too: no frame tells the two sets
+    apart. 60,000 and 10,000 images, where the authors' files have 59,001 and 9,001: numbers on these are not
+    comparable.
     """
     size = size or (32, 32)
     check_memory("mnist_m", 70_000, size, 3)
     photos, folder = _photos(size)
     splits = []
     for place, digits in enumerate(mnist(size=size)):
-        generator = _chance(place)
-        chosen = torch.randint(len(photos.heights), (len(digits),), generator=generator)
+        generator = _generator(place)
+        indices = torch.randint(len(photos.heights), (len(digits),), generator=generator)
         images = torch.empty(len(digits), *size, 3, dtype=torch.uint8)
-        for part, digit, target in zip(*(x.split(_CHUNK) for x in (chosen, digits.images, images)), strict=True):
+        for part, digit, target in zip(*(x.split(_CHUNK) for x in (indices, digits.images, images)), strict=True):
             crop = photos.cut(part, generator)
             torch.where(crop > digit, crop - digit, digit - crop, out=target)
         source = f"digits of {digits.source}, photos of {folder}"
@@ -124,13 +126,13 @@ def mnist_m(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
 
 
 def _photos(size: tuple[int, int]) -> tuple[Photos, Path]:
-    """BSDS500's train photos for windows of `size`, and their folder."""
-    looked = places("bsds500/images/train", "BSDS500/data/images/train", "BSR/BSDS500/data/images/train")
-    folder = next((place for place in looked if next(place.glob("*.jpg"), None)), None)
+    """The train photos of BSDS500, for windows of `size`, and their folder."""
+    candidates = places("bsds500/images/train", "BSDS500/data/images/train", "BSR/BSDS500/data/images/train")
+    folder = next((place for place in candidates if next(place.glob("*.jpg"), None)), None)
     if folder is None:
         raise UserError(
             f"mnist_m needs the train photos of BSDS500, and there are no .jpg files in "
-            f"{', '.join(map(str, looked))}: set GANARIUM_DATA to a folder that has a copy, or use "
+            f"{', '.join(map(str, candidates))}: set GANARIUM_DATA to a folder that has a copy, or use "
             f"--data glyphs_coloured, which needs none."
         )
     pictures = [np.asarray(open_image(file, 3)) for file in sorted(folder.glob("*.jpg"))]
@@ -144,5 +146,5 @@ def _photos(size: tuple[int, int]) -> tuple[Photos, Path]:
     return Photos(pixels, heights, widths, size, 3), folder
 
 
-def _chance(split: int) -> torch.Generator:
+def _generator(split: int) -> torch.Generator:
     return torch.Generator().manual_seed(split)

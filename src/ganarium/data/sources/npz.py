@@ -1,4 +1,4 @@
-"""A `.npz` file of arrays: images, or 2-D points, with or without labels and a test part."""
+"""Reads a `.npz` file of arrays: images, or 2-D points, with or without labels and a test part."""
 
 import zipfile
 import zlib
@@ -19,22 +19,25 @@ Arrays = dict[str, np.ndarray]
 
 
 def npz(path: Path, *, size: tuple[int, int] | None = None, channels: int | None = None) -> tuple[Dataset, Dataset]:
-    """The arrays `images` (or `x`, `train_images`); perhaps `labels` (or `train_labels`), a test part, `class_names`.
+    """Reads the arrays `images` (or `x`, `train_images`), and `labels` (or `train_labels`) if there are any.
 
-    Images are (n, h, w) or (n, h, w, c), uint8 or float in [0, 1] or [-1, 1]; float (n, 2) are points. `size` (h, w)
-    resizes to cover it and crops at the centre. A tenth is held out where there are no test images.
+    `test_images` with `test_labels` are the test part, and `class_names` the names of the labels. Images are (n, h, w)
+    or (n, h, w, c), uint8 or float in [0, 1] or [-1, 1]; float (n, 2) are points. `size` (h, w) resizes to cover it and
+    crops at the centre. A tenth is held out if there are no test images.
     """
-    arrays = _opened(path)
+    arrays = _read(path)
     images_key = next((key for key in IMAGES if key in arrays), None)
     if images_key is None:
         raise UserError(f"{path} has no array {' or '.join(IMAGES)}, only {', '.join(arrays) or 'nothing'}.")
     labels_key = next((key for key in LABELS if key in arrays), None)
     if "test_images" in arrays and (labels_key is None) != ("test_labels" not in arrays):
         raise UserError(f"{path} has labels for one of its two splits only: give labels and test_labels, or neither.")
-    train, labels = _pair(path, arrays, images_key, labels_key, size, channels)
+    train, labels = _images_and_labels(path, arrays, images_key, labels_key, size, channels)
     check_count(str(path), len(train))
     if "test_images" in arrays:
-        test, test_labels = _pair(path, arrays, "test_images", labels_key and "test_labels", size, channels)
+        test, test_labels = _images_and_labels(
+            path, arrays, "test_images", labels_key and "test_labels", size, channels
+        )
     else:
         train_places, test_places = held_out(len(train))
         test, test_labels = train[test_places], None if labels is None else labels[test_places]
@@ -51,7 +54,7 @@ def npz(path: Path, *, size: tuple[int, int] | None = None, channels: int | None
     )
 
 
-def _opened(path: Path) -> Arrays:
+def _read(path: Path) -> Arrays:
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
@@ -64,7 +67,7 @@ def _opened(path: Path) -> Arrays:
         ) from error
 
 
-def _pair(
+def _images_and_labels(
     path: Path,
     arrays: Arrays,
     images_key: str,
@@ -80,7 +83,7 @@ def _pair(
 
 
 def _stored(name: str, array: np.ndarray, size: tuple[int, int] | None, channels: int | None) -> Tensor:
-    """Points as float32 (n, 2); images as uint8 (n, h, w, c) of the size and channels asked for."""
+    """Points as float32 (n, 2); images as uint8 (n, h, w, c) of this size and number of channels."""
     if array.ndim == 2 and array.shape[1] == 2 and np.issubdtype(array.dtype, np.floating):
         if size or channels:
             raise UserError(f"{name} are points, which have no {'size' if size else 'channels'}.")
@@ -104,8 +107,8 @@ def _as_bytes(name: str, array: np.ndarray) -> np.ndarray:
         return array
     low, high = (array.min(), array.max()) if np.issubdtype(array.dtype, np.floating) else (np.nan, np.nan)
     if not (low >= -1 and high <= 1):
-        seen = f", from {low:g} to {high:g}" if np.isfinite(low + high) else ""
-        raise UserError(f"{name} must be uint8, or floating-point in [0, 1] or [-1, 1], not {array.dtype}{seen}.")
+        extent = f", from {low:g} to {high:g}" if np.isfinite(low + high) else ""
+        raise UserError(f"{name} must be uint8, or floating-point in [0, 1] or [-1, 1], not {array.dtype}{extent}.")
     unit = array if low >= 0 else (array + 1) / 2
     return (unit * 255).round().astype(np.uint8)
 

@@ -1,8 +1,8 @@
-"""Drawn scenes in pairs, and drawn scenes with captions: for models that learn from pairs or from sentences, offline.
+"""Draws scenes in pairs, and scenes with captions: for models that learn from pairs or from sentences, offline.
 
-A captioned scene has one to three shapes. Each has a kind, a colour, a size and a place with clear words for all four:
-no centre lies near the border of two places, no size between small and large. Each caption is written from these in one
-of several ways of speaking, and names all four of every shape.
+A captioned scene has one to three shapes. Each has a kind, a colour, a size and a place. Words can name all four
+without doubt: no centre lies near the border of two places, no size between small and large. A caption names all four
+of every shape, in one of several ways of speaking.
 """
 
 import math
@@ -28,7 +28,7 @@ from ganarium.data.sources.scenes import (
     render,
 )
 
-MOST = 3  # shapes in a scene
+MAX_SHAPES = 3  # in a scene
 COLOURS = {
     "red": (0.89, 0.10, 0.11),
     "orange": (1.00, 0.55, 0.05),
@@ -47,7 +47,7 @@ PLACES = (
 )
 CAPTIONS = 5  # sentences for each scene
 
-# How people say it. The first word of each is the plain one; a sentence may use any.
+# Words of the captions. The first of each is the plainest.
 KIND_WORDS = {"circle": ("circle", "disc"), "triangle": ("triangle",), "square": ("square",)}
 SIZE_WORDS = {"small": ("small", "little", "tiny"), "large": ("large", "big")}
 PLACE_WORDS = {
@@ -62,24 +62,24 @@ PLACE_WORDS = {
     "bottom right": ("at the bottom right", "in the bottom right corner", "in the lower right"),
 }
 
-_BORDER = 0.06  # no centre is so near to the border of two thirds; in halves of the side
-_GAP = 0.06  # between two shapes at least, in halves of the shorter side
+_MIN_BORDER = 0.06  # of a centre to the border of two thirds, in halves of the side
+_MIN_GAP = 0.06  # between two shapes, in halves of the shorter side
 
 
 class Shapes(NamedTuple):
-    """Up to `MOST` shapes in each of n scenes, all (n, MOST); the rest have kind -1."""
+    """Up to `MAX_SHAPES` shapes in each of n scenes, all (n, MAX_SHAPES); the rest have kind -1."""
 
-    kind: Tensor  # int64, a place in KINDS
-    colour: Tensor  # int64, a place in COLOURS
-    large: Tensor  # int64, a place in SIZES
-    place: Tensor  # int64, a place in PLACES
+    kind: Tensor  # int64, an index in KINDS
+    colour: Tensor  # int64, an index in COLOURS
+    large: Tensor  # int64, an index in SIZES
+    place: Tensor  # int64, an index in PLACES
     x: Tensor  # of the centre, as in `Scenes`
     y: Tensor  # of the centre, as in `Scenes`
     size: Tensor  # as in `Scenes`
 
 
 def scenes_paired(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
-    """4,000 scenes, each filled (A) and outlined (B), and 400 held out: the looks of `scenes_unpaired`, in pairs.
+    """Draws 4,000 scenes, each filled (A) and outlined (B), and 400 held out: the looks of `scenes_unpaired`, in pairs.
 
     `size` is (h, w), 32x32 by default. `extra` holds the parameters of the scenes, `a_hue` and `b_hue` (n,) and so on,
     the same for both domains.
@@ -97,9 +97,9 @@ def scenes_paired(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Data
 
 
 def scenes_captioned(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
-    """4,000 scenes of one to three shapes with five sentences each, and 400 held out.
+    """Draws 4,000 scenes of one to three shapes with five sentences each, and 400 held out.
 
-    `size` is (h, w), 64x64 by default. `extra` holds the fields of `Shapes`; `shapes_of` gives them back.
+    `size` is (h, w), 64x64 by default. `extra` holds the fields of `Shapes`; `shapes_of` returns them.
     """
     size = size or (64, 64)
     check_memory("scenes_captioned", NUM_TRAIN + NUM_TEST, size, 3)
@@ -122,22 +122,22 @@ def shapes_of(data: Dataset) -> Shapes:
 
 
 def draw_shapes(count: int, size: tuple[int, int], generator: torch.Generator) -> Shapes:
-    """Random shapes that lie inside an image of `size` (h, w) and apart, no two alike in kind and colour.
+    """Random shapes inside an image of `size` (h, w), apart from each other, no two of the same kind and colour.
 
-    All that is asked for is drawn together, and drawn again until it holds.
+    All shapes of a scene are drawn together, and drawn again until they fit.
     """
-    shape = (count, MOST)
-    wanted = torch.arange(MOST) < torch.randint(1, MOST + 1, (count, 1), generator=generator)
-    made = Shapes(*(torch.zeros(shape, dtype=torch.int64) for _ in range(4)), *(torch.zeros(shape) for _ in range(3)))
+    shape = (count, MAX_SHAPES)
+    used = torch.arange(MAX_SHAPES) < torch.randint(1, MAX_SHAPES + 1, (count, 1), generator=generator)
+    shapes = Shapes(*(torch.zeros(shape, dtype=torch.int64) for _ in range(4)), *(torch.zeros(shape) for _ in range(3)))
     open_rows = torch.arange(count)
     while len(open_rows):
-        drawn = _candidates(len(open_rows), size, generator)
-        fits = _fit(drawn, wanted[open_rows], size)
-        for field, new in zip(made, drawn, strict=True):
+        candidates = _candidates(len(open_rows), size, generator)
+        fits = _fit(candidates, used[open_rows], size)
+        for field, new in zip(shapes, candidates, strict=True):
             field[open_rows[fits]] = new[fits]
         open_rows = open_rows[~fits]
-    made.kind[~wanted] = -1
-    return made
+    shapes.kind[~used] = -1
+    return shapes
 
 
 def render_shapes(shapes: Shapes, size: tuple[int, int]) -> Tensor:
@@ -147,28 +147,28 @@ def render_shapes(shapes: Shapes, size: tuple[int, int]) -> Tensor:
     for start in range(0, len(images), 256):
         part = Shapes(*(field[start : start + 256] for field in shapes))
         canvas = torch.full((len(part.kind), *size, 3), PLAIN)
-        for place in range(MOST):
+        for place in range(MAX_SHAPES):
             kind, colour, x, y, radius = (
                 field[:, place].view(-1, 1, 1) for field in (part.kind, part.colour, part.x, part.y, part.size)
             )
-            own = Scenes(kind.clamp(min=0), torch.zeros_like(x), x, y, radius)
-            inside = coverage(distance_to(own, size), size) * (kind >= 0).unsqueeze(3)
+            scenes = Scenes(kind.clamp(min=0), torch.zeros_like(x), x, y, radius)
+            inside = coverage(distance_to(scenes, size), size) * (kind >= 0).unsqueeze(3)
             canvas += (colours[colour] - canvas) * inside
         images[start : start + 256] = canvas.mul_(255).round_()
     return images
 
 
 def describe(shapes: Shapes, rng: np.random.Generator) -> tuple[str, ...]:
-    """`CAPTIONS` sentences about one scene, whose fields are (MOST,); no two of them alike."""
+    """`CAPTIONS` different sentences about one scene, whose fields are (MAX_SHAPES,)."""
     rows = list(zip(*(field.tolist() for field in shapes[:4]), strict=True))
-    things = [
+    descriptions = [
         (KINDS[kind], tuple(COLOURS)[colour], tuple(SIZES)[large], PLACES[place])
         for kind, colour, large, place in rows
         if kind >= 0
     ]
     sentences: list[str] = []
     while len(sentences) < CAPTIONS:
-        order = [things[place] for place in rng.permutation(len(things))]
+        order = [descriptions[place] for place in rng.permutation(len(descriptions))]
         sentence = _sentence(order, rng)
         if sentence not in sentences:
             sentences.append(sentence)
@@ -177,33 +177,33 @@ def describe(shapes: Shapes, rng: np.random.Generator) -> tuple[str, ...]:
 
 def _candidates(count: int, size: tuple[int, int], generator: torch.Generator) -> Shapes:
     def integers(high: int) -> Tensor:
-        return torch.randint(high, (count, MOST), generator=generator)
+        return torch.randint(high, (count, MAX_SHAPES), generator=generator)
 
     kind, colour, large = integers(len(KINDS)), integers(len(COLOURS)), integers(len(SIZES))
     low, high = torch.tensor(list(SIZES.values()))[large].unbind(2)
-    radius = low + (high - low) * torch.rand(count, MOST, generator=generator)
+    radius = low + (high - low) * torch.rand(count, MAX_SHAPES, generator=generator)
     height, width = (side / min(size) for side in size)
-    x, y = (2 * torch.rand(2, count, MOST, generator=generator) - 1).unbind(0)
+    x, y = (2 * torch.rand(2, count, MAX_SHAPES, generator=generator) - 1).unbind(0)
     reach = radius * _reach(kind)
     x, y = x * (width - reach), y * (height - reach)
     thirds = [((1.5 * centre / half).round().clamp(-1, 1) + 1).long() for centre, half in ((x, width), (y, height))]
     return Shapes(kind, colour, large, 3 * thirds[1] + thirds[0], x, y, radius)
 
 
-def _fit(shapes: Shapes, wanted: Tensor, size: tuple[int, int]) -> Tensor:
-    """Which scenes (n,) have their wanted shapes (n, MOST) apart, unlike and in clear places."""
-    clear = torch.ones_like(wanted)
+def _fit(shapes: Shapes, used: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which scenes (n,) have their used shapes (n, MAX_SHAPES) apart, different and clearly in one place."""
+    clear = torch.ones_like(used)
     for centre, side in ((shapes.y, size[0]), (shapes.x, size[1])):
-        clear &= ((centre * min(size) / side).abs() - 1 / 3).abs() > _BORDER
-    fits = (clear | ~wanted).all(1)
+        clear &= ((centre * min(size) / side).abs() - 1 / 3).abs() > _MIN_BORDER
+    fits = (clear | ~used).all(1)
     reach = shapes.size * _reach(shapes.kind)
-    for first in range(MOST):
+    for first in range(MAX_SHAPES):
         for second in range(first):
             away = torch.hypot(*(field[:, first] - field[:, second] for field in (shapes.x, shapes.y)))
-            apart = away > reach[:, first] + reach[:, second] + _GAP
-            alike = shapes.kind[:, first] == shapes.kind[:, second]
-            alike &= shapes.colour[:, first] == shapes.colour[:, second]
-            fits &= (apart & ~alike) | ~wanted[:, first]  # the wanted ones come first
+            apart = away > reach[:, first] + reach[:, second] + _MIN_GAP
+            equal = shapes.kind[:, first] == shapes.kind[:, second]
+            equal &= shapes.colour[:, first] == shapes.colour[:, second]
+            fits &= (apart & ~equal) | ~used[:, first]  # the used ones come first
     return fits
 
 
@@ -213,15 +213,15 @@ def _reach(kind: Tensor) -> Tensor:
     return torch.tensor([1.0, *corners])[kind]
 
 
-def _sentence(things: Sequence[tuple[str, str, str, str]], rng: np.random.Generator) -> str:
-    """One sentence that names kind, colour, size and place of these things, in this order."""
+def _sentence(shapes: Sequence[tuple[str, str, str, str]], rng: np.random.Generator) -> str:
+    """One sentence that names kind, colour, size and place of these shapes, in this order."""
 
     def one(words: Sequence[str]) -> str:
         return words[int(rng.integers(len(words)))]
 
     parts = []
     style = rng.integers(4)
-    for kind, colour, size, place in things:
+    for kind, colour, size, place in shapes:
         what, where = f"{one(SIZE_WORDS[size])} {colour} {one(KIND_WORDS[kind])}", one(PLACE_WORDS[place])
         a_what = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
         parts.append(f"{where} {a_what}" if style == 3 else f"{a_what} {where}")
@@ -229,12 +229,13 @@ def _sentence(things: Sequence[tuple[str, str, str, str]], rng: np.random.Genera
     if style == 0:
         return f"{listed[0].upper()}{listed[1:]}."
     if style == 1:
-        return listed  # as people write who are in a hurry
+        return listed  # as people in a hurry write
     if style == 2:
         opening = one(("There is", "I can see", "The picture shows", "You can see", "This is"))
         return f"{opening} {listed}."
     middle = one((" there is ", " sits ", " lies ", " is "))
     first, rest = parts[0].split(" a ", 1) if " a " in parts[0] else parts[0].split(" an ", 1)
-    said = f"{first}{middle}a {rest}"
-    said = said if len(parts) == 1 else f"{', '.join([said, *parts[1:-1]])} and {parts[-1]}"
-    return f"{said[0].upper()}{said[1:]}."
+    sentence = f"{first}{middle}a {rest}"
+    if len(parts) > 1:
+        sentence = f"{', '.join([sentence, *parts[1:-1]])} and {parts[-1]}"
+    return f"{sentence[0].upper()}{sentence[1:]}."

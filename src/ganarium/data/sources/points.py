@@ -1,4 +1,4 @@
-"""2-D toys as in the toy script of WGAN-GP (Gulrajani et al. 2017): a ring and a grid of Gaussians, the Swiss roll."""
+"""Draws 2-D points as the toy script of WGAN-GP (Gulrajani et al. 2017): a ring and a grid of Gaussians, a spiral."""
 
 import math
 
@@ -22,17 +22,18 @@ def mode_centres(name: str) -> Tensor:
 
 
 def ring() -> tuple[Dataset, Dataset]:
-    """Eight Gaussians on a circle of radius 2, std 0.02, everything divided by 1.414; the label is the component."""
+    """Draws eight Gaussians on a circle of radius 2, std 0.02, everything divided by 1.414; the label is the
+    component."""
     return _mixture("ring")
 
 
 def grid() -> tuple[Dataset, Dataset]:
-    """25 Gaussians at {-4, -2, 0, 2, 4}^2, std 0.05, everything divided by 2.828; the label is the component."""
+    """Draws 25 Gaussians at {-4, -2, 0, 2, 4}^2, std 0.05, everything divided by 2.828; the label is the component."""
     return _mixture("grid")
 
 
 def swiss_roll() -> tuple[Dataset, Dataset]:
-    """Columns 0 and 2 of scikit-learn's Swiss roll with noise 0.25, divided by 7.5."""
+    """Draws columns 0 and 2 of scikit-learn's Swiss roll with noise 0.25, divided by 7.5."""
     generator = torch.Generator().manual_seed(0)
     count = NUM_TRAIN + NUM_TEST
     turn = 1.5 * math.pi * (1 + 2 * torch.rand(count, generator=generator))

@@ -1,9 +1,9 @@
-"""Drawn scenes in two looks with a known map between them, for models that learn the map from unpaired images.
+"""Draws scenes in two looks with a known map between them, for models that learn the map from unpaired images.
 
 Look A is a filled shape on a plain background, with a hue. Look B is the outline of a shape on stripes, whose angle is
-pi times the hue: both go round once. Shape, place and size are the same in both, so every image of one look has exactly
-one partner in the other. Hues lie unevenly and differently for each shape; were they uniform, a map that turned or
-reversed all of them would fit unpaired images just as well as the true one.
+pi times the hue: both go round once. Shape, position and size are the same in both, so every image of one look has
+exactly one partner in the other. The distribution of hues is uneven, and differs between shapes: with uniform hues, a
+map that turned or reversed all of them would fit unpaired images just as well as the true one.
 """
 
 import math
@@ -29,7 +29,7 @@ Look = Literal["filled", "outlined"]
 class Scenes(NamedTuple):
     """The parameters of n scenes, each (n,)."""
 
-    kind: Tensor  # int64, a place in KINDS
+    kind: Tensor  # int64, an index in KINDS
     hue: Tensor  # in [0, 1), red at 0 and round to red
     x: Tensor  # of the centre, from the middle of the image to the right, in halves of the shorter side
     y: Tensor  # of the centre, from the middle of the image downwards, in halves of the shorter side
@@ -37,7 +37,7 @@ class Scenes(NamedTuple):
 
 
 def scenes_unpaired(*, size: tuple[int, int] | None = None) -> tuple[Dataset, Dataset]:
-    """4,000 filled scenes (A) and 4,000 outlined ones (B), 400 of each held out; no scene of A is one of B.
+    """Draws 4,000 filled scenes (A) and 4,000 outlined ones (B), 400 of each held out; no scene of A is one of B.
 
     `size` is (h, w), 32x32 by default. `extra` holds the parameters of every image: `a_hue` (n,), `b_hue`, ...
     """
@@ -55,10 +55,10 @@ def scenes_of(data: Dataset, domain: Literal["a", "b"]) -> Scenes:
 
 
 def draw_scenes(count: int, size: tuple[int, int], generator: torch.Generator) -> Scenes:
-    """Independent random scenes that lie inside an image of `size` (h, w); the hues of each kind crowd at their own."""
+    """Independent random scenes inside an image of `size` (h, w). Each kind of shape has hues near one of its own."""
     kind = torch.randint(len(KINDS), (count,), generator=generator)
-    beyond, x, y, radius = torch.rand(4, count, generator=generator)
-    hue = (kind / len(KINDS) + 0.75 * beyond.square()) % 1
+    excess, x, y, radius = torch.rand(4, count, generator=generator)
+    hue = (kind / len(KINDS) + 0.75 * excess.square()) % 1
     radius = RADIUS[0] + (RADIUS[1] - RADIUS[0]) * radius
     reach = radius * apothem(3) * 2 + LINE / 2  # of the triangle, the shape that reaches farthest
     height, width = (side / min(size) for side in size)
@@ -66,12 +66,12 @@ def draw_scenes(count: int, size: tuple[int, int], generator: torch.Generator) -
 
 
 def render(scenes: Scenes, look: Look, size: tuple[int, int]) -> Tensor:
-    """Draws scenes in either look: uint8 (n, h, w, 3), antialiased. In the other look they are the images' partners."""
+    """Draws scenes in one of the looks: uint8 (n, h, w, 3), antialiased. In the other look they are the partners."""
     images = torch.empty(len(scenes.kind), *size, 3, dtype=torch.uint8)
     for start in range(0, len(images), 256):
         part = Scenes(*(field[start : start + 256].view(-1, 1, 1) for field in scenes))
-        drawn = _filled(part, size) if look == "filled" else _outlined(part, size)
-        images[start : start + 256] = drawn.mul_(255).round_()
+        pixels = _filled(part, size) if look == "filled" else _outlined(part, size)
+        images[start : start + 256] = pixels.mul_(255).round_()
     return images
 
 
@@ -111,7 +111,7 @@ def _outlined(scenes: Scenes, size: tuple[int, int]) -> Tensor:
 
 
 def distance_to(scenes: Scenes, size: tuple[int, int]) -> Tensor:
-    """Signed distance (n, h, w) to the edge of the shape, negative inside; exact but beyond the corners."""
+    """Signed distance (n, h, w) to the edge of the shape, negative inside. Exact except near the corners outside."""
     x, y = _pixels(size)
     x, y = x - scenes.x, y - scenes.y
     circle = (x.square() + y.square()).sqrt() - scenes.size
