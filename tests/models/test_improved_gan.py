@@ -459,12 +459,12 @@ def test_golden_losses_with_everything_on():
 @pytest.mark.parametrize(
     ("words", "options"),
     [
-        ("dropout and beta1", {"dropout": 1.0}),
-        ("dropout and beta1", {"beta1": 1.0}),
-        ("real_target above 0", {"real_target": 0.0}),
+        ("dropout must be from 0 to below 1", {"dropout": 1.0}),
+        ("beta1 must be from 0 to below 1", {"beta1": 1.0}),
+        ("real_target must be above 0", {"real_target": 0.0}),
         ("real_target ... at most 1", {"real_target": 1.1}),
-        ("num_kernels and historical_weight", {"num_kernels": -1}),
-        ("num_kernels and historical_weight", {"historical_weight": -0.1}),
+        ("num_kernels must be at least 0", {"num_kernels": -1}),
+        ("historical_weight must be at least 0", {"historical_weight": -0.1}),
         ("kernel_dim must be above 0", {"kernel_dim": 0}),
         ("in one batch: use --norm layer or none", {"norm": "batch", "network": "dcgan"}),
         ("leave --no-generator-norm away", {"virtual_batch_norm": True, "generator_norm": False}),

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import PartlyLabelledImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_fraction, require_not_negative, require_positive
 from ganarium.layers.heads import SplitDiscriminator
 from ganarium.layers.historical_average import History
 from ganarium.layers.labels import known_classes
@@ -87,10 +87,10 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "kernel_dim", "latent_dim", "width", "lr")
-        if not 0 <= (self.dropout or 0) < 1 or not 0 <= self.beta1 < 1 or not 0 < self.real_target <= 1:
-            raise UserError("dropout and beta1 must be from 0 to below 1, real_target above 0 and at most 1.")
-        if min(self.num_kernels, self.historical_weight) < 0:
-            raise UserError("num_kernels and historical_weight must be at least 0.")
+        require_fraction(self, "dropout", "beta1")
+        require_not_negative(self, "num_kernels", "historical_weight")
+        if not 0 < self.real_target <= 1:
+            raise UserError(f"real_target must be above 0 and at most 1, not {self.real_target}.")
         if self.norm == "batch":
             raise UserError("D reads labelled, real and fake images in one batch: use --norm layer or none.")
         if self.virtual_batch_norm and self.generator_norm is False:
@@ -180,9 +180,8 @@ def build_networks(config: Config, shape: tuple[int, ...], num_logits: int) -> n
                 "the perceptrons of improved_gan have weight norm and Gaussian noise: for another --norm or "
                 "--dropout choose --network mlp, dcgan or resnet."
             )
-        image, width = image_shape(shape, "improved_gan"), width or 500
-        generator: nn.Module = networks.PerceptronGenerator(config.latent_dim, width, image, batch_norm)
-        discriminator: networks.Discriminator = networks.NoisyPerceptron(image, width, num_logits)
+        image = image_shape(shape, "improved_gan")
+        pair = networks.perceptrons(image, config.latent_dim, width or 500, num_logits, batch_norm)
     else:
         generator, body = backbone(
             "improved_gan",
@@ -194,7 +193,7 @@ def build_networks(config: Config, shape: tuple[int, ...], num_logits: int) -> n
             norm=config.norm,
             dropout=0.5 * config.convolutional if config.dropout is None else config.dropout,
         )
-        discriminator = SplitDiscriminator(body, num_logits, config.norm)
+        pair = networks.Pair(generator, SplitDiscriminator(body, num_logits, config.norm))
     if config.num_kernels:
-        networks.add_minibatch_head(discriminator, config.num_kernels, config.kernel_dim, config.norm)
-    return networks.Pair(generator, discriminator)
+        networks.add_minibatch_head(pair.discriminator, config.num_kernels, config.kernel_dim, config.norm)
+    return pair

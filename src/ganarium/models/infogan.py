@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_not_negative, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.labels import one_hot
 from ganarium.layers.precision import full
@@ -67,9 +67,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "noise_dim", "num_categories", "width", "lr_generator", "lr_discriminator")
-        for name in ("information_weight", "num_continuous", "leak"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
+        require_not_negative(self, "information_weight", "num_continuous", "leak")
 
     @classmethod
     def small(cls) -> "Config":

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_fraction, require_not_negative, require_positive
 from ganarium.layers.heads import PerClass, last_linear
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.normalization import unrecorded
@@ -74,11 +74,10 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "width", "lr")
-        if min(self.margin_scale or 0, self.gamma or 0) < 0 or not 0 <= self.slope <= 1:
-            raise UserError("margin_scale and gamma must be at least 0, and slope from 0 to 1.")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        require_not_negative(self, "margin_scale", "gamma")
+        if not 0 <= self.slope <= 1:
+            raise UserError(f"slope must be from 0 to 1, not {self.slope}.")
+        require_fraction(self, "beta1", "beta2")
 
     @classmethod
     def for_points(cls) -> "Config":

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_positive
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -65,9 +65,7 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        require_fraction(self, "beta1", "beta2")
 
     @classmethod
     def for_points(cls) -> "Config":

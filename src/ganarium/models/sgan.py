@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import PartlyLabelledImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import require_fraction, require_positive
 from ganarium.layers.heads import PerClass
 from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import unrecorded
@@ -59,9 +59,7 @@ class Config(BackboneOptions):
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "width", "lr")
-        for name in ("dropout", "beta1"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name} must be from 0 to below 1, not {getattr(self, name)}.")
+        require_fraction(self, "dropout", "beta1")
 
     @classmethod
     def for_points(cls) -> "Config":

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import PartlyLabelledImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_fraction, require_not_negative, require_positive
 from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import unrecorded
 from ganarium.layers.shapes import image_shape
@@ -90,13 +90,13 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "latent_dim", "classifier_width", "lr")
-        if not (0 <= self.alpha <= 1 and 0 <= self.beta1 < 1 and self.width >= 2):
-            raise UserError("alpha must be from 0 to 1, beta1 from 0 to below 1, and width at least 2.")
-        if min(self.entropy_weight, self.noise) < 0:
-            raise UserError("entropy_weight and noise must be at least 0.")
-        for name in ("num_assumed", "pseudo_weight", "pseudo_start", "num_pretraining_steps"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
+        require_fraction(self, "beta1")
+        require_not_negative(self, "num_assumed", "pseudo_weight", "pseudo_start", "num_pretraining_steps")
+        require_not_negative(self, "entropy_weight", "noise")
+        if not 0 <= self.alpha <= 1:
+            raise UserError(f"alpha must be from 0 to 1, not {self.alpha}.")
+        if self.width < 2:
+            raise UserError(f"width must be at least 2, not {self.width}.")
 
     @classmethod
     def small(cls) -> "Config":

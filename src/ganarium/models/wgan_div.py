@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_fraction, require_positive
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm, check_penalised
 from ganarium.losses import gradient_norm
@@ -67,8 +67,7 @@ class Config(BackboneOptions):
         require_positive(self, "penalty_weight", "num_critic_steps", "latent_dim", "width", "lr")
         if not self.penalty_power > 1:
             raise UserError(f"penalty_power must be above 1, not {self.penalty_power}.")
-        if not 0 <= self.beta1 < 1:
-            raise UserError(f"beta1 must be from 0 to below 1, not {self.beta1}.")
+        require_fraction(self, "beta1")
         check_penalised(self.norm or "none", "wgan_div")
 
     @classmethod
