@@ -40,7 +40,7 @@ PAPER = Paper(
     authors="Odena, Olah, Shlens",
     year=2016,
     arxiv="1610.09585",
-    idea="The discriminator also names the class of what it sees, and the generator's images must be named right.",
+    idea="The discriminator also names the class it sees, and the generator's images must be named right.",
 )
 
 

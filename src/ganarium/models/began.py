@@ -37,7 +37,7 @@ PAPER = Paper(
     authors="Berthelot, Schumm, Metz",
     year=2017,
     arxiv="1703.10717",
-    idea="An auto-encoder as discriminator, and a control variable that holds it in equilibrium with the generator.",
+    idea="An auto-encoder as discriminator, held in equilibrium with the generator by a control variable.",
 )
 
 

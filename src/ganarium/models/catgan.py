@@ -41,7 +41,7 @@ PAPER = Paper(
     authors="Springenberg",
     year=2015,
     arxiv="1511.06390",
-    idea="A discriminator that sorts images into categories: certain of reals, uncertain of fakes, all used alike.",
+    idea="A discriminator sorts images into categories: certain of reals, unsure of fakes, all used alike.",
 )
 
 

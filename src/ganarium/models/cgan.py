@@ -49,7 +49,7 @@ PAPER = Paper(
     authors="Mirza, Osindero",
     year=2014,
     arxiv="1411.1784",
-    idea="Both networks are told a label, and the generator learns to make a sample of the class it is asked for.",
+    idea="Both networks are told a label: the generator learns to make a sample of the class asked for.",
 )
 
 
@@ -62,7 +62,7 @@ class Config(BackboneOptions):
     """How the discriminator takes the label: joined with the sample in a hidden layer (the paper), in a
     network of its own beside one that judges the sample alone, or as a projection (Miyato, Koyama 2018)."""
     joining: Literal["concatenation", "product"] = "concatenation"
-    """How the label joins z in the generator: side by side (the paper), or as a factor of every number of z."""
+    """How the label joins z in the generator: side by side (the paper), or as a factor of z."""
     network: Network = "auto"
     """Kind of networks. auto: the paper's perceptrons; dcgan for the design projection, or the product."""
     prior: Literal["normal", "uniform"] = "uniform"
@@ -75,8 +75,8 @@ class Config(BackboneOptions):
     """Normalisation in the discriminator: none, batch, layer or spectral. None: batch in convolutional
     networks, or spectral in the design projection; none in an mlp."""
     dropout: float | None = None
-    """Share of activations set to zero behind hidden layers of the discriminator, and in the paper's perceptrons
-    of the generator. None: 0.5 in these perceptrons (the paper), 0 in other networks."""
+    """Share of activations set to zero behind hidden layers of the discriminator, and in the paper's
+    perceptrons of the generator. None: 0.5 in these perceptrons (the paper), 0 in other networks."""
     lr: float | None = None
     """Learning rate. None: 0.1, falling, for SGD (the paper's perceptrons), or 2e-4 for Adam (the others)."""
     beta2: float = 0.999
@@ -86,7 +86,9 @@ class Config(BackboneOptions):
         require_positive(self, "latent_dim", "width", "lr")
         require_fraction(self, "dropout", "beta2")
         if self.perceptrons and not (self.generator_norm is None and self.norm is None):
-            raise UserError("the perceptrons of cgan have no normalisation: choose --network mlp, dcgan or resnet.")
+            raise UserError(
+                "the perceptrons of cgan have no normalisation: choose --network mlp, dcgan or resnet."
+            )
 
     @property
     def perceptrons(self) -> bool:

@@ -39,7 +39,7 @@ PAPER = Paper(
     authors="Mao, Li, Xie, Lau, Wang, Smolley",
     year=2016,
     arxiv="1611.04076",
-    idea="A least squares GAN is told the label through a linear layer, so that it can learn thousands of classes.",
+    idea="A least squares GAN is told the label through a linear layer: it can learn thousands of classes.",
 )
 
 

@@ -42,7 +42,7 @@ PAPER = Paper(
     authors="Wei, Gong, Liu, Lu, Wang",
     year=2018,
     arxiv="1803.01541",
-    idea="A critic with dropout must judge a real image alike twice, and overfits less; not CTGAN, which makes tables.",
+    idea="A critic with dropout judges a real alike twice, and overfits less. Not CTGAN, which makes tables.",
 )
 
 
@@ -56,9 +56,9 @@ class Config(BackboneOptions):
     margin: float = 0.0
     """Difference between the two judgements that costs nothing: M' (released)."""
     dropout: float = 0.5
-    """Share of zeros behind each layer of the critic (released); the perceptrons have Gaussian noise instead."""
+    """Share of zeros behind each layer of the critic (released); the perceptrons have noise."""
     penalty_weight: float | None = None
-    """Weight of the gradient penalty: lambda_1. None: 10 (released), 0.1 for points. Semi-supervised: none."""
+    """Weight of the gradient penalty: lambda_1. None: 10 (released), 0.1 for points, 0 if semi-supervised."""
     num_critic_steps: int = 5
     """Updates of the critic for one of the generator (released). With semi_supervised it is always 1."""
     network: Network = "auto"
@@ -85,11 +85,11 @@ class Config(BackboneOptions):
         require_fraction(self, "dropout", "beta1")
         require_not_negative(self, "consistency_weight", "margin")
         if self.semi_supervised and (self.penalty_weight is not None or self.num_critic_steps != 5):
-            raise UserError(
-                "semi-supervised has no penalty, one step each: leave --penalty-weight and --num-critic-steps away."
-            )
+            raise UserError("with --semi-supervised leave --penalty-weight and --num-critic-steps away.")
         if self.perceptrons and (self.norm != "none" or self.dropout != 0.5):
-            raise UserError("the perceptrons have their own norm and noise: choose --network mlp, dcgan or resnet.")
+            raise UserError(
+                "the perceptrons have their own norm and noise: choose --network mlp, dcgan or resnet."
+            )
 
     @property
     def perceptrons(self) -> bool:  # whether the networks are the released ones for MNIST

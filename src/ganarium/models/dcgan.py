@@ -1,16 +1,17 @@
-"""Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford et al., 2015),
-https://arxiv.org/abs/1511.06434
+"""Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks
+(Radford et al., 2015), https://arxiv.org/abs/1511.06434
 
-The first convolutional GAN that trained reliably. G is all transposed and D all strided convolutions, with batch norm
-everywhere but G's output and D's input, ReLU and tanh in G, LeakyReLU in D; no pooling and no hidden dense layer.
+The first convolutional GAN that trained reliably. G is all transposed and D all strided convolutions, with
+batch norm everywhere but G's output and D's input, ReLU and tanh in G, LeakyReLU in D; no pooling and no
+hidden dense layer.
 
 Losses, to minimise (p = sigmoid(D)):
     D    E_x[-log p(x)] + E_z[-log(1 - p(G(z)))]
     G    E_z[-log p(G(z))]
 
 Differences from the paper:
-- Any height and width: as many halvings as bring the shorter side to about 4 (64 -> 4x4 in four, as published), and
-  never more than 8 `width` channels.
+- Any height and width: as many halvings as bring the shorter side to about 4 (64 -> 4x4 in four, as
+  published), and never more than 8 `width` channels.
 - G's first batch norm is per channel; the released code normalises each of the projection's units by itself.
 - Below 48 pixels the default width is 32 instead of 128, for speed on a CPU; `width=128` is the paper's.
 """
@@ -32,7 +33,7 @@ PAPER = Paper(
     authors="Radford, Metz, Chintala",
     year=2015,
     arxiv="1511.06434",
-    idea="Strided convolutions, batch norm and a few rules of architecture make a convolutional GAN train reliably.",
+    idea="Strided convolutions, batch norm and a few more rules make a convolutional GAN train reliably.",
 )
 
 
@@ -41,8 +42,8 @@ class Config:
     latent_dim: int = 100
     """Numbers in z, uniform on [-1, 1] (released)."""
     width: int | None = None
-    """Channels of D's first layer; they double with every halving, up to 8 times. None: 128 (released), 32 below
-    48 pixels."""
+    """Channels of D's first layer; they double with every halving, up to 8 times. None: 128 (released), 32
+    below 48 pixels."""
     lr: float = 2e-4
     """Learning rate of Adam (section 4)."""
     beta1: float = 0.5

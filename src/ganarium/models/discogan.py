@@ -128,14 +128,18 @@ def networks(config: Config, shape: tuple[int, ...]) -> list[nn.Module]:
     """G, F, D_a and D_b."""
     if len(shape) == 1:
         if config.extra_layers or config.form == "released":
-            raise UserError("extra_layers and the released form are for images: leave them away for 2-D points.")
+            raise UserError(
+                "extra_layers and the released form are for images: leave them away for 2-D points."
+            )
         hidden = [config.width] * 2
         generators: list[nn.Module] = [MLP(2, hidden, shape) for _ in range(2)]
         return generators + [MLP(2, hidden * 2, ()) for _ in range(2)]
     image = image_shape(shape, "discogan")
     levels = halvings(*image[1:])
     if config.extra_layers and min(image[1:]) < 4 * 2**levels:
-        raise UserError(f"extra_layers needs images that can be halved {levels} times to 4 pixels: leave it away.")
+        raise UserError(
+            f"extra_layers needs images that can be halved {levels} times to 4 pixels: leave it away."
+        )
     made: list[nn.Module] = []
     for _ in range(2):
         made.append(Generator(image[0], config.width, levels, 100 if config.extra_layers else None))

@@ -41,7 +41,7 @@ PAPER = Paper(
     authors="Kodali, Abernethy, Hays, Kira",
     year=2017,
     arxiv="1705.07215",
-    idea="Holding the slope of the discriminator around the data, and only there, keeps a GAN from collapsing.",
+    idea="Holding the discriminator's slope around the data, and only there, keeps a GAN from collapsing.",
 )
 
 

@@ -92,12 +92,17 @@ class DualGAN(Model):
         levels = config.levels or num_levels(h, w)
         if 2**levels > min(h, w):
             raise UserError(f"levels {levels} needs images of {2**levels} pixels, not {h}x{w}: use fewer.")
-        layers = checked_layers(config.patch_layers or (3 if min(h, w) >= 128 else 2 if min(h, w) >= 12 else 1), h, w)
+        usual = 3 if min(h, w) >= 128 else 2 if min(h, w) >= 12 else 1
+        layers = checked_layers(config.patch_layers or usual, h, w)
         self.a2b, self.b2a = (
-            UNet(channels, channels, config.width, levels, dropout=config.dropout, upsampling=config.upsampling)
+            UNet(
+                channels, channels, config.width, levels, dropout=config.dropout, upsampling=config.upsampling
+            )
             for _ in range(2)
         )
-        self.D_a, self.D_b = (PatchDiscriminator(channels, config.width, layers, norm="batch") for _ in range(2))
+        self.D_a, self.D_b = (
+            PatchDiscriminator(channels, config.width, layers, norm="batch") for _ in range(2)
+        )
         init_normal(self)
         rule = RMSProp(lr=config.lr, alpha=0.9)  # TensorFlow's default, as released
         self.players = {

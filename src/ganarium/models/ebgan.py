@@ -36,7 +36,7 @@ PAPER = Paper(
     authors="Zhao, Mathieu, LeCun",
     year=2016,
     arxiv="1609.03126",
-    idea="The discriminator is an auto-encoder: its reconstruction error is an energy, low on data and high on fakes.",
+    idea="The discriminator is an auto-encoder, whose error is an energy: low on data and high on fakes.",
 )
 
 

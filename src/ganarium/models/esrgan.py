@@ -102,7 +102,8 @@ class ESRGAN(Model):
         size = (channels, h // config.scale * config.scale, w // config.scale * config.scale)
         self.discriminator = Discriminator(size, config.discriminator_width)
         self.features: tuple[VGG19, ...] = (load_vgg("conv5_4"),) if config.content == "vgg" else ()
-        for name, parameter in self.generator.named_parameters():  # as the first phase leaves it, see `interpolated`
+        # the generator as the first phase leaves it, see `interpolated`
+        for name, parameter in self.generator.named_parameters():
             self.register_buffer(f"exact_{name.replace('.', '_')}", parameter.detach().clone())
         early = config.num_pretraining_steps
         self.stages = (early,)

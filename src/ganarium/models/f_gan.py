@@ -41,7 +41,7 @@ PAPER = Paper(
     authors="Nowozin, Cseke, Tomioka",
     year=2016,
     arxiv="1606.00709",
-    idea="Any f-divergence makes a GAN: a network raises a lower bound of it, and the generator lowers the bound.",
+    idea="Any f-divergence makes a GAN: a network raises a lower bound of it, which the generator lowers.",
 )
 
 

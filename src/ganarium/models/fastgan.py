@@ -41,7 +41,7 @@ PAPER = Paper(
     authors="Liu, Zhu, Song, Elgammal",
     year=2021,
     arxiv="2101.04775",
-    idea="A light GAN for a few hundred photos: gates across scales in G, and a D that must redraw what it sees.",
+    idea="A light GAN for a few hundred photos: gates across scales in G, a D that must redraw what it sees.",
 )
 
 
@@ -68,7 +68,9 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "width", "latent_dim", "lr")
         if self.width < 2 or self.reconstruction_weight < 0 or not 0 <= self.beta1 < 1:
-            raise UserError("width must be at least 2, reconstruction_weight at least 0, beta1 from 0 to below 1.")
+            raise UserError(
+                "width must be at least 2, reconstruction_weight at least 0, beta1 from 0 to below 1."
+            )
         if self.cutout and self.augment == "none":
             raise UserError("cutout is a part of DiffAugment: leave it away, or choose --augment diff.")
 
@@ -84,12 +86,16 @@ class FastGAN(Model):
         super().__init__(config, shape, num_classes)
         channels, height, width = image_shape(shape, "fastgan")
         if max(height, width) > 1024:
-            raise UserError(f"fastgan makes images of at most 1024 pixels, not {height}x{width}: use --size 1024.")
+            raise UserError(
+                f"fastgan makes images of at most 1024 pixels, not {height}x{width}: use --size 1024."
+            )
         self.size = internal_size(height, width)
         self.prior = Prior(config.latent_dim)
         self.generator = Generator(config.latent_dim, channels, config.width, self.size)
         self.discriminator = Discriminator(channels, config.width, self.size, config.width)
-        self.policy = () if config.augment == "none" else ("color", "translation", "cutout")[: 2 + config.cutout]
+        self.policy = (
+            () if config.augment == "none" else ("color", "translation", "cutout")[: 2 + config.cutout]
+        )
         init_normal(self)
         self.ema = {"generator": 0.999}  # released
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
@@ -108,7 +114,8 @@ class FastGAN(Model):
         (real,) = augmented(real, policy=self.policy)
         real_small = F.interpolate(real, size=small_size(self.size), mode="area")
 
-        of_real = D(real, real_small)  # apart, not in one batch: each has statistics of its own in D's batch norm
+        # apart, not in one batch: each has statistics of its own in D's batch norm
+        of_real = D(real, real_small)
         score_fake = D(fake.detach(), fake_small.detach()).score
         terms = {
             "real": F.relu(self.margin(of_real.score) - of_real.score).mean(),

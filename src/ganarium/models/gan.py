@@ -41,7 +41,7 @@ PAPER = Paper(
     authors="Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio",
     year=2014,
     arxiv="1406.2661",
-    idea="A generator learns to make samples that a discriminator, trained against it, cannot tell from data.",
+    idea="A generator learns to make samples that a discriminator, which learns too, cannot tell from data.",
 )
 
 
@@ -75,7 +75,9 @@ class Config(BackboneOptions):
         require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
         require_fraction(self, "beta2")
         if self.network == "auto" and not (self.generator_norm is None and self.norm is None):
-            raise UserError("the perceptrons of gan have no normalisation: choose --network mlp, dcgan or resnet.")
+            raise UserError(
+                "the perceptrons of gan have no normalisation: choose --network mlp, dcgan or resnet."
+            )
         if self.network != "auto" and self.recipe == "paper":
             raise UserError(
                 "the paper's recipe is for images and for its own networks: leave --recipe or --network away."

@@ -36,7 +36,8 @@ from ganarium.model import Adam, Code, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.infogan import Generator, Trunk
 
 PAPER = Paper(
-    title="InfoGAN: Interpretable Representation Learning by Information Maximizing Generative Adversarial Nets",
+    title="InfoGAN: Interpretable Representation Learning by "
+    "Information Maximizing Generative Adversarial Nets",
     authors="Chen, Duan, Houthooft, Schulman, Sutskever, Abbeel",
     year=2016,
     arxiv="1606.03657",

@@ -1,19 +1,23 @@
 """Least Squares Generative Adversarial Networks (Mao et al., 2016), https://arxiv.org/abs/1611.04076
 
-D is fitted by least squares to a target for reals and one for fakes, with no sigmoid, and G's samples are drawn to a
-target too: those far beyond the boundary are still pulled to it, where cross-entropy has no gradient left.
+D is fitted by least squares to a target for reals and one for fakes, with no sigmoid, and G's samples are
+drawn to a target too: those far beyond the boundary are still pulled to it, where cross-entropy has no
+gradient left.
 
-Losses, to minimise (equation 2; a is the target of fakes, b that of reals, c what G wants D to say of its samples):
+Losses, to minimise (equation 2; a is the target of fakes, b that of reals, c what G wants D to say of its
+samples):
     D    0.5 E_x[(D(x) - b)^2] + 0.5 E_z[(D(G(z)) - a)^2]
     G    0.5 E_z[(D(G(z)) - c)^2]
-Codings: "0-1-1" is a = 0, b = c = 1; "pearson" is a = -1, b = 1, c = 0, with which G minimises the Pearson chi^2
-divergence of p_data + p_g and 2 p_g, as it does wherever b - c = 1 and b - a = 2.
+Codings: "0-1-1" is a = 0, b = c = 1; "pearson" is a = -1, b = 1, c = 0, with which G minimises the Pearson
+chi^2 divergence of p_data + p_g and 2 p_g, as it does wherever b - c = 1 and b - a = 2.
 
 Differences from the paper:
-- The networks are the released DCGAN pair, of the stability experiments, for any height and width. The paper's scenes
-  have the same D, and a VGG-like G of twice as many layers with a learning rate of 1e-3.
-- The released code sums over the batch where the paper has a mean: under these optimisers only epsilon notices.
-- 2-D points (three layers of 128 ReLU, normal z, Adam at 1e-3) are not the paper's, which has two of 128 tanh.
+- The networks are the released DCGAN pair, of the stability experiments, for any height and width. The
+  paper's scenes have the same D, and a VGG-like G of twice as many layers with a learning rate of 1e-3.
+- The released code sums over the batch where the paper has a mean: under these optimisers only epsilon
+  notices.
+- 2-D points (three layers of 128 ReLU, normal z, Adam at 1e-3) are not the paper's, which has two of 128
+  tanh.
 """
 
 from dataclasses import dataclass
@@ -32,7 +36,7 @@ PAPER = Paper(
     authors="Mao, Li, Xie, Lau, Wang, Smolley",
     year=2016,
     arxiv="1611.04076",
-    idea="Least squares in place of cross-entropy pull every sample towards the boundary, the confident ones too.",
+    idea="Least squares in place of cross-entropy pull every sample to the boundary, the confident ones too.",
 )
 CODINGS = {"0-1-1": (0.0, 1.0, 1.0), "pearson": (-1.0, 1.0, 0.0)}  # (a, b, c)
 
@@ -44,7 +48,7 @@ class Config(BackboneOptions):
     prior: Literal["normal", "uniform"] = "uniform"
     """Distribution of the numbers in z: normal, or uniform on [-1, 1] (released)."""
     coding: Literal["0-1-1", "pearson"] = "0-1-1"
-    """The three targets: a = 0, b = c = 1, with which the paper's scenes were made, or a = -1, b = 1, c = 0."""
+    """The three targets: a = 0, b = c = 1, as for the paper's scenes, or a = -1, b = 1, c = 0."""
     fake_target: float | None = None
     """a, what D is to say of fakes. None: the coding's."""
     real_target: float | None = None

@@ -39,7 +39,7 @@ PAPER = Paper(
     authors="Isola, Zhu, Zhou, Efros",
     year=2016,
     arxiv="1611.07004",
-    idea="Translate an image into another kind, learned from pairs: L1 for the layout, a patch D for the look.",
+    idea="Images into another kind, learned from pairs: L1 for the layout, a patch D for the look.",
 )
 
 
@@ -61,7 +61,7 @@ class Config:
     """Stride-2 layers of D. None: 3, patches of 70 pixels (appendix 6.1.2), from 128 pixels; 2 below, 1
     below 12."""
     dropout: float = 0.5
-    """Share of zeros in the three innermost layers on G's way up (appendix 6.1.1): its only noise. 0: none."""
+    """Share of zeros in the three innermost layers on G's way up (appendix 6.1.1): its only noise."""
     upsampling: Upsampling = "transposed"
     """How G enlarges: by transposed convolutions (paper), or resize and convolve, which leaves no
     checkerboards."""
@@ -99,7 +99,8 @@ class Pix2Pix(Model):
         levels = config.levels or num_levels(h, w)
         if 2**levels > min(h, w):
             raise UserError(f"levels {levels} needs images of {2**levels} pixels, not {h}x{w}: use fewer.")
-        layers = checked_layers(config.patch_layers or (3 if min(h, w) >= 128 else 2 if min(h, w) >= 12 else 1), h, w)
+        usual = 3 if min(h, w) >= 128 else 2 if min(h, w) >= 12 else 1
+        layers = checked_layers(config.patch_layers or usual, h, w)
         self.generator = UNet(
             channels, channels, config.width, levels, dropout=config.dropout, upsampling=config.upsampling
         )
@@ -132,7 +133,8 @@ class Pix2Pix(Model):
 
     def D(self, x: Tensor, y: Tensor) -> Tensor:
         """Scores (b, 1, h', w') of pairs, one for each patch."""
-        score: Tensor = self.discriminator(torch.cat([x, y], 1) if self.config.conditional_discriminator else y)
+        seen = torch.cat([x, y], 1) if self.config.conditional_discriminator else y
+        score: Tensor = self.discriminator(seen)
         return score
 
     def mapped(self, image: Tensor, direction: str) -> Tensor:

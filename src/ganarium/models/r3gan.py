@@ -1,19 +1,21 @@
-"""The GAN is dead; long live the GAN! A Modern GAN Baseline (Huang et al., 2024), https://arxiv.org/abs/2501.05441
+"""The GAN is dead; long live the GAN! A Modern GAN Baseline (Huang et al., 2024),
+https://arxiv.org/abs/2501.05441
 
-A GAN stripped of its tricks: each fake is compared with one real, D's slope is held down at reals and at fakes, and
-G and D are mirrored residual networks without any normalisation.
+A GAN stripped of its tricks: each fake is compared with one real, D's slope is held down at reals and at
+fakes, and G and D are mirrored residual networks without any normalisation.
 
 Losses, to minimise (x and G(z) are paired by their place in the batch; r(s) = -log sigmoid(s)):
     D    E[r(D(x) - D(G(z)))] + gamma / 2 (E_x[|grad D(x)|^2] + E_z[|grad D(G(z))|^2])
     G    E[r(D(G(z)) - D(x))], with images x of their own
 
 Differences from the paper:
-- Adam's rates follow the paper's half cosine by iterations at the paper's batch size; gamma follows it by images.
-- The average of G's weights has a fixed decay of 0.999, for runs far shorter than the paper's; there its half-life
-  grows to 500,000 images.
+- Adam's rates follow the paper's half cosine by iterations at the paper's batch size; gamma follows it by
+  images.
+- The average of G's weights has a fixed decay of 0.999, for runs far shorter than the paper's; there its
+  half-life grows to 500,000 images.
 - Augmentation is DiffAugment, or none; the paper's is ADA's pipe at a scheduled probability.
-- Images of any size: networks work on the next power of two, images are padded to it by reflection and G's are
-  cropped and clipped outside.
+- Images of any size: networks work on the next power of two, images are padded to it by reflection and G's
+  are cropped and clipped outside.
 - gamma is the preset of the size: 0.05 up to 32 pixels, 2 up to 64, 150 from 256; 20 between is ours.
 """
 
@@ -40,7 +42,7 @@ PAPER = Paper(
     authors="Huang, Gokaslan, Kuleshov, Tompkin",
     year=2024,
     arxiv="2501.05441",
-    idea="A modern baseline: relativistic pairs, gradient penalties on reals and fakes, plain residual networks.",
+    idea="A modern baseline: relativistic pairs, penalties on reals and fakes, plain residual networks.",
 )
 
 
@@ -59,8 +61,8 @@ class Config:
     augment: Literal["none", "diff"] = "none"
     """What D sees: images as they are, or changed by DiffAugment: colour, place and a hidden square."""
     burn_in: int = 20_000_000
-    """Images over which rates fall to a quarter, gamma to a tenth, and Adam's second momentum rises from 0.9 to 0.99,
-    along a half cosine (presets: 20 million)."""
+    """Images over which rates fall to a quarter, gamma to a tenth, and Adam's second momentum rises from 0.9
+    to 0.99, along a half cosine (presets: 20 million)."""
     lr: float = 2e-4
     """Learning rate of Adam at the start (presets)."""
 
@@ -89,7 +91,9 @@ class R3GAN(Model):
             self.conditional, self.batch_type = True, LabelledImages
         widths = stage_widths(config.width, self.size)
         groups, blocks = [num_groups(width) for width in widths], [config.num_blocks] * len(widths)
-        code = config.latent_dim if classes else 0  # numbers of a label's embedding in G; in D as many as channels
+        code = (
+            config.latent_dim if classes else 0
+        )  # numbers of a label's embedding in G; in D as many as channels
         self.generator = Generator(config.latent_dim, channels, widths, groups, blocks, classes, code)
         self.discriminator = Discriminator(channels, widths[::-1], groups[::-1], blocks, classes, widths[0])
         self.ema = {"generator": 0.999}

@@ -111,11 +111,15 @@ class SRGAN(Model):
             return
 
         made = G(low)
-        terms = {"content": self.content(made, x), "adversarial": config.adversarial_weight * as_real(D(made))}
+        terms = {
+            "content": self.content(made, x),
+            "adversarial": config.adversarial_weight * as_real(D(made)),
+        }
         yield "G", terms
 
         score_real, score_fake = D(x), D(made.detach())
-        yield "D", {"real": as_real(score_real), "fake": as_fake(score_fake)}, watch(real=score_real, fake=score_fake)
+        terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
+        yield "D", terms, watch(real=score_real, fake=score_fake)
 
     def low_resolution(self, image: Tensor) -> Tensor:
         """(b, c, h, w) in [-1, 1] -> (b, c, h / scale, w / scale) in [0, 1]."""

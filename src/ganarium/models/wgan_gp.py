@@ -1,17 +1,21 @@
 """Improved Training of Wasserstein GANs (Gulrajani et al., 2017), https://arxiv.org/abs/1704.00028
 
-The critic D estimates the Wasserstein-1 distance, for which it must be 1-Lipschitz; instead of clipping weights, its
-gradient is held near norm 1 on straight lines between reals and fakes. Algorithm 1.
+The critic D estimates the Wasserstein-1 distance, for which it must be 1-Lipschitz; instead of clipping
+weights, its gradient is held near norm 1 on straight lines between reals and fakes. Algorithm 1.
 
 Losses, to minimise (D(x) is a score, not a probability):
-    D    E_z[D(G(z))] - E_x[D(x)] + lambda E[(||grad D(x^)|| - 1)^2],  x^ = e x + (1 - e) G(z), one e ~ U[0, 1] a sample
+    D    E_z[D(G(z))] - E_x[D(x)] + lambda E[(||grad D(x^)|| - 1)^2],
+             x^ = e x + (1 - e) G(z), one e ~ U[0, 1] a sample
     G    -E_z[D(G(z))]
 
 Differences from the paper:
-- The networks are the released DCGAN-sized ones (5x5 convolutions, no batch norm in the critic), for any height and
-  width; the paper's best CIFAR-10 numbers are a ResNet's. Grey images end in tanh, not in a sigmoid on [0, 1].
-- Channels are at most 8 `width`, and G's first batch norm is per channel; released: per unit of the projection.
-- `--network` runs it on other networks; resnet has the paper's, whose own settings for them are not the defaults here.
+- The networks are the released DCGAN-sized ones (5x5 convolutions, no batch norm in the critic), for any
+  height and width; the paper's best CIFAR-10 numbers are a ResNet's. Grey images end in tanh, not in a
+  sigmoid on [0, 1].
+- Channels are at most 8 `width`, and G's first batch norm is per channel; released: per unit of the
+  projection.
+- `--network` runs it on other networks; resnet has the paper's, whose own settings for them are not the
+  defaults here.
 - Adam's betas are Algorithm 1's (0, 0.9); the released scripts for these networks have (0.5, 0.9).
 """
 
@@ -52,12 +56,14 @@ class Config:
     latent_dim: int = 128
     """Numbers in z, normal (released)."""
     width: int | None = None
-    """Channels of D's first layer, or units of a hidden layer. None: 64 for grey images, 128 for colour (released);
-    what is usual in dcgan, resnet and mlp."""
+    """Channels of D's first layer, or units of a hidden layer. None: 64 for grey images, 128 for colour
+    (released); what is usual in dcgan, resnet and mlp."""
     generator_norm: bool | None = None
-    """Batch norm in G. None: on for colour images and in resnet (released), off for grey ones (released) and in mlp."""
+    """Batch norm in G. None: on for colour images and in resnet (released), off for grey ones (released) and
+    in mlp."""
     norm: Norm = "none"
-    """Normalisation in the critic: none as released, or layer norm as the paper advises; batch norm is refused."""
+    """Normalisation in the critic: none as released, or layer norm as the paper advises; batch norm is
+    refused."""
     lr: float = 1e-4
     """Learning rate of Adam (Algorithm 1)."""
     beta1: float = 0.0
@@ -91,7 +97,13 @@ class WGANGP(Model):
             self.generator, self.critic = released_networks(config, shape, width, norm)
         else:
             self.generator, self.critic = backbone(
-                "wgan_gp", config.network, shape, config.latent_dim, config.width, generator_norm=norm, norm=config.norm
+                "wgan_gp",
+                config.network,
+                shape,
+                config.latent_dim,
+                config.width,
+                generator_norm=norm,
+                norm=config.norm,
             )
         if len(shape) == 3:
             self.batch_size = 64 if colour else 50  # as in the released scripts
@@ -99,9 +111,8 @@ class WGANGP(Model):
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.9))
         self.players = {"D": Player(self.critic, optimizer=adam), "G": Player(self.generator, optimizer=adam)}
         name, _ = last_linear(self.critic)
-        self.still = {
-            f"critic.{name}.bias": "E[D(fake)] - E[D(real)] does not change with it: its gradient is exactly 0"
-        }
+        reason = "E[D(fake)] - E[D(real)] does not change with it: its gradient is exactly 0"
+        self.still = {f"critic.{name}.bias": reason}
 
     def step(self, batches: Batches) -> Step:
         D, G, config = self.critic, self.generate, self.config
@@ -109,12 +120,15 @@ class WGANGP(Model):
             real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
                 fake = G(len(real))
-            score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: nothing in D mixes samples
-            wasserstein = score_fake.mean() - score_real.mean()
+            # one pass: nothing in D mixes samples
+            score_real, score_fake = D(torch.cat([real, fake])).chunk(2)
             e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
             norm = gradient_norm(D, e * real + (1 - e) * fake)  # (b,), at x^
-            penalty = config.penalty_weight * (norm - 1).square().mean()
-            yield "D", {"wasserstein": wasserstein, "penalty": penalty}, watch(real=score_real, fake=score_fake)
+            terms = {
+                "wasserstein": score_fake.mean() - score_real.mean(),
+                "penalty": config.penalty_weight * (norm - 1).square().mean(),
+            }
+            yield "D", terms, watch(real=score_real, fake=score_fake)
         yield "G", {"wasserstein": -D(G(len(real))).mean()}
 
 
@@ -135,9 +149,12 @@ def released_networks(config: Config, shape: tuple[int, ...], width: int, norm: 
 
 
 def init_released(network: nn.Module) -> None:
-    """Uniform weights with the variances of the released scripts, biases 0: He's for the hidden layers of points,
-    4 / (fan in + fan out) for convolutions, where a stride thins out one of the two, and Glorot's for other layers."""
-    hidden = {layer for module in network.modules() if isinstance(module, MLP) for layer in module.layers[:-1]}
+    """Uniform weights with the variances of the released scripts, biases 0: He's for the hidden layers of
+    points, 4 / (fan in + fan out) for convolutions, where a stride thins out one of the two, and Glorot's for
+    other layers."""
+    hidden = {
+        layer for module in network.modules() if isinstance(module, MLP) for layer in module.layers[:-1]
+    }
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             fan_in, fan_out = layer.weight.shape[1] * layer.weight[0, 0].numel(), layer.weight[:, 0].numel()
