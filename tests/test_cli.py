@@ -526,10 +526,17 @@ def test_translations(trained: Callable[[str], Path], here: Path, capsys: pytest
     assert (wide.mode, wide.size, grey.mode, grey.size) == ("RGB", (13, 8), "RGB", (8, 8))
     refused(capsys, "'c2d' ... a2b, b2a", "translate", str(folder), "wide.png", "--direction", "c2d")
     Path("broken.png").write_bytes(b"no picture")
-    refused(capsys, "broken.png", "translate", str(folder), "wide.png", "broken.png", "--out", "new")
+    refused(capsys, "broken.png ... passed over", "translate", str(folder), "broken.png", "--out", "new")
+    assert cli.main(["translate", str(folder), "wide.png", "broken.png", "grey.jpg", "--out", "new"]) == 2
+    said = capsys.readouterr()
+    assert said.out.split() == ["new/wide-a2b.png", "new/grey-a2b.png"], "the good ones are done"
+    assert said.err.startswith("ganarium: broken.png is no picture")
     Path("other").mkdir()
     Path("wide.png").rename("other/grey.png")
-    refused(capsys, "called grey", "translate", str(folder), "grey.jpg", "other/grey.png")
+    before = Path("new/grey-a2b.png").read_bytes()
+    assert cli.main(["translate", str(folder), "grey.jpg", "other/grey.png", "--out", "new"]) == 0
+    assert capsys.readouterr().out.split() == ["new/grey-a2b-2.png", "new/grey-a2b-3.png"]
+    assert Path("new/grey-a2b.png").read_bytes() == before
     refused(capsys, "none.png", "translate", str(folder), "none.png")
     refused(capsys, "FILES", "translate", str(folder))
     refused(capsys, "use translate", "sample", str(folder))

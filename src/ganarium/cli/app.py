@@ -21,6 +21,7 @@ from ganarium.cli.clean import clean
 from ganarium.cli.compare import compare
 from ganarium.cli.data import data
 from ganarium.cli.evaluate import evaluate
+from ganarium.cli.inpaint import inpaint
 from ganarium.cli.list import list_
 from ganarium.cli.prove import prove
 from ganarium.cli.report import report
@@ -111,6 +112,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         sample,
         translate,
         upscale,
+        inpaint,
         classify,
         evaluate,
         compare,

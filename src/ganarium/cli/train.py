@@ -116,6 +116,8 @@ def _next_commands(run: Any) -> list[str]:
         images = f"ganarium translate {folder} PICTURE.png --direction {run.model.directions[0]}"
     elif run.model.scale:
         images = f"ganarium upscale {folder} PICTURE.png"
+    elif run.model.inpaints:
+        images = f"ganarium inpaint {folder} PICTURE.png --mask MASK.png"
     elif len(run.model.shape) == 1:
         images = f"ganarium sample {folder} --n 2000 --files"
     else:

@@ -1,10 +1,10 @@
 """`ganarium upscale`: pictures enlarged by a run's model."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ganarium.cli.output import output_folder
+from ganarium.cli.parameters import Count
 from ganarium.errors import UserError
 
 
@@ -13,10 +13,15 @@ def upscale(
     pictures: Annotated[list[str], Parameter(name="FILES", negative=())],
     /,
     *,
+    tile: Count = None,
+    compare: bool = False,
     out: str | None = None,
     device: str = "auto",
 ) -> int:
     """Enlarge pictures with a run's model, such as srgan.
+
+    Large pictures are enlarged in overlapping tiles, which show no seams. Grey, transparency, 16 bits and the colour
+    profile are kept. A file that cannot be read is named and passed over, and the exit code is 2.
 
     Parameters
     ----------
@@ -24,27 +29,32 @@ def upscale(
         The run's folder, or the folder of one checkpoint.
     pictures
         Picture files, or folders of them, one or more.
+    tile
+        Side of the tiles in pixels of the original, a multiple of 64. Smaller ones need less memory and more time.
+        Default: 384.
+    compare
+        Also write the middle of each picture twice, side by side: enlarged by bicubic, and by the model.
     out
-        Where to write. Default: RUN/upscaled.
+        Where to write. Default: RUN/upscaled. No file is overwritten.
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium.data.sources.folder import open_image, picture_files
+    from ganarium.cli.pictures import each_picture
     from ganarium.runs.loading import load
+    from ganarium.sampling import TILE, WHOLE
 
     model = load(run, device=device)
     if not model.scale:
         raise UserError(f"{run} does not enlarge images: give a run of srgan or esrgan.")
-    files = picture_files(pictures)
-    stems = [path.stem for path in files]
-    for stem in stems:
-        if stems.count(stem) > 1:
-            raise UserError(
-                f"two of the pictures are called {stem}: upscale them apart, each with an --out of its own."
-            )
-    folder = output_folder(run, out, "upscaled")
-    for path in files:
-        target = folder / f"{path.stem}-x{model.scale}.png"
-        model.upscale(open_image(path, model.shape[0])).save(target)
-        print(target)
-    return 0
+
+    def apply(photo: Any, progress: Any) -> Any:
+        return model.upscale(photo, tile=tile, progress=progress)
+
+    def effort(height: int, width: int) -> float:
+        if model.reach is None or (tile is None and height * width <= WHOLE):
+            return height * width
+        return height * width * (1 + 2 * model.reach / (tile or TILE)) ** 2
+
+    return each_picture(
+        run, pictures, apply, effort, folder="upscaled", out=out, ending=f"x{model.scale}", compare=compare
+    )

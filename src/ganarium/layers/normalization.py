@@ -1,9 +1,10 @@
 """Normalisation of discriminators, by name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -40,6 +41,31 @@ def unrecorded(network: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.track_running_stats = True
+
+
+@contextmanager
+def fixed_norms(network: nn.Module, forward: Callable[[], Any]) -> Iterator[None]:
+    """Inside, instance and batch norm use the statistics that they had in `forward()`, whatever they are shown."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d)]
+    names = ("running_mean", "running_var", "momentum", "track_running_stats", "training")
+    before = [[getattr(layer, name) for name in names] for layer in layers]
+    like = next(network.parameters())
+    try:
+        for layer in layers:
+            layer.running_mean, layer.running_var = (
+                like.new_zeros(layer.num_features),
+                like.new_ones(layer.num_features),
+            )
+            layer.momentum, layer.track_running_stats, layer.training = 1.0, True, True
+        with torch.no_grad():
+            forward()
+        for layer in layers:
+            layer.training = False
+        yield
+    finally:
+        for layer, values in zip(layers, before, strict=True):
+            for name, value in zip(names, values, strict=True):
+                setattr(layer, name, value)
 
 
 def check_penalised(norm: Norm, model: str) -> None:

@@ -83,6 +83,7 @@ class CycleGAN(Model):
     batch_type = UnpairedImages
     batch_size = 1
     directions = ("a2b", "b2a")
+    picture_statistics = True  # instance norm
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
@@ -94,6 +95,7 @@ class CycleGAN(Model):
         layers = config.patch_layers or (3 if side >= 128 else 2 if side >= 12 else 1)
         layers = checked_layers(layers, height, width)
         self.a2b, self.b2a = (ResNetGenerator(channels, config.width, blocks) for _ in range(2))  # G and F
+        self.reach = self.a2b.reach
         patch = {"channels": channels, "width": config.width, "num_layers": layers}
         self.D_a, self.D_b = (PatchDiscriminator(**patch, norm="instance") for _ in range(2))
         self.pool_a, self.pool_b = (ImagePool(config.pool_size, (channels, height, width)) for _ in range(2))

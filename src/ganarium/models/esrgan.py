@@ -99,6 +99,7 @@ class ESRGAN(Model):
         channels, h, w = image_shape(shape, "esrgan")
         self.scale = config.scale
         self.generator = RRDBNet(channels, config.width, config.num_blocks, config.growth, config.scale)
+        self.reach = self.generator.reach
         size = (channels, h // config.scale * config.scale, w // config.scale * config.scale)
         self.discriminator = Discriminator(size, config.discriminator_width)
         self.features: tuple[VGG19, ...] = (load_vgg("conv5_4"),) if config.content == "vgg" else ()

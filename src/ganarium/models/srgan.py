@@ -87,6 +87,7 @@ class SRGAN(Model):
         image = image_shape(shape, "srgan")
         self.scale = config.scale
         self.generator = SRResNet(image[0], config.width, config.num_blocks, config.scale)
+        self.reach = self.generator.reach
         height, width = (side // config.scale * config.scale for side in image[1:])
         self.discriminator = Discriminator((image[0], height, width), config.discriminator_width)
         self.features = frozen_features(config.content)

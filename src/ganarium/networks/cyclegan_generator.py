@@ -25,6 +25,7 @@ class ResNetGenerator(nn.Module):
             layers += [up, *_norm_relu(fan_in // 2)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7)]
         self.layers = nn.Sequential(*layers)
+        self.reach = 8 * num_blocks + 16  # pixels around one, a multiple of 4, where the statistics are fixed
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]

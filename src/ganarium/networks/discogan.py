@@ -32,6 +32,7 @@ class Generator(nn.Module):
             layers += [up, nn.BatchNorm2d(fan_out), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False))
         self.step = 2**levels
+        self.reach = (8 if code_channels else 4) * self.step  # pixels around one
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]

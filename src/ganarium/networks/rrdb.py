@@ -27,6 +27,9 @@ class RRDBNet(nn.Module):
         self.doublings = nn.ModuleList(nn.Conv2d(width, width, 3, 1, 1) for _ in range(round(math.log2(scale))))
         self.before_last = nn.Conv2d(width, width, 3, 1, 1)
         self.last = nn.Conv2d(width, channels, 3, 1, 1)
+        # Pixels of the input around one that change it by more than 1/255: a block has 15 convolutions, but what goes
+        # through many of them fades, as every residual is scaled by 0.2 twice.
+        self.reach = min(15 * num_blocks + 4, 64)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)

@@ -22,6 +22,7 @@ class SRResNet(nn.Module):
         ]
         self.doublings = nn.Sequential(*doublings)
         self.last = nn.Conv2d(width, channels, 9, 1, 4)
+        self.reach = 2 * num_blocks + 8  # pixels of the input around one: 4 + 2 a block + 1, and 3 behind the doublings
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
