@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ganarium.cli.pictures import each_picture
 from ganarium.errors import UserError
 
 
@@ -38,7 +39,6 @@ def inpaint(
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium.cli.pictures import each_picture
     from ganarium.data.sources.folder import open_image
     from ganarium.runs.loading import load
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganarium.cli.output import output_folder
+from ganarium.data.files.tree import shown
 
 if TYPE_CHECKING:
     from ganarium.data.files.photo import Photo
@@ -39,7 +40,6 @@ def each_picture(
 
     from ganarium.data.files.decode import header, quiet, reason
     from ganarium.data.files.photo import free_name, read_photo, write_png
-    from ganarium.data.files.tree import shown
     from ganarium.data.sources.folder import picture_files
 
     quiet()

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ganarium.cli.parameters import Count
+from ganarium.cli.pictures import each_picture
 
 
 def translate(
@@ -47,7 +48,6 @@ def translate(
     device
         Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
-    from ganarium.cli.pictures import each_picture
     from ganarium.runs.loading import load
 
     model = load(run, device=device)

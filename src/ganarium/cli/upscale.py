@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ganarium.cli.parameters import Count
+from ganarium.cli.pictures import each_picture
 from ganarium.errors import UserError
 
 
@@ -39,7 +40,6 @@ def upscale(
     device
         auto, cpu, cuda or mps.
     """
-    from ganarium.cli.pictures import each_picture
     from ganarium.runs.loading import load
     from ganarium.sampling import TILE, WHOLE
 

@@ -62,7 +62,7 @@ def map_tiles(
     total, result = count(height, width, side), None
     for done, tile in enumerate(tiles(height, width, side, reach, scale), 1):
         part = values_of(images[:, *tile.read]) if stored else images[:, :, *tile.read]
-        made = forward(part)[:, :, *tile.kept]
+        made: Any = forward(part)[:, :, *tile.kept]
         if total == 1:
             result = levels_of(made, images.dtype) if stored else made
         elif stored:
@@ -103,7 +103,8 @@ def resized(levels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         def enlarge(part: Tensor) -> Tensor:
             return F.interpolate(part, scale_factor=scale, mode="bicubic")
 
-        return map_tiles(levels[None, :, :, None], enlarge, 16 * STEP, 4, scale)[0, :, :, 0]  # type: ignore[no-any-return]
+        enlarged: np.ndarray = map_tiles(levels[None, :, :, None], enlarge, 16 * STEP, 4, scale)[0, :, :, 0]
+        return enlarged
     values = values_of(levels[None, :, :, None])
     return levels_of(F.interpolate(values, size=size, mode="bicubic", antialias=True), levels.dtype)[0, :, :, 0]
 

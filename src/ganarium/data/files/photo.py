@@ -209,7 +209,7 @@ def _deep(file: Path) -> Photo:
     for order in ("B", "L"):  # "L" takes the second byte of each pair for the higher one
         with Image.open(file, formats=["PNG"]) as image:
             kind, box, offset, raw = image.tile[0]
-            grey = raw.startswith("LA")  # the four bytes of a pixel pass for one of RGBA at 8 bits
+            grey = str(raw).startswith("LA")  # the four bytes of a pixel pass for one of RGBA at 8 bits
             image.tile = [type(image.tile[0])(kind, box, offset, "RGBA" if grey else f"{image.mode};16{order}")]
             image.load()
             halves.append(np.asarray(image).astype(np.uint16))
