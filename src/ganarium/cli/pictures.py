@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganarium.cli.output import output_folder
-from ganarium.data.files.tree import shown
+from ganarium.data.files.tree import printable
 
 if TYPE_CHECKING:
     from ganarium.data.files.photo import Photo
@@ -38,11 +38,11 @@ def each_picture(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ganarium.data.files.decode import header, quiet, reason
+    from ganarium.data.files.decode import header, reason, silence_warnings
     from ganarium.data.files.photo import free_name, read_photo, write_png
     from ganarium.data.sources.folder import picture_files
 
-    quiet()
+    silence_warnings()
     files, efforts, bad = picture_files(paths), {}, 0
     for file in files:
         try:
@@ -50,7 +50,7 @@ def each_picture(
                 head = header(handle)
             efforts[file] = effort(head.height, head.width)
         except Exception as error:  # decoders raise errors of all kinds on broken files
-            _say(f"{shown(str(file))} {reason(error)}, and is passed over.")
+            _say(f"{printable(str(file))} {reason(error)}, and is passed over.")
             bad += 1
     console = Console()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TimeRemainingColumn())
@@ -60,12 +60,12 @@ def each_picture(
             try:
                 photo = read_photo(file)
             except Exception as error:
-                _say(f"{shown(str(file))} {reason(error)}, and is passed over.")
+                _say(f"{printable(str(file))} {reason(error)}, and is passed over.")
                 bad += 1
                 continue
             if not done:
                 _estimate(photo, apply, effort, list(efforts.values()))
-            bar.update(task, description=shown(file.name))
+            bar.update(task, description=printable(file.name))
             before = done
 
             def progress(share: float, before: float = before, own: float = own) -> None:
@@ -77,7 +77,7 @@ def each_picture(
                 if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                     raise
                 way = "use smaller tiles, or reduce the picture"
-                _say(f"{shown(str(file))} does not fit in the memory, and is passed over: {way}.")
+                _say(f"{printable(str(file))} does not fit in the memory, and is passed over: {way}.")
                 bad += 1
                 continue
             done += own

@@ -42,7 +42,7 @@ class Photo(NamedTuple):
 
 
 def read_photo(file: Path) -> Photo:
-    """One picture of a file. Raises whatever a broken file makes PIL raise, and `UnusablePicture`; `decode.reason` says why."""
+    """One picture of a file. Raises `UnusablePicture`, or whatever a broken file makes PIL raise: see `decode.reason`."""
     with Image.open(file, formats=FORMATS) as image:
         if image.format == "PNG" and _bits_and_kind(file) in [(16, kind) for kind in DEEP]:
             return _deep(file)
@@ -50,7 +50,10 @@ def read_photo(file: Path) -> Photo:
 
 
 def photo_of(image: Image.Image) -> Photo:
-    """A PIL image as a photo: turned by its EXIF orientation, 16 bits kept. Raises `UnusablePicture` for floating point."""
+    """A PIL image as a photo: turned by its EXIF orientation, 16 bits kept.
+
+    Raises `UnusablePicture` for floating point.
+    """
     profile = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
