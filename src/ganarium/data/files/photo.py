@@ -42,7 +42,7 @@ class Photo(NamedTuple):
 
 
 def read_photo(file: Path) -> Photo:
-    """One picture of a file. Raises `UnusablePicture`, or whatever a broken file makes PIL raise: see `decode.reason`."""
+    """One picture of a file. Raises `UnusablePicture`, or whatever PIL raises of a broken file: `decode.reason`."""
     with Image.open(file, formats=FORMATS) as image:
         if image.format == "PNG" and _bits_and_kind(file) in [(16, kind) for kind in DEEP]:
             return _deep(file)
