@@ -175,8 +175,8 @@ def awkward():
 
 def test_distances_are_those_of_the_differences(monkeypatch):
     points, queries = awkward()
-    table = distances.direct(queries, points)
-    own = distances.direct(points, points)
+    table = distances.direct_distances(queries, points)
+    own = distances.direct_distances(points, points)
     radius = own.clone().fill_diagonal_(torch.inf).kthvalue(3).values
     for block in (distances.BLOCK, 3000):  # the second: a few rows at a time
         monkeypatch.setattr(distances, "BLOCK", block)
@@ -194,7 +194,7 @@ def test_distances_are_those_of_the_differences(monkeypatch):
 def test_the_matrix_product_alone_gets_them_wrong():
     """The control: without the second look, near copies have the wrong neighbours, and copies are apart."""
     points, _ = awkward()
-    own = distances.direct(points, points).fill_diagonal_(torch.inf)
+    own = distances.direct_distances(points, points).fill_diagonal_(torch.inf)
     product = torch.cdist(points, points, compute_mode="use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
     assert (product.amin(1) - own.amin(1)).abs().max() > 1e-5
 

@@ -1,4 +1,4 @@
-"""Gaussian noise inside a network."""
+"""Adds Gaussian noise inside a network."""
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class GaussianNoise(nn.Module):
 
 
 def noise_for_dropout(network: nn.Module, std: float) -> None:
-    """Puts noise in the place of every dropout of a network."""
+    """Replaces every dropout of a network by noise."""
     for name, layer in list(network.named_modules()):
         if isinstance(layer, nn.Dropout):
             network.set_submodule(name, GaussianNoise(std))

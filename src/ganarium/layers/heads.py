@@ -8,12 +8,12 @@ from ganarium.layers.precision import full
 
 
 def last_linear(network: nn.Module) -> tuple[str, nn.Linear]:
-    """The last dense layer of a network, with its name in it."""
+    """The last dense layer of a network, and its name in the network."""
     return [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1]
 
 
 class PerClass(nn.Module):
-    """(b, *shape) -> (b, num_classes): a discriminator of `backbones`, its last layer replaced by one for each class.
+    """(b, *shape) -> (b, num_classes): a discriminator of `backbones` whose last layer has an output for each class.
 
     The new layer has a bias if the old one had, and starts at N(0, 0.02); `norm` is the discriminator's.
     """
@@ -32,8 +32,10 @@ class PerClass(nn.Module):
 
 
 class SplitDiscriminator(nn.Module):
-    """(b, *shape) -> score (b,), or logits (b, num_classes): a backbone's discriminator in two parts, `features` and
-    `head`, so that one pass gives what both give."""
+    """(b, *shape) -> score (b,), or logits (b, num_classes): a backbone's discriminator in two parts.
+
+    One pass through `features` serves whoever needs them and `head`.
+    """
 
     def __init__(self, body: nn.Module, num_classes: int | None, norm: Norm) -> None:
         super().__init__()
@@ -51,8 +53,8 @@ class SplitDiscriminator(nn.Module):
 
     def head(self, features: Tensor) -> Tensor:
         """(b, f) -> (b,) or (b, num_classes)"""
-        made = full(self.last(features))
-        return made if self.num_classes else made.squeeze(1)
+        output = full(self.last(features))
+        return output if self.num_classes else output.squeeze(1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

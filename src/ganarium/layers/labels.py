@@ -1,4 +1,4 @@
-"""Class labels on their way into a network."""
+"""Checks class labels, and turns them into inputs of networks."""
 
 from typing import Any
 
@@ -9,8 +9,10 @@ from ganarium.errors import UserError
 
 
 def known_classes(num_classes: int | None, model: str, otherwise: str = "") -> int:
-    """How many classes the data have; `UserError` where they name fewer than two. `model` is named in errors, and what
-    can be done `otherwise`."""
+    """The number of classes of the data; `UserError` if they have fewer than two.
+
+    The error names the `model`, and ends with what can be done `otherwise`.
+    """
     if (num_classes or 0) < 2:
         has = "has one class" if num_classes else "has no labels"
         raise UserError(f"{model} learns from the labels of at least two classes, and this data set {has}{otherwise}.")
@@ -24,12 +26,14 @@ def one_hot(label: Tensor, num_classes: int, dtype: torch.dtype) -> Tensor:
 
 
 def asked_labels(label: Any, n: int, num_classes: int, device: torch.device) -> Tensor:
-    """int64 (n,): the `label` that `sample` was given, a class for all samples or (n,) one for each; `UserError` for
-    what is no class."""
+    """The labels int64 (n,) for the `label` that `sample` was given: a class for all samples, or (n,) one for each.
+
+    Raises `UserError` for numbers that are no class.
+    """
     try:
-        given = torch.as_tensor(label, device=device).expand(n)
-        whole = not given.is_floating_point() and not given.is_complex() and given.dtype != torch.bool
-        classes = given.long() if whole else torch.full((n,), -1)
+        values = torch.as_tensor(label, device=device).expand(n)
+        whole = not values.is_floating_point() and not values.is_complex() and values.dtype != torch.bool
+        classes = values.long() if whole else torch.full((n,), -1)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         classes = torch.full((n,), -1)
     if not bool(((classes >= 0) & (classes < num_classes)).all()):

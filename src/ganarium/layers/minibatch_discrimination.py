@@ -8,11 +8,11 @@ from ganarium.layers.precision import full
 
 
 class MinibatchDiscrimination(nn.Module):
-    """(b, f) -> (b, f + num_kernels): each row, and beside it for every kernel its nearness to the other rows.
+    """(b, f) -> (b, f + num_kernels): each row, followed by its nearness to the other rows under each kernel.
 
     A kernel maps row i to `kernel_dim` numbers M_i; the nearness is the sum of exp(-|M_i - M_j|_1) over the others j,
     plus a bias. As released, a row is not its own neighbour, and the scales of the maps are parameters of their own.
-    Reals and fakes must come apart: in one batch they would tell each other.
+    Reals and fakes must come in batches of their own, else they would influence each other.
     """
 
     def __init__(self, fan_in: int, num_kernels: int, kernel_dim: int) -> None:
@@ -35,11 +35,13 @@ class MinibatchDiscrimination(nn.Module):
 
     @torch.no_grad()
     def begin(self, x: Tensor) -> Tensor:
-        """Sets the scales so that the nearest other row is at a distance of 2 in the mean, and the bias so that the
-        mean nearness is 0 (released), and gives the outputs. Two rows at least must differ."""
-        apart = self.distances(x)
-        apart.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-        self.log_scale.sub_((apart.amin(2).mean(1) / 2).log()[:, None])
+        """Sets the scales and the bias from a first batch (released), and returns the outputs.
+
+        The nearest other row is then at a mean distance of 2, and the mean nearness is 0. Two rows must differ.
+        """
+        distances = self.distances(x)
+        distances.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+        self.log_scale.sub_((distances.amin(2).mean(1) / 2).log()[:, None])
         self.bias.sub_(self(x)[:, x.shape[1] :].mean(0))
-        made: Tensor = self(x)
-        return made
+        output: Tensor = self(x)
+        return output

@@ -1,4 +1,4 @@
-"""Normalisation of discriminators, by name."""
+"""Builds the normalisation of discriminators by its name."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +14,11 @@ Norm = Literal["none", "batch", "layer", "spectral"]
 
 
 def norm_layers(norm: Norm, channels: int, *, flat: bool = False) -> list[nn.Module]:
-    """What stands behind a layer of `channels` outputs: batch norm per channel, or layer norm over all of a sample with
-    a gain and a shift per channel (Gulrajani et al. 2017, section 4); `spectral` is no layer."""
+    """The layers that follow a layer of `channels` outputs: batch norm, layer norm or none.
+
+    Batch norm is per channel. Layer norm is over a whole sample, with a gain and a shift per channel (Gulrajani et al.
+    2017, section 4). `spectral` needs no layer: see `normalise_spectrally`.
+    """
     if norm == "batch":
         return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
     return [nn.GroupNorm(1, channels)] if norm == "layer" else []
@@ -31,8 +34,10 @@ def normalise_spectrally(network: nn.Module) -> None:
 
 @contextmanager
 def unrecorded(network: nn.Module) -> Iterator[None]:
-    """Inside, batch norm leaves its running statistics as they are: around passes of fakes through a network that
-    classifies reals."""
+    """Within this context batch norm does not change its running statistics.
+
+    It stands around passes of fakes through a network that classifies reals.
+    """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
     for layer in layers:
         layer.track_running_stats = False

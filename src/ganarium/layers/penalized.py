@@ -1,4 +1,4 @@
-"""Layers of critics whose input gradient is penalised: torch's own functions, differentiated twice at less cost."""
+"""Layers for critics with a gradient penalty: the functions of torch, but cheaper to differentiate twice."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ _inputs_only = False
 
 @contextmanager
 def inputs_only() -> Iterator[None]:
-    """Inside, a backward pass through `Conv2d` leaves out the weights' gradient, which a penalty does not ask for.
+    """Within this context a backward pass through `Conv2d` computes no gradient of the weights: a penalty needs none.
 
-    A function of one's own is not told by autograd which of its gradients are wanted.
+    Autograd does not tell a custom function which of its gradients are needed.
     """
     global _inputs_only
     before, _inputs_only = _inputs_only, True

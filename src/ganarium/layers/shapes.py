@@ -1,4 +1,4 @@
-"""Sizes of images on their way through a network."""
+"""Computes the sizes of images on their way through a network."""
 
 import math
 
@@ -21,7 +21,7 @@ def image_shape(shape: tuple[int, ...], model: str) -> tuple[int, int, int]:
 
 
 def halvings(height: int, width: int, smallest: int = 4) -> int:
-    """How often a picture is halved until its shorter side is near `smallest`, at least once: 64 -> 4, 28 -> 3."""
+    """How often a picture can be halved until its shorter side is near `smallest`, at least once: 64 -> 4, 28 -> 3."""
     return max(1, round(math.log2(min(height, width) / smallest)))
 
 

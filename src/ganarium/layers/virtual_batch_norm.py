@@ -1,4 +1,4 @@
-"""Virtual batch norm (Salimans et al. 2016, section 3.5): a sample's statistics are those of a batch that is fixed."""
+"""Virtual batch norm (Salimans et al. 2016, section 3.5): a sample is normalised with a fixed batch."""
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class VirtualBatchNorm(nn.Module):
 
 
 class VirtuallyNormed(nn.Module):
-    """(b, latent_dim) -> what the generator makes of it, with virtual batch norm in place of batch norm.
+    """(b, latent_dim) -> the generator's samples, with virtual batch norm in place of batch norm.
 
     The fixed codes `reference` (r, latent_dim) go through it with every batch, so that a sample depends on its own code
     alone; they are a buffer.
@@ -49,5 +49,5 @@ class VirtuallyNormed(nn.Module):
         self.register_buffer("reference", reference)
 
     def forward(self, z: Tensor) -> Tensor:
-        made: Tensor = self.generator(torch.cat([self.reference, z]))[len(self.reference) :]
-        return made
+        samples: Tensor = self.generator(torch.cat([self.reference, z]))[len(self.reference) :]
+        return samples

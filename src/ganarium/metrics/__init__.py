@@ -1,6 +1,7 @@
-"""What measures samples: metrics as plain functions of features, probabilities, labels or pixels, and the judges.
+"""Measures samples: metrics are plain functions of features, probabilities, labels or pixels.
 
-The public names, each loaded when it is first used. A function says what it takes, its range and its estimator.
+The public names are loaded when they are first used. Each docstring says what the function takes, its range and its
+estimator. `judges/` has the networks that read images.
 """
 
 from importlib import import_module

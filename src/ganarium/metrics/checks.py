@@ -1,15 +1,15 @@
-"""What every metric asks of its input, each in one sentence. What comes out is in double precision, detached."""
+"""Checks the inputs of metrics, and returns them in double precision and detached. Errors are one sentence."""
 
 import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
 
-BLOCK = 2**22  # numbers of a table that are held at a time: 32 MiB in double precision
+BLOCK = 2**22  # numbers of a table in memory at a time: 32 MiB in double precision
 
 
 def as_double(values: Tensor, name: str) -> Tensor:
-    """The values in float64, on their device (on the CPU where the device has no float64). All must be finite."""
+    """The values in float64, on their device, or on the CPU if the device has no float64. All must be finite."""
     values = torch.as_tensor(values).detach()
     if values.is_complex():
         raise UserError(f"{name} must be real numbers, not {str(values.dtype).removeprefix('torch.')}.")
@@ -22,11 +22,11 @@ def as_double(values: Tensor, name: str) -> Tensor:
 
 
 def as_features(values: Tensor, name: str, at_least: int = 1) -> Tensor:
-    """Features (n, d) in float64, at least so many."""
+    """Features (n, d) in float64, with n at least `at_least`."""
     values = torch.as_tensor(values)
     if values.dim() != 2 or values.shape[1] == 0:
         raise UserError(f"{name} must be features (n, d), not of shape {tuple(values.shape)}: flatten each sample.")
-    enough(len(values), name, at_least)
+    require_samples(len(values), name, at_least)
     return as_double(values, name)
 
 
@@ -69,7 +69,7 @@ def as_labels(values: Tensor, name: str) -> Tensor:
             f"{name} must be whole numbers (n,), not {str(values.dtype).removeprefix('torch.')} "
             f"of shape {tuple(values.shape)}."
         )
-    enough(len(values), name, 1)
+    require_samples(len(values), name, 1)
     return values.long()
 
 
@@ -78,11 +78,11 @@ def as_label_pair(first: Tensor, second: Tensor, names: tuple[str, str], at_leas
     one, two = as_labels(first, names[0]), as_labels(second, names[1])
     if len(one) != len(two):
         raise UserError(f"{names[0]} has {len(one)} samples and {names[1]} has {len(two)}: give one label for each.")
-    enough(len(one), names[0], at_least)
+    require_samples(len(one), names[0], at_least)
     return one, two.to(one.device)
 
 
-def enough(count: int, name: str, at_least: int) -> None:
+def require_samples(count: int, name: str, at_least: int) -> None:
     """`UserError` when there are fewer samples than a metric needs."""
     if count < at_least:
         plural = "sample is" if at_least == 1 else "samples are"

@@ -1,4 +1,4 @@
-"""How well clusters or codes, which have no names, agree with classes."""
+"""Measures how well clusters or codes, which have no names, agree with classes."""
 
 import math
 
@@ -62,12 +62,12 @@ def adjusted_rand_index(cluster: Tensor, label: Tensor) -> float:
         sum(math.comb(count, 2) for count in counts.flatten().tolist())
         for counts in (table, table.sum(1), table.sum(0))
     )
-    expected, most = first * second / math.comb(n, 2), (first + second) / 2
-    return 1.0 if most == expected else (both - expected) / (most - expected)
+    expected, maximum = first * second / math.comb(n, 2), (first + second) / 2
+    return 1.0 if maximum == expected else (both - expected) / (maximum - expected)
 
 
 def _table(cluster: Tensor, label: Tensor) -> Tensor:
-    """How many samples have each pair of cluster and label: int64 (clusters, labels), on the CPU."""
+    """The number of samples with each pair of cluster and label: int64 (clusters, labels), on the CPU."""
     first, second = as_label_pair(cluster, label, NAMES)
     rows, i = first.cpu().unique(return_inverse=True)
     columns, j = second.cpu().unique(return_inverse=True)

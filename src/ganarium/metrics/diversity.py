@@ -1,4 +1,4 @@
-"""Diversity of samples of one input, by distances between feature maps: LPIPS where its weights are at hand.
+"""Measures the diversity of samples of one input by distances between feature maps: LPIPS, if its weights are given.
 
 The name LPIPS belongs to the published backbones together with their learned weights (Zhang et al. 2018, arXiv
 1801.03924, version 0.1). With any other network, or without the weights, the number is another: `feature_diversity`.
@@ -25,8 +25,8 @@ def feature_map_distance(a: Sequence[Tensor], b: Sequence[Tensor], weights: Sequ
     Raises `UserError` when layers, shapes or numbers of weights do not fit, a weight is negative, or all is not finite.
     """
     if not a or len(a) != len(b) or (weights is not None and len(weights) != len(a)):
-        given = "" if weights is None else f" with {len(weights)} sets of weights"
-        raise UserError(f"feature maps must come layer by layer for both, not {len(a)} and {len(b)} layers{given}.")
+        extra = "" if weights is None else f" with {len(weights)} sets of weights"
+        raise UserError(f"feature maps must come layer by layer for both, not {len(a)} and {len(b)} layers{extra}.")
     total = torch.zeros((), dtype=torch.float64)
     for layer, (x, y) in enumerate(zip(a, b, strict=True)):
         if x.dim() != 4 or x.shape != y.shape:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import BLOCK, as_features, enough, same_width
+from ganarium.metrics.checks import BLOCK, as_features, require_samples, same_width
 
 
 class Moments:
@@ -18,7 +18,7 @@ class Moments:
         self.count, self.mean, self.scatter = count, mean, scatter
 
     def update(self, features: Tensor, name: str = "features") -> "Moments":
-        """Adds features (n, d), n >= 1. Raises `UserError` for another shape or d, or NaN. Gives itself."""
+        """Adds features (n, d), n >= 1. Raises `UserError` for another shape or d, or NaN. Returns itself."""
         values = torch.as_tensor(features)
         if values.dim() != 2:
             as_features(values, name)
@@ -30,7 +30,7 @@ class Moments:
         return self
 
     def merge(self, other: "Moments") -> "Moments":
-        """Adds what another one has seen, as of another process. Gives itself."""
+        """Adds the features of another one, as of another process. Returns itself."""
         if other.mean is None or other.scatter is None:
             return self
         if self.mean is None or self.scatter is None:
@@ -47,7 +47,7 @@ class Moments:
     @property
     def covariance(self) -> Tensor:
         """(d, d), with n - 1."""
-        enough(self.count, "the covariance", 2)
+        require_samples(self.count, "the covariance", 2)
         assert self.scatter is not None
         return self.scatter / (self.count - 1)
 
@@ -69,8 +69,8 @@ def frechet_distance(a: Tensor | Moments, b: Tensor | Moments) -> float:
     same_width(len(first.mean), len(second.mean), ("a", "b"))
     root, other = _root(first.covariance), _root(second.covariance.to(first.mean.device))
     shift = first.mean - second.mean.to(first.mean.device)
-    together = torch.linalg.svdvals(root.T @ other).sum()
-    return max(0.0, float(shift.square().sum() + root.square().sum() + other.square().sum() - 2 * together))
+    trace = torch.linalg.svdvals(root.T @ other).sum()
+    return max(0.0, float(shift.square().sum() + root.square().sum() + other.square().sum() - 2 * trace))
 
 
 def _moments(values: Tensor | Moments, name: str) -> Moments:
@@ -85,7 +85,7 @@ def _moments(values: Tensor | Moments, name: str) -> Moments:
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """F with F F^T = C: eigenvectors times the roots of the eigenvalues; what rounding made negative is 0."""
+    """F with F F^T = C: eigenvectors times the roots of the eigenvalues; eigenvalues below 0 by rounding count as 0."""
     values, vectors = torch.linalg.eigh(covariance)
     root: Tensor = vectors * values.clamp(min=0).sqrt()
     return root

@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy (Gretton et al. 2012), and the one with a cubic kernel, "KID" (Binkowski et al. 2018)."""
+"""Computes the maximum mean discrepancy (Gretton et al. 2012) and "KID", its cubic kernel (Binkowski et al. 2018)."""
 
 from typing import Literal, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Right answers: of a classifier on data, and of a judge on what a conditional generator drew."""
+"""Measures the share of right answers: of a classifier on data, and of a judge on conditional samples."""
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ def accuracy(predicted: Tensor, label: Tensor) -> float:
 def label_fidelity(predicted: Tensor, label: Tensor) -> float:
     """Share of conditional samples G(z, y) that a judge reads as the y they were asked for, from 0 to 1.
 
-    `predicted` is what the judge says, classes (n,) or probabilities or logits (n, k); `label` (n,) is what G got. The
+    `predicted` are the judge's classes (n,), or its probabilities or logits (n, k); `label` (n,) is y. The
     judge is trained on real data only and is never the model's own classifier. Its accuracy on real test images is
     the ceiling to print beside it, and 1 / k (fakes that ignore y) is the floor.
 

@@ -1,4 +1,4 @@
-"""Likelihoods of models that have one."""
+"""Summarises the likelihoods of models that have one."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import as_double, enough
+from ganarium.metrics.checks import as_double, require_samples
 
 
 class NegativeLogLikelihood(NamedTuple):
@@ -29,7 +29,7 @@ def nll(nats: Tensor, shape: Sequence[int]) -> NegativeLogLikelihood:
     values = as_double(nats, "nats")
     if values.dim() != 1:
         raise UserError(f"nats must be a number per sample (n,), not of shape {tuple(values.shape)}: sum over pixels.")
-    enough(len(values), "nats", 1)
+    require_samples(len(values), "nats", 1)
     size = math.prod(shape)
     if size < 1:
         raise UserError(f"the shape of a sample must have at least one number, not be {tuple(shape)}.")

@@ -1,4 +1,4 @@
-"""How many of the known modes a generator reaches: mixtures of Gaussians, and stacked digits."""
+"""Counts the known modes that a generator reaches: of mixtures of Gaussians, and of stacked digits."""
 
 import math
 from typing import NamedTuple
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import BLOCK, as_pair, enough
-from ganarium.metrics.distances import direct
+from ganarium.metrics.checks import BLOCK, as_pair, require_samples
+from ganarium.metrics.distances import direct_distances
 
 
 class ModeCoverage(NamedTuple):
@@ -46,11 +46,11 @@ def mode_coverage(
         raise UserError("the standard deviations and the radius must be above 0: they say how near is near.")
     counts = torch.zeros(len(centre), dtype=torch.int64, device=point.device)
     for part in point.split(max(1, BLOCK // len(centre))):
-        distance, nearest = direct(part, centre).min(1)
+        distance, nearest = direct_distances(part, centre).min(1)
         counts += torch.bincount(nearest[distance < radius * width[nearest]], minlength=len(centre))
-    least = max(1.0, fair_share * len(point) / len(centre))
+    minimum = max(1.0, fair_share * len(point) / len(centre))
     good = tuple(counts.tolist())
-    return ModeCoverage(sum(count >= least for count in good), sum(good) / len(point), good)
+    return ModeCoverage(sum(count >= minimum for count in good), sum(good) / len(point), good)
 
 
 def stacked_mode_coverage(digits: Tensor, num_classes: int = 10) -> StackedModeCoverage:
@@ -62,13 +62,15 @@ def stacked_mode_coverage(digits: Tensor, num_classes: int = 10) -> StackedModeC
 
     Raises `UserError` for classes outside 0 ... num_classes - 1, or another shape.
     """
-    read = torch.as_tensor(digits).cpu()
-    if read.dim() != 2 or read.is_floating_point() or read.shape[1] == 0:
-        raise UserError(f"digits must be whole numbers (n, 3), the class read per channel, not {tuple(read.shape)}.")
-    enough(len(read), "digits", 1)
-    if int(read.min()) < 0 or int(read.max()) >= num_classes:
-        raise UserError(f"digits must be from 0 to {num_classes - 1}, not from {int(read.min())} to {int(read.max())}.")
-    place = num_classes ** torch.arange(read.shape[1])
-    _, count = (read.long() * place).sum(1).unique(return_counts=True)
-    p = count.double() / len(read)
-    return StackedModeCoverage(len(count), float((p * p.log()).sum()) + read.shape[1] * math.log(num_classes))
+    classes = torch.as_tensor(digits).cpu()
+    if classes.dim() != 2 or classes.is_floating_point() or classes.shape[1] == 0:
+        raise UserError(f"digits must be whole numbers (n, 3), the class read per channel, not {tuple(classes.shape)}.")
+    require_samples(len(classes), "digits", 1)
+    if int(classes.min()) < 0 or int(classes.max()) >= num_classes:
+        raise UserError(
+            f"digits must be from 0 to {num_classes - 1}, not from {int(classes.min())} to {int(classes.max())}."
+        )
+    place = num_classes ** torch.arange(classes.shape[1])
+    _, count = (classes.long() * place).sum(1).unique(return_counts=True)
+    p = count.double() / len(classes)
+    return StackedModeCoverage(len(count), float((p * p.log()).sum()) + classes.shape[1] * math.log(num_classes))

@@ -1,6 +1,6 @@
-"""Metrics of nearest neighbours: the two-sample test, precision and recall, density and coverage.
+"""Compares samples by nearest neighbours: the two-sample test, precision and recall, density and coverage.
 
-Distances are right for copies and near copies too (`distances.py`); memory grows with n + m, not with n m.
+Distances are exact for copies and near copies too (`distances.py`); memory grows with n + m, not with n m.
 """
 
 from typing import NamedTuple

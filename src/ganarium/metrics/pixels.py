@@ -1,4 +1,4 @@
-"""PSNR and SSIM, by the conventions of the tables in papers on super-resolution.
+"""Computes PSNR and SSIM by the conventions of the tables in papers on super-resolution.
 
 Images (n, c, h, w) are uint8, or floats in [-1, 1], which are clipped and rounded to the 256 levels first. `data_range`
 says otherwise: values are then taken as they are, from 0 to `data_range`. The reference comes second.

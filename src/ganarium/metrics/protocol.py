@@ -1,4 +1,4 @@
-"""How a number was measured. Two numbers can be compared only if this is the same for both."""
+"""Records how a number was measured. Two numbers can be compared only if this is the same for both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

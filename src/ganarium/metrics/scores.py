@@ -1,4 +1,4 @@
-"""Scores from class probabilities: the Inception Score (Salimans et al. 2016) and the Mode Score (Che et al. 2017)."""
+"""Scores class probabilities by the Inception Score (Salimans et al. 2016) and the Mode Score (Che et al. 2017)."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import as_probabilities, enough
+from ganarium.metrics.checks import as_probabilities, require_samples
 
 
 class InceptionScore(NamedTuple):
@@ -28,7 +28,7 @@ def inception_score(probabilities: Tensor, splits: int = 10, *, seed: int | None
     p = as_probabilities(probabilities, "probabilities")
     if splits < 1:
         raise UserError(f"splits must be at least 1, not {splits}.")
-    enough(len(p), "probabilities", splits)
+    require_samples(len(p), "probabilities", splits)
     if seed is not None:
         p = p[torch.randperm(len(p), generator=torch.Generator().manual_seed(seed)).to(p.device)]
     bounds = [len(p) * part // splits for part in range(splits + 1)]
@@ -49,8 +49,8 @@ def mode_score(probabilities_fake: Tensor, probabilities_real: Tensor) -> float:
     if fake.shape[1] != real.shape[1]:
         raise UserError(f"fake has {fake.shape[1]} classes and real has {real.shape[1]}: use one classifier for both.")
     p, q = fake.mean(0), real.mean(0).to(fake.device)
-    apart = (torch.xlogy(p, p) - torch.xlogy(p, q)).sum()
-    return float((_information(fake) - apart).exp())
+    divergence = (torch.xlogy(p, p) - torch.xlogy(p, q)).sum()
+    return float((_information(fake) - divergence).exp())
 
 
 def _information(p: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""The exact Wasserstein-1 distance of two samples."""
+"""Computes the exact Wasserstein-1 distance of two samples."""
 
 from torch import Tensor
 
 from ganarium.errors import UserError
 from ganarium.metrics.checks import as_pair
-from ganarium.metrics.distances import direct
+from ganarium.metrics.distances import direct_distances
 
-MOST = 5000  # samples; time grows with the cube, memory with the square
+MAX_SAMPLES = 5000  # time grows with the cube, memory with the square
 
 
 def wasserstein_distance(a: Tensor, b: Tensor) -> float:
@@ -21,10 +21,11 @@ def wasserstein_distance(a: Tensor, b: Tensor) -> float:
     from scipy.optimize import linear_sum_assignment
 
     first, second = as_pair(a, b, equal=True)
-    if len(first) > MOST:
+    if len(first) > MAX_SAMPLES:
         raise UserError(
-            f"the exact matching takes at most {MOST} samples, not {len(first)}: take a random part of either set."
+            f"the exact matching takes at most {MAX_SAMPLES} samples, not {len(first)}: take a random part of "
+            "either set."
         )
-    cost = direct(first, second).cpu().numpy()
+    cost = direct_distances(first, second).cpu().numpy()
     rows, columns = linear_sum_assignment(cost)
     return float(cost[rows, columns].mean())

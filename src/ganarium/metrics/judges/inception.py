@@ -5,9 +5,9 @@ They are not torchvision's, and the network differs from torchvision's (Szegedy 
 three points: average pooling does not count the padding, the last block takes the largest where the paper averages, and
 there are 1,008 logits.
 
-What is tested, without the weights, which are not in the package: the wiring (with torchvision's pooling in place of
-ours the outputs are torchvision's), each of the three differences, the names and shapes of all tensors, what comes in
-and out. That the published file gives the published distances is not tested here.
+The weights are not in the package. Tests without them cover the wiring (with torchvision's pooling in place of ours the
+outputs are torchvision's), each of the three differences, the names and shapes of all tensors, inputs and outputs. That
+the published file gives the published distances is not tested.
 """
 
 import hashlib
@@ -153,6 +153,6 @@ def load_inception(device: torch.device | str = "cpu") -> Inception:
 
 
 def _complete(tensors: dict[str, Tensor], net: nn.Module) -> dict[str, Tensor]:
-    """The file is older than the count of batches in batch norm, which plays no part in evaluation."""
+    """Adds the counts of batches in batch norm, which the file is too old to have and evaluation does not use."""
     counts = {key: value for key, value in net.state_dict().items() if key.endswith("num_batches_tracked")}
     return counts | dict(tensors)

@@ -1,6 +1,6 @@
-"""Judges: small classifiers trained on real labelled images only. They read generated images and give features of them.
+"""Judges are small classifiers, trained on real labelled images only, that read generated images.
 
-They come with the package and need no network. `python -m ganarium.metrics.judges.train_judge` trains them anew.
+They come with the package. `python -m ganarium.metrics.judges.train_judge` trains them anew.
 """
 
 import hashlib
@@ -219,7 +219,7 @@ def load_judge(name: str, device: torch.device | str = "cpu", *, folder: Path = 
 
 
 def judge_for(data: str) -> str | None:
-    """The judge that suits a data set's name (or a path to it), None where none does.
+    """The judge for a data set of this name (or path); None if there is none.
 
     The judge `mnist` reads the variants of MNIST too: 0.99 of `mnist_binarised` and `mnist_stochastic` right, 0.83 of
     `mnist_tinted` (of the first 1,000 test images), and `stacked_mnist` one channel at a time, as

@@ -48,16 +48,16 @@ class Recipe:
     hole: int = 0
     """Side of a square that is greyed out, in pixels (DeVries and Taylor 2017)."""
     smoothing: float = 0.0
-    """Share of the label given to all classes alike."""
+    """Share of the label that is spread over all classes."""
     undecided: bool = True
-    """One image in nine is none, and is to be read as every class alike.
+    """One image in nine shows no class, and the judge must give it the same probability of every class.
 
     Without them a classifier is sure of noise too, and its confidence says nothing about a generator's samples.
     """
     worn: float = 0.5
-    """The share of all, those that are none too, that are a little blurred, noisy and faded, as a generator's are.
+    """The share of all images that are a little blurred, noisy and faded, as those of a generator are.
 
-    Without them a judge that is undecided of what is none is so of every image that is not as clean as the data.
+    Without them a judge is undecided about every image that is not as clean as the data.
     """
     seed: int = 0
 
@@ -96,11 +96,11 @@ def train_judge(train: Dataset, recipe: Recipe) -> tuple[Judge, int]:
     batches = Batches(train, LabelledImages, recipe.batch, seed=recipe.seed)
     for step in range(steps):
         batch = next(batches)
-        image, label = changed(batch.image, recipe), batch.label
+        image, label = augment(batch.image, recipe), batch.label
         if recipe.undecided:
             image = torch.cat([image, not_images(image[: recipe.batch // 8])])
         if recipe.worn:
-            image = worn(image, recipe.worn)
+            image = degrade(image, recipe.worn)
         logits = judge(image.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits[: len(label)], label, label_smoothing=recipe.smoothing)
         if recipe.undecided:
@@ -114,8 +114,8 @@ def train_judge(train: Dataset, recipe: Recipe) -> tuple[Judge, int]:
     return judge.eval(), steps
 
 
-def changed(images: Tensor, recipe: Recipe) -> Tensor:
-    """The images (n, c, h, w) moved, turned, scaled, mirrored and covered, by chance; what comes in is mirrored."""
+def augment(images: Tensor, recipe: Recipe) -> Tensor:
+    """The images (n, c, h, w) moved, turned, scaled, mirrored and covered at random. The border is reflected."""
     count, _, height, width = images.shape
 
     def uniform(most: float) -> Tensor:
@@ -137,7 +137,7 @@ def changed(images: Tensor, recipe: Recipe) -> Tensor:
 
 
 def not_images(images: Tensor) -> Tensor:
-    """As many images (n, c, h, w) that show nothing to be read, a quarter of each kind.
+    """Makes n images (n, c, h, w) that show no class, a quarter of each kind.
 
     Noise, from fine to coarse; images with their pixels in any order; the mean of two images; images torn by a coarse
     random displacement. The last two are what a generator draws that has not learned shapes yet.
@@ -156,7 +156,7 @@ def not_images(images: Tensor) -> Tensor:
     return torch.cat([noise, shuffled, mixed, torn])
 
 
-def worn(images: Tensor, share: float) -> Tensor:
+def degrade(images: Tensor, share: float) -> Tensor:
     """The images (n, c, h, w), a random `share` of them blurred, faded to some grey and noisy by a random amount."""
 
     def uniform(low: float, high: float) -> Tensor:
@@ -175,7 +175,7 @@ def load(recipe: Recipe) -> tuple[Dataset, Dataset]:
 
 
 def make(name: str, folder: Path = WEIGHTS) -> None:
-    """Trains, stores, reads the test split and writes what was measured."""
+    """Trains a judge, stores it, and writes its accuracy on the test split beside it."""
     recipe = RECIPES[name]
     train, test = load(recipe)
     judge, steps = train_judge(train, recipe)
@@ -198,7 +198,7 @@ def make(name: str, folder: Path = WEIGHTS) -> None:
 
 
 def compare(name: str, held: int) -> None:
-    """The accuracy on training images that were kept apart; the test split is not looked at."""
+    """Prints the accuracy on training images that were held out; the test split is not read."""
     recipe = RECIPES[name]
     train, _ = load(recipe)
     assert train.labels is not None
