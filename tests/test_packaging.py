@@ -54,7 +54,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(packages):
     source = {
         path.relative_to(ROOT / "src").as_posix()
         for path in (ROOT / "src" / "ganarium").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "ruff.toml"
     }
     assert packed == source
     kinds = {Path(name).suffix for name in packed} | {Path(name).name for name in packed}
