@@ -83,7 +83,7 @@ class DiscoGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         self.a2b, self.b2a, self.D_a, self.D_b = networks(config, self.shape)
-        self.reach = self.a2b.reach if len(shape) == 3 else None
+        self.reach = self.a2b.reach if isinstance(self.a2b, Generator) else None
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999), weight_decay=config.weight_decay)
         self.players = {
             "D": Player(self.D_a, self.D_b, optimizer=adam),
