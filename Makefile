@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 export OMP_WAIT_POLICY := passive
 
-.PHONY: install demo test test-model test-slow test-wheel check docs clean
+.PHONY: install demo test test-model test-slow test-wheel check tables docs clean
 
 install: .venv/.installed
 
@@ -46,6 +46,12 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# All that is drawn from the code and the results: the tables of models and of proofs, and the list of all options.
+tables: install
+	$(BIN)/python tools/model_table.py
+	$(BIN)/python tools/proof_table.py
+	GANARIUM_FREEZE=1 $(PYTEST) tests/test_cli.py -k frozen
 
 # The site, in build/site: a page for each model and all the rest. A broken link is an error.
 docs: install

@@ -91,9 +91,8 @@ class R3GAN(Model):
             self.conditional, self.batch_type = True, LabelledImages
         widths = stage_widths(config.width, self.size)
         groups, blocks = [num_groups(width) for width in widths], [config.num_blocks] * len(widths)
-        code = (
-            config.latent_dim if classes else 0
-        )  # numbers of a label's embedding in G; in D as many as channels
+        # numbers of a label's embedding in G; in D as many as channels
+        code = config.latent_dim if classes else 0
         self.generator = Generator(config.latent_dim, channels, widths, groups, blocks, classes, code)
         self.discriminator = Discriminator(channels, widths[::-1], groups[::-1], blocks, classes, widths[0])
         self.ema = {"generator": 0.999}
