@@ -51,10 +51,11 @@ def contents(wheel: Path) -> dict[str, bytes]:
 def test_the_wheel_holds_the_whole_package_and_nothing_else(packages):
     files = contents(packages["wheel"])
     packed = {name for name in files if ".dist-info/" not in name}
+    caches = ("__pycache__", ".ruff_cache", ".mypy_cache")
     source = {
         path.relative_to(ROOT / "src").as_posix()
         for path in (ROOT / "src" / "ganarium").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.name != "ruff.toml"
+        if path.is_file() and not set(caches) & set(path.parts) and path.name != "ruff.toml"
     }
     assert packed == source
     kinds = {Path(name).suffix for name in packed} | {Path(name).name for name in packed}
