@@ -20,8 +20,8 @@ from PIL import Image
 from ganarium import __version__, cli, registry
 from ganarium.data import suitable_data
 from ganarium.errors import UserError, nearest
+from ganarium.runs.folder import claim, release
 from ganarium.runs.options import Options
-from ganarium.training import session as run
 from ganarium.training.console import Bar
 
 ROOT = Path(__file__).parents[1]
@@ -327,17 +327,17 @@ def test_where_a_run_goes(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_two_runs_that_begin_at_once_take_two_folders(here: Path) -> None:
     free = Options(data="ring")
-    assert [run._claim("gan", free)[0].name for _ in range(2)] == ["gan-ring", "gan-ring-2"]
+    assert [claim("gan", free)[0].name for _ in range(2)] == ["gan-ring", "gan-ring-2"]
     named = Options(data="ring", out="mine")
-    assert run._claim("gan", named)[1] == [Path("mine")]
+    assert claim("gan", named)[1] == [Path("mine")]
     with pytest.raises(UserError, match="never overwritten"):
-        run._claim("gan", named)
+        claim("gan", named)
 
 
 def test_taking_back_a_folder_spares_the_others(here: Path) -> None:
-    first, made = run._claim("gan", Options(data="ring"))
-    second, _ = run._claim("gan", Options(data="ring"))
-    run._unclaim(first, made)
+    first, made = claim("gan", Options(data="ring"))
+    second, _ = claim("gan", Options(data="ring"))
+    release(first, made)
     assert not first.exists()
     assert (second / "checkpoints").is_dir()
 

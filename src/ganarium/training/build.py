@@ -20,7 +20,7 @@ from ganarium.runs.options import LABELS_PER_CLASS
 from ganarium.runtime import distributed
 from ganarium.trainer import PRECISIONS, Trainer
 
-DRAWN = ("glyphs", "scenes", "paired_scenes", "textures")  # modules of data that need no network: advised first
+DRAWN = ("glyphs", "scenes", "paired_scenes")  # modules of data that need no network: advised first
 PATIENCE = 2.0  # seconds before the user is told what is waited for
 
 
