@@ -50,7 +50,7 @@ class Config(BackboneOptions):
     semi_supervised: bool = False
     """Learn to classify, from few labels (--labels-per-class) and all images."""
     num_categories: int | None = None
-    """Categories into which the discriminator sorts images: K. None: 20 (paper), or 8 for points;
+    """Categories into which the discriminator sorts images: K. None: 20, or 8 for points;
     semi-supervised it is always the number of classes."""
     labelled_weight: float = 1.0
     """Weight of the cross-entropy of labelled images in the discriminator's loss: lambda (section 3.3)."""
@@ -63,11 +63,11 @@ class Config(BackboneOptions):
     norm: Norm = "batch"
     """Normalisation in the discriminator: none, batch, layer or spectral."""
     lr: float = 2e-4
-    """Learning rate of Adam."""
+    """Learning rate of Adam (ours)."""
     beta1: float = 0.5
-    """Adam's first momentum."""
+    """Adam's first momentum (ours)."""
     beta2: float = 0.999
-    """Adam's second momentum."""
+    """Adam's second momentum (ours)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "labelled_weight", "latent_dim", "width", "lr")

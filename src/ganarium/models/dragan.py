@@ -48,7 +48,7 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config(BackboneOptions):
     penalty_weight: float = 10.0
-    """Weight of the gradient penalty: lambda (paper and notebook)."""
+    """Weight of the gradient penalty: lambda (paper, and the authors' notebook)."""
     slope: float = 1.0
     """The norm at which the discriminator's gradient is held near the data: k, per unit of pixels from -1 to
     1 (paper and notebook)."""

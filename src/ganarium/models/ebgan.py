@@ -44,7 +44,7 @@ PAPER = Paper(
 class Config(BackboneOptions):
     margin: float | None = None
     """The energy (mean squared error of a rebuilt pixel, of values in [-1, 1]) up to which that of fakes is
-    pushed: m (section 2.2). None: measured before training, as margin_factor times the energy of reals."""
+    pushed: m (section 2.1). None: measured before training, as margin_factor times the energy of reals."""
     margin_factor: float = 3.0
     """How many times the energy of reals a measured margin is; not in the paper."""
     num_measuring_steps: int = 500
@@ -65,9 +65,9 @@ class Config(BackboneOptions):
     lr: float = 1e-3
     """Learning rate of Adam."""
     beta1: float = 0.5
-    """Adam's first momentum."""
+    """Adam's first momentum (ours)."""
     beta2: float = 0.999
-    """Adam's second momentum."""
+    """Adam's second momentum (ours)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "margin_factor", "num_measuring_steps", "lr")

@@ -69,7 +69,7 @@ class Config(BackboneOptions):
     lr: float | None = None
     """Learning rate. None: 0.1 for SGD, with which it falls (released); 2e-4 for Adam."""
     beta2: float = 0.999
-    """Adam's second momentum, in the recipe modern; the first is 0.5."""
+    """Adam's second momentum, in the recipe modern (ours); the first is 0.5."""
 
     def __post_init__(self) -> None:
         require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
@@ -151,7 +151,8 @@ class GAN(Model):
 
 def perceptrons(config: Config, shape: tuple[int, ...], paper: bool) -> Pair:
     """G of two hidden layers, which ends in a sigmoid, and D: the released one, or one like G."""
-    hidden, size = [config.width or 1200] * 2, math.prod(shape)
+    hidden = [config.width or 1200] * 2
+    size = math.prod(shape)
     generator = MLP(config.latent_dim, hidden, shape, last=nn.Sigmoid())
     if not paper:
         return Pair(generator, MLP(size, hidden, (), lambda: nn.LeakyReLU(0.2)))
