@@ -62,5 +62,5 @@ def area(experiment: Experiment, model: Any) -> float:
 
 def chance_above(right: Tensor, wrong: Tensor) -> float:
     """The chance that one of `right` (n,) is above one of `wrong` (m,); equal ones count half."""
-    statistic = mannwhitneyu(right.cpu(), wrong.cpu(), method="asymptotic").statistic
+    statistic = mannwhitneyu(right.cpu().double(), wrong.cpu().double(), method="asymptotic").statistic
     return float(statistic) / (len(right) * len(wrong))
