@@ -28,6 +28,8 @@ def test_any_image_shape_trains_and_comes_out_exactly(name, shape):
         image = torch.rand(3, *shape) * 2 - 1
         results = [model.upscale(image)[..., : shape[1], : shape[2]]]
         assert model.upscale(image).shape == (3, shape[0], model.scale * shape[1], model.scale * shape[2])
+    elif model.inpaints:
+        results = [model.inpaint(torch.rand(3, *shape) * 2 - 1, model.holes(1))]
     elif not model.directions:
         results = [model.sample(3, seed=0)]
     else:
@@ -51,5 +53,8 @@ def test_smallest_and_oddest_shapes(name, shape):
     if model.scale:
         assert model.upscale(black).shape == (1, shape[0], model.scale * shape[1], model.scale * shape[2])
         return
-    made = model.translate(black) if model.directions else model.sample(1, seed=0)
+    if model.inpaints:
+        made = model.inpaint(black, model.holes(1))
+    else:
+        made = model.translate(black) if model.directions else model.sample(1, seed=0)
     assert made.shape == (1, *shape)

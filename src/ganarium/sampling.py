@@ -28,7 +28,7 @@ from ganarium.layers.labels import asked_labels, one_hot
 from ganarium.layers.normalization import fixed_norms
 
 CHUNK = 64  # samples made in one forward; also the batch whose statistics batch norm sees in the mode "train"
-TILE, WHOLE = 384, 512**2  # pixels: the side of a tile, and the largest picture that is mapped as one
+TILE, WHOLE = 320, 384**2  # pixels: the side of a tile, and the largest picture that is mapped as one
 
 
 @dataclass(frozen=True)
@@ -399,6 +399,12 @@ class Sampling(nn.Module):
             low = reduced(original, self.scale)
             plain = F.interpolate(low, scale_factor=self.scale, mode="bicubic", align_corners=False).clamp(-1, 1)
             columns = [plain, self.upscale(low), original]
+        elif self.inpaints:
+            original = held_out.image[:16].float().to(self.device)
+            with undisturbed(self, seed, self.sample_mode):
+                masks = self.holes(len(original))
+                filled = self.filled(original.to(self.dtype), masks).float().clamp(-1, 1)
+            columns = [original.masked_fill(masks, 0), torch.where(masks, filled, original), original]
         else:
             return self.sample(CHUNK if len(self.shape) == 3 else 2000, seed=seed)
         return torch.stack([column[:16] for column in columns], 1).flatten(0, 1)
@@ -411,6 +417,8 @@ class Sampling(nn.Module):
             return self.directions[:1]
         if self.directions:
             return tuple(name for direction in self.directions for name in (f"input {direction}", direction))
+        if self.inpaints:
+            return ("hole", "filled", "original")
         return ("bicubic", "upscaled", "original") if self.scale else ()
 
 

@@ -521,7 +521,10 @@ def _samples(model: Model) -> Tensor:
         return model.sample(3, seed=1)
     torch.manual_seed(1)
     noise = torch.rand(3, *model.shape) * 2 - 1
-    images: Tensor = model.upscale(noise) if model.scale else model.translate(noise)
+    if model.inpaints:
+        images: Tensor = model.inpaint(noise, model.holes(1))
+    else:
+        images = model.upscale(noise) if model.scale else model.translate(noise)
     return images
 
 

@@ -32,7 +32,7 @@ def upscale(
         Picture files, or folders of them, one or more.
     tile
         Side of the tiles in pixels of the original, a multiple of 64. Smaller ones need less memory and more time.
-        Default: 384.
+        Default: 320.
     compare
         Also write the middle of each picture twice, side by side: enlarged by bicubic, and by the model.
     out

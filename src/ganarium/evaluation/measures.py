@@ -8,7 +8,7 @@ samples, for a run in training; its `metric` says which step is the best, and fa
   points                    wasserstein_distance of 500 samples
   images mapped to images   kernel_distance of 256 held-out images, mapped; the mean over the directions
   the same from pairs, and  mean_absolute_error of 64 held-out images
-  enlargement
+  enlargement, and holes
   models with a likelihood  nll_nats of 256 held-out images, without a sample being drawn
 
 What each metric is stands in `ganarium.metrics`. Images are measured on the features of a judge (a small classifier
@@ -34,7 +34,7 @@ from ganarium.evaluation.features import (
     pairs_of,
 )
 from ganarium.evaluation.measure import Measure
-from ganarium.evaluation.restoration import RestorationMeasure
+from ganarium.evaluation.restoration import InpaintingMeasure, RestorationMeasure
 from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for
 from ganarium.metrics.modes import ModeCoverage
 from ganarium.metrics.protocol import Protocol
@@ -67,6 +67,8 @@ def evaluate_model(
 def _full_measure(model: Model, train: Dataset, test: Dataset, n: int | None, seed: int, features: str) -> Measure:
     if model.scale or model.batch_type is PairedImages:
         return RestorationMeasure(model, test, n or NUM_HELD_OUT, seed)
+    if model.inpaints:
+        return InpaintingMeasure(model, test, n or NUM_HELD_OUT, seed)
     if model.directions:
         return TranslationMeasure(model, train, test, n or NUM_IMAGES, seed, features)
     if len(model.shape) == 1:
@@ -78,6 +80,8 @@ def quick_measure(model: Model, train: Dataset, test: Dataset) -> Measure:
     """The measure whose quick count suits a model in training. Raises `UserError` where there is none."""
     if model.scale or model.batch_type is PairedImages:
         return RestorationMeasure(model, test, QUICK_RESTORED)
+    if model.inpaints:
+        return InpaintingMeasure(model, test, QUICK_RESTORED)
     if model.directions:
         return TranslationMeasure(model, train, test, QUICK_HELD_OUT)
     if model.has_likelihood:

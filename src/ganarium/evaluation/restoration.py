@@ -1,4 +1,4 @@
-"""Measures of models whose right answer is known: paired translation, and enlargement of reduced images."""
+"""Measures of models whose right answer is known: paired translation, enlargement of reduced images, and holes."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,7 +16,7 @@ from ganarium.evaluation.measure import Measure
 from ganarium.metrics.pixels import Channel
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
-from ganarium.sampling import source_of, target_of
+from ganarium.sampling import source_of, target_of, undisturbed
 
 PART = 16  # images in memory at a time
 
@@ -95,3 +95,53 @@ class RestorationMeasure(Measure):
         batches = Batches(self.test, self.model.batch_type, 1, seed=self.seed)
         for start in range(0, count, PART):
             yield batches.draw(min(PART, count - start))
+
+
+class InpaintingMeasure(Measure):
+    """Held-out images with holes that a model filled, inside the holes alone, beside two fillings that need no model:
+    the mean colour of what is around the hole, and that of the pixels at its rim."""
+
+    metric, portion = "mean_absolute_error", PART
+
+    def __init__(self, model: Model, test: Dataset, n: int, seed: int = 0) -> None:
+        self.model, self.test, self.seed = model, test, seed
+        self.count = min(n, len(test))
+        self.protocol = Protocol("pixels", "", self.count, self.count, "inside the holes", seed)
+
+    @cached_property
+    def real(self) -> Tensor:
+        """The images (n, c, h, w) in [-1, 1]."""
+        batches = Batches(self.test, self.model.batch_type, 1, seed=self.seed)
+        return torch.cat([batches.draw(min(PART, self.count - i)).image for i in range(0, self.count, PART)])
+
+    @cached_property
+    def masks(self) -> Tensor:
+        """bool (n, 1, h, w): a hole in each, as training has them."""
+        with undisturbed(self.model, self.seed, "eval"):
+            return self.model.holes(self.count).cpu()
+
+    def read(self, count: int) -> Tensor:
+        """The first images, filled, (n, c, h, w) in [-1, 1]."""
+        pairs = zip(self.real[:count], self.masks[:count], strict=True)
+        return torch.stack([self.model.inpaint(image, mask).cpu() for image, mask in pairs])
+
+    def quick(self) -> dict[str, float]:
+        return self._errors(self.read(self.count))
+
+    def full(self) -> dict[str, float]:
+        inside = self.masks.to(self.real.dtype)
+        near = F.max_pool2d(inside, 3, 1, 1) - inside
+        values = self._errors(self.read(self.count))
+        for name, around in (("mean_colour", 1 - inside), ("rim", near)):
+            colour = (self.real * around).sum((2, 3), keepdim=True) / around.sum((2, 3), keepdim=True)
+            errors = self._errors(torch.where(self.masks, colour, self.real))
+            values |= {f"{metric}_of_{name}": value for metric, value in errors.items()}
+        return values
+
+    def _errors(self, filled: Tensor) -> dict[str, float]:
+        """In units of [-1, 1], and PSNR over the 256 levels, the mean over images."""
+        levels = [image.clamp(-1, 1).double().add(1).mul(127.5).round() for image in (filled, self.real)]
+        pixels = self.masks.double().sum((1, 2, 3)) * filled.shape[1]
+        squared = ((levels[0] - levels[1]).square() * self.masks).sum((1, 2, 3)) / pixels
+        absolute = ((filled - self.real).abs() * self.masks).double().sum((1, 2, 3)) / pixels
+        return {self.metric: float(absolute.mean()), "psnr": float((10 * torch.log10(255**2 / squared)).mean())}
