@@ -73,6 +73,9 @@ SETTINGS = {
     "catgan": Setting(1500, {"width": 16}),
     "cgan": Setting(6000, {}),
     "cls_gan": Setting(2000, {**SMALL, "lr": 6e-4}),
+    "context_encoder": Setting(
+        2500, {"size": "32", "width": 24, "bottleneck": 400, "batch_size": 32, "generator_lr": 1e-3}, "textures"
+    ),
     "ct_gan": Setting(
         1516,
         {
@@ -106,12 +109,6 @@ SETTINGS = {
     "dcgan": Setting(
         3600, {"size": "32", "width": 24, "batch_size": 32, "lr": 0.0005, "mirror": True, "precision": "bf16"}, "lfw64"
     ),
-    "context_encoder": Setting(
-        2500, {"size": "32", "width": 24, "bottleneck": 400, "batch_size": 32, "generator_lr": 1e-3}, "textures"
-    ),
-    "ct_gan": Setting(400, {"width": 16, "lr": 5e-4}),
-    "cyclegan": Setting(1000, {"size": "32", "width": 16, "num_blocks": 2, "batch_size": 4}, "scenes_unpaired"),
-    "dcgan": Setting(3000, {**SMALL, "lr": 7e-4}),
     "discogan": Setting(2500, {"size": "32", "width": 24, "batch_size": 32, "lr": 5e-4}, "scenes_unpaired"),
     "dragan": Setting(6000, {}),
     "dualgan": Setting(
