@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_folder_is_named(found):
         "train/empty.png": "is empty",
         "train/wide.png": "is 40x3000, of which a crop to 64x64 shows almost nothing",
     }
-    assert found.unsupported == ["train/a.heic"]
+    assert found.left_out == ["train/a.heic is of a format that is not read"]
     assert found.blank == ["train/blank.png"]
     assert (found.num_train, found.num_test, found.held_out) == (51, 7, False)
     assert found.sizes == Counter({(64, 64): 54, (40, 3000): 1})
@@ -111,7 +111,7 @@ def test_an_archive_gives_the_same_survey_as_its_folder(hostile, found, tmp_path
         "sizes",
         "formats",
         "broken",
-        "unsupported",
+        "left_out",
         "blank",
         "near",
         "leaks",

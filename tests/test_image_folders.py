@@ -3,19 +3,23 @@
 import dataclasses
 import json
 import os
+import re
+import stat
 import subprocess
 import sys
 import time
+import unicodedata
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import ganarium
 from ganarium.data import load_data
+from ganarium.data.arrays import held_out
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import (
     CaptionedImages,
@@ -28,6 +32,7 @@ from ganarium.data.dataset import (
     UnpairedImages,
 )
 from ganarium.data.files import decode_cache
+from ganarium.data.files.tree import split_role
 from ganarium.data.sources.folder import from_files
 from ganarium.errors import UserError
 
@@ -325,6 +330,332 @@ def test_pad_shows_the_whole_picture(tmp_path):
     assert (train.images[:, 10:20] > 240).all()
     assert (train.images[:, :9] == 0).all()
     assert (train.images[:, 21:] == 0).all()
+
+
+# Everything below the path is used, or named with the reason
+
+
+def accounted(path, **options):
+    """How many files are used and how many are named as left out, in a set of any layout."""
+    train, test = load_data(str(path), size=(16, 16), **options)
+    domains = 1 if train.second is None or "side by side" in train.source else 2
+    named = 0
+    for line in train.skipped:
+        many = re.search(r" has (\d+) files, each of which ", line)
+        named += int(many[1]) if many else 1
+    return domains * (len(train) + len(test)), named
+
+
+def table(folder, rows, name="metadata.jsonl"):
+    (folder / name).write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+
+
+def clutter(folder):
+    """Nine entries that are no pictures of the set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".hidden").write_text("x")
+    (folder / "notes.txt").write_text("x")
+    (folder / "phone.heic").write_bytes(b"x")
+    (folder / "without_ending").write_bytes(b"x")
+    (folder / "empty").mkdir()
+    (folder / "inner" / "empty").mkdir(parents=True)
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "around").symlink_to(folder)
+    (folder / "itself.png").symlink_to("itself.png")
+
+
+def plain_layout(folder):
+    fill(folder, 14)
+
+
+def class_layout(folder):
+    fill(folder / "cats", 12)
+    fill(folder / "dogs", 12, start=12)
+
+
+def split_layout(folder):
+    for split, count in (("Train", 12), ("TEST", 4), ("val", 30)):
+        fill(folder / split / "cats", count)
+        fill(folder / split / "dogs", count, start=50)
+
+
+def unpaired_layout(folder):
+    for side in ("trainA", "trainB", "valA", "valB"):
+        fill(folder / side, 12)
+    fill(folder / "trainC", 3)
+
+
+def paired_layout(folder):
+    fill(folder / "A", 14)
+    fill(folder / "B", 14)
+
+
+def table_layout(folder):
+    fill(folder, 40)
+    table(folder, [{"file_name": f"{n:03}.png", "label": "ab"[n % 2]} for n in range(20)])
+
+
+def stylegan_layout(folder):
+    fill(folder / "00000", 12)
+    fill(folder / "00001", 12, start=12)
+    labels = [[f"0000{n // 12}/{n:03}.png", n % 3] for n in range(24)]
+    (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
+
+
+LAYOUTS = [plain_layout, class_layout, split_layout, unpaired_layout, paired_layout, table_layout, stylegan_layout]
+
+
+@pytest.mark.parametrize("make", LAYOUTS)
+def test_every_file_is_used_or_named(tmp_path, make):
+    make(tmp_path / "own")
+    tables = {"metadata.jsonl", "dataset.json"}
+    count = sum(file.is_file() and file.name not in tables for file in (tmp_path / "own").rglob("*"))
+    assert sum(accounted(tmp_path / "own")) == count
+    used, named = accounted(zipped(tmp_path / "own", tmp_path / "own.zip"))
+    assert used + named == count
+    clutter(tmp_path / "own")
+    assert accounted(tmp_path / "own") == (used, named + 9)
+    notes = load_data(str(tmp_path / "own"))[0].notes
+    assert len(notes) == 1
+    assert "1 hidden" in notes[0]
+    assert "2 an empty folder" in notes[0]
+
+
+def test_every_entry_of_an_archive_is_used_or_named(tmp_path):
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(fill(tmp_path / "own", 12).iterdir()):
+            file.writestr(f"./{path.name}", path.read_bytes())
+    content = (tmp_path / "own" / "000.png").read_bytes()
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(link, "000.png")
+        file.writestr("2024-05-01 12:30:00.png", content)
+        file.writestr("empty/", "")
+        file.writestr("__MACOSX/._000.png", "x")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("./011.png", content)
+    assert accounted(archive) == (13, 4)
+    skipped = load_data(str(archive))[0].skipped
+    assert "011.png is in the archive twice, of which the last is read" in skipped
+    assert "link.png is a link, which an archive does not follow" in skipped
+
+
+def test_an_archive_of_an_unknown_compression_is_one_sentence(tmp_path):
+    archive = zipped(fill(tmp_path / "own", 12), tmp_path / "set.zip")
+    content = bytearray(archive.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        place = content.find(mark)
+        while place >= 0:
+            content[place + offset] = 9
+            place = content.find(mark, place + 1)
+    archive.write_bytes(content)
+    refused("Deflate64", "unpack it", name_or_path=archive)
+
+
+@pytest.mark.parametrize("train", ["train", "Train", "TRAINING", "training_set", "train-data", "Trainset"])
+@pytest.mark.parametrize("test", ["test", "Test", "testing", "test_set", "Validation", "val set", "valid"])
+def test_names_of_splits_in_any_spelling(train, test):
+    assert split_role(train) == "train"
+    assert split_role(test) in ("test", "val")
+    for name in ("trains", "contest", "interval", "training day", "value", "cats"):
+        assert split_role(name) == ""
+
+
+def test_splits_are_found_in_any_spelling_and_doubled(tmp_path):
+    for split, count in (("training_set", 12), ("Test_Set", 3)):
+        for start, name in enumerate(("cats", "dogs")):
+            fill(tmp_path / split / split / name, count, start=50 * start)
+    train, test = load_data(str(tmp_path))
+    assert (len(train), len(test), train.class_names) == (24, 6, ("cats", "dogs"))
+    assert train.skipped == ()
+
+
+def test_a_class_called_train_is_one_among_classes(tmp_path):
+    for start, name in enumerate(("bus", "car", "train")):
+        fill(tmp_path / name, 12, start=20 * start)
+    train, test = load_data(str(tmp_path))
+    assert (len(train) + len(test), train.class_names) == (36, ("bus", "car", "train"))
+
+
+@pytest.mark.parametrize(
+    "folders", [("train", "test", "unlabeled"), ("train", ""), ("train", "extra"), ("train", "cats/a")]
+)
+def test_a_guess_that_would_leave_files_out_is_refused(tmp_path, folders):
+    for start, name in enumerate(folders):
+        fill(tmp_path / name, 12, start=20 * start)
+    refused("--classes folders", "--classes splits", "--classes none", name_or_path=tmp_path)
+    train, test = load_data(str(tmp_path), classes="none")
+    assert (len(train) + len(test), train.class_names) == (12 * len(folders), ())
+    assert sum(accounted(tmp_path, classes="splits")) == 12 * len(folders)
+    if "" not in folders:
+        train, test = load_data(str(tmp_path), classes="folders")
+        assert (len(train) + len(test), train.num_classes) == (12 * len(folders), len(folders))
+    refused("no classes 'split'", "splits", name_or_path=tmp_path, classes="split")
+
+
+def test_a_test_part_without_a_train_part_is_refused(tmp_path):
+    fill(tmp_path / "test", 12)
+    fill(tmp_path / "val", 12, start=12)
+    refused("no train", "--classes none", name_or_path=tmp_path)
+
+
+def test_labels_of_stylegan_and_shards_without_labels(tmp_path):
+    stylegan_layout(tmp_path / "own")
+    train, test = load_data(str(tmp_path / "own"), size=(20, 20))
+    assert train.class_names == ("0", "1", "2")
+    for split in (train, test):
+        for image, label in zip(split.images, split.labels, strict=True):
+            own = [torch.from_numpy(np.asarray(picture(n)).copy()) for n in range(int(label), 24, 3)]
+            assert any(torch.equal(image, one) for one in own)
+    (tmp_path / "own" / "dataset.json").write_text('{"labels": null}')
+    assert load_data(str(tmp_path / "own"))[0].class_names == ()
+    (tmp_path / "own" / "dataset.json").unlink()
+    refused("--classes none", "--classes folders", name_or_path=tmp_path / "own")
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "pgm", "ppm", "PNM"])
+def test_more_endings_of_pictures(tmp_path, ending):
+    fill(tmp_path, 12)
+    kind = "PPM" if ending.lower().startswith("p") else "JPEG"
+    picture(50, mode="L" if ending == "pgm" else "RGB").save(tmp_path / f"x.{ending}", format=kind)
+    assert accounted(tmp_path) == (13, 0)
+
+
+# Labels
+
+
+@pytest.mark.parametrize("empty", [{}, {"label": None}, {"label": ""}, {"label": " "}, {"label": float("nan")}])
+def test_an_absent_label_is_refused_with_the_file(tmp_path, empty):
+    fill(tmp_path, 12)
+    rows = [{"file_name": f"{n:03}.png", "label": n % 2} for n in range(12)]
+    table(tmp_path, [*rows[:7], {"file_name": "007.png"} | empty, *rows[8:]])
+    refused("007.png", "no label", "--classes none", name_or_path=tmp_path)
+    assert load_data(str(tmp_path), classes="none")[0].class_names == ()
+
+
+def test_an_empty_cell_is_no_label(tmp_path):
+    fill(tmp_path, 12)
+    lines = [f"{n:03}.png,{'' if n == 5 else n % 2}" for n in range(12)]
+    (tmp_path / "metadata.csv").write_text("\n".join(["file_name,label", *lines]))
+    refused("005.png", "no label", name_or_path=tmp_path)
+
+
+def test_labels_that_contradict_each_other_are_refused_with_both(tmp_path):
+    fill(tmp_path / "images", 12)
+    table(tmp_path, [{"file_name": f"images/{n:03}.png", "label": f"up{n % 2}"} for n in range(12)])
+    table(tmp_path / "images", [{"file_name": f"{n:03}.png", "label": f"in{n % 2}"} for n in range(12)])
+    refused("000.png", "'up0'", "'in0'", name_or_path=tmp_path)
+    (tmp_path / "images" / "metadata.jsonl").unlink()
+    rows = [{"file_name": f"images/{n:03}.png", "label": float(n % 2)} for n in range(12)]
+    table(tmp_path, [*rows, {"file_name": "images/003.png", "label": 1}])  # 1.0 is 1
+    assert load_data(str(tmp_path))[0].class_names == ("0", "1")
+    table(tmp_path, [*rows, {"file_name": "images/003.png", "label": 0}])
+    refused("003.png", "'1'", "'0'", name_or_path=tmp_path)
+
+
+def test_a_tenth_of_each_class_is_held_out(tmp_path):
+    fill(tmp_path / "common", 40)
+    for number in range(20):
+        fill(tmp_path / f"rare{number}", 1, start=100 + number)
+    train, test = load_data(str(tmp_path))
+    counts = torch.bincount(train.labels, minlength=21)
+    assert counts.min() == 1
+    assert len(test) == 4
+    train, test = held_out(100, [0] * 50 + [1] * 30 + [2] * 20)
+    assert torch.bincount(torch.tensor([0] * 50 + [1] * 30 + [2] * 20)[test]).tolist() == [5, 3, 2]
+    assert torch.cat([train, test]).sort().values.tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0c"])
+def test_only_a_line_feed_ends_a_line_of_a_table(tmp_path, separator):
+    fill(tmp_path, 12)
+    rows = [{"file_name": f"{n:03}.png", "text": f"one{separator}two {n}"} for n in range(12)]
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False).replace("\x0c", "\\f") for row in rows)
+    (tmp_path / "metadata.jsonl").write_bytes(text.encode())
+    train, test = load_data(str(tmp_path))
+    assert (f"one{separator}two 3",) in train.captions + test.captions
+
+
+def test_names_are_compared_in_one_unicode_form(tmp_path):
+    one, other = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    for split, form, count in (("train", one, 12), ("test", other, 3)):
+        fill(tmp_path / split / form, count)
+        fill(tmp_path / split / "tea", count, start=50)
+    assert load_data(str(tmp_path))[0].class_names == (one, "tea")
+    fill(tmp_path / "b", 12)
+    (tmp_path / "b" / "000.png").rename(tmp_path / "b" / f"{other}.png")
+    names = [f"{one}.png", *(f"{n:03}.png" for n in range(1, 12))]
+    table(tmp_path / "b", [{"file_name": name, "label": n % 2} for n, name in enumerate(names)])
+    assert accounted(tmp_path / "b") == (12, 0)
+
+
+# Pictures as a person sees them
+
+
+def test_an_orientation_is_applied_once(tmp_path):
+    for ending in ("tif", "jpg", "png", "webp"):
+        (tmp_path / ending).mkdir()
+        for number in range(12):
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            picture(number, (20, 40)).save(tmp_path / ending / f"{number:02}.{ending}", exif=exif)
+        whole, _ = load_data(str(tmp_path / ending), size=(40, 20))
+        assert whole.kinds == (Images,), ending
+        windows, _ = load_data(str(tmp_path / ending), size=(32, 16), layout="patches")
+        assert len(windows) == 11, ending
+        upright = np.asarray(picture(0, (20, 40)).transpose(Image.Transpose.ROTATE_270)).astype(float)
+        differences = [(abs(image.numpy() - upright)).mean() for image in whole.images]
+        assert min(differences) < 8, ending
+
+
+def test_long_text_in_a_picture_is_no_damage(tmp_path):
+    fill(tmp_path, 12)
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("workflow", "x" * 2_000_000, zip=True)
+    picture(50).save(tmp_path / "generated.png", pnginfo=text)
+    assert accounted(tmp_path) == (13, 0)
+
+
+# Names of sets and of folders
+
+
+def test_a_folder_with_the_name_of_a_set_is_said(tmp_path, monkeypatch):
+    fill(tmp_path / "textures", 12)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="--data ./textures"):
+        load_data("textures", size=(16, 16))
+    assert len(load_data("./textures", size=(16, 16))[0]) == 11
+
+
+def test_arrays_beside_pictures_hide_no_picture(tmp_path):
+    fill(tmp_path, 12)
+    np.savez(tmp_path / "statistics.npz", mean=np.zeros(3))
+    assert accounted(tmp_path) == (12, 1)
+
+
+def test_nothing_depends_on_the_hash_of_strings(tmp_path):
+    fill(tmp_path / "d" / "x", 12)
+    fill(tmp_path / "d" / "y", 12, start=12)
+    table(tmp_path, [{"file_name": f"d/x/{n:03}.png", "label": n % 2} for n in range(12)], "train.jsonl")
+    table(tmp_path / "d", [{"file_name": f"y/{n:03}.png", "label": n % 2} for n in range(12, 24)])
+    code = (
+        "import sys, hashlib\nfrom ganarium.data import load_data\ntrain, _ = load_data(sys.argv[1], size=(16, 16))\n"
+        "print(train.class_names, hashlib.sha1(train.images.numpy().tobytes()).hexdigest())"
+    )
+    path = str(Path(ganarium.__file__).parents[1])
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            env=os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": str(seed)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in (0, 1, 5)
+    }
+    assert len(said) == 1
 
 
 # The mapped cache

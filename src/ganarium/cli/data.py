@@ -24,6 +24,7 @@ def data(
     characters: str | None = None,
     fit: str | None = None,
     layout: str | None = None,
+    classes: str | None = None,
     model: str | None = None,
     batch_size: Count = None,
     steps: Count = None,
@@ -48,6 +49,9 @@ def data(
     layout
         What a folder holds: images, pairs (two pictures side by side in a file) or patches (windows are cut from
         photos). Default: found from the files.
+    classes
+        What sub-folders are: folders (each is a class, whatever its name), splits (train, test and val are parts of the
+        data, and other folders are left out) or none (all images are of one kind). Default: found from the names.
     model
         Predict the memory and the time that training this model would take, from a few steps of it.
     batch_size
@@ -70,7 +74,13 @@ def data(
         registry.checked(model)
         resolve_device(device)
     examined = survey(
-        name_or_path, size=parse_size(size), channels=channels, characters=characters, fit=fit, layout=layout
+        name_or_path,
+        size=parse_size(size),
+        channels=channels,
+        characters=characters,
+        fit=fit,
+        layout=layout,
+        classes=classes,
     )
     target = Path(out) if out else Path("runs") / "data" / _file_name(examined)
     grid = _save_grid(examined, target.with_suffix(".png"))

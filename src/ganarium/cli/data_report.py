@@ -40,13 +40,14 @@ def report(survey: Survey, models: dict[str, str]) -> list[str]:
         )
         lines.append(line("captions", text))
     lines += _named_files("broken", [f"{name} {why}" for name, why in survey.broken], "cannot be used")
-    lines += _named_files("not read", survey.unsupported, "of formats that are not read: save them as PNG or JPEG")
+    lines += _named_files("not used", survey.left_out, "that are not used")
     lines += _named_files("blank", survey.blank, "of one colour throughout")
     lines += _groups("identical", survey.exact, "have the same content", things)
     lines += _groups("leaks", survey.leaks, "have the same content in train and in test", things)
     if not points:
         lines += _groups("alike", survey.near, "look nearly the same", things, " ~ ")
         lines += _groups("leaks", survey.near_leaks, "look nearly the same in train and in test", things, " ~ ")
+    lines += [line("note", note) for note in survey.notes]
     if survey.note:
         lines.append(line("", survey.note))
     lines.append(

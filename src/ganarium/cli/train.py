@@ -90,8 +90,8 @@ def train_and_tell(run: Any) -> int:
         things = f"images of {shape}" if "x" in shape else "points"
         print(f"{run.folder}: {registry.title(run.config['model'])} on {data['name']}, {data['train']} {things}")
         print(f"{run.trainer.total} steps, batches of {run.options['batch_size']}, {run.config['device']}", flush=True)
-        if data["skipped"]:
-            print(f"skipped {len(data['skipped'])} unreadable files, named in {run.folder / 'config.json'}")
+        for note in data["notes"]:
+            print(note)
     signal_number = run.train()
     if not run.first:
         return 0

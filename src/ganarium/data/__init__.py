@@ -2,11 +2,15 @@
 
 import dataclasses
 import os
+import warnings
+from contextlib import suppress
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ganarium.data.files.layout import EXTENSIONS
+from ganarium.data.files.tree import FolderTree, printable
 from ganarium.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -110,6 +114,7 @@ def load_data(
     characters: str | None = None,
     fit: str | None = None,
     layout: str | None = None,
+    classes: str | None = None,
     mirror: bool = False,
     kind: type | None = None,
 ) -> "tuple[Dataset, Dataset]":
@@ -117,7 +122,8 @@ def load_data(
 
     `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
     `glyphs`: `digits`, `letters`, `all` or the characters themselves. `fit` (`crop` or `pad`) and `layout` (`images`,
-    `pairs` or `patches`) are for folders: see `sources.folder`. With `mirror`, half of the training images drawn are
+    `pairs` or `patches`) are for folders: see `sources.folder`; so is `classes`, which says what sub-folders are:
+    `folders`, `splits` or `none` (see `files.layout`). With `mirror`, half of the training images drawn are
     mirrored left to right. `kind` is the batch type that will be drawn.
     Raises `UserError` if the data do not exist, cannot be read, have no such option or do not give `kind`.
     """
@@ -129,6 +135,7 @@ def load_data(
     parameters = signature(function).parameters.items()
     known = [name for name, parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     options = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
+    options["classes"] = classes
     for option, value in options.items():
         if value is not None and option not in known:
             takes = f"it takes {' and '.join(known)}" if known else "it takes none"
@@ -160,10 +167,22 @@ def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
 def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
     """The source of a name or path, and the arguments of its function."""
     if name_or_path in SOURCES:
+        if Path(name_or_path).is_dir():
+            warnings.warn(
+                f"{name_or_path} is the built-in set; the folder of that name is --data ./{name_or_path}.", stacklevel=2
+            )
         return SOURCES[name_or_path], {}
     if name_or_path.startswith("hf:"):
         return FOLDER, {"path": name_or_path}
-    path = Path(name_or_path).expanduser()
+    try:
+        name_or_path.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"the path {printable(name_or_path)} is no UTF-8 text, in which a run would be written down: rename it."
+        ) from None
+    path = Path(name_or_path)
+    with suppress(RuntimeError):  # ~ without a home, or of a user who does not exist
+        path = path.expanduser()
     if path.is_dir():
         for file, name in _PUBLISHED.items():
             if (path / file).exists() or (path / f"{file}.gz").exists():
@@ -172,7 +191,9 @@ def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
                     f"GANARIUM_DATA={os.path.relpath(path.parent)}."
                 )
         arrays = list(path.glob("*.npz"))
-        return (NPZ, {"path": arrays[0]}) if len(arrays) == 1 else (FOLDER, {"path": path})
+        if len(arrays) == 1 and not any(name.lower().endswith(EXTENSIONS) for name in FolderTree(path).names):
+            return NPZ, {"path": arrays[0]}
+        return FOLDER, {"path": path}
     if path.is_file() and path.suffix.lower() == ".npz":
         return NPZ, {"path": path}
     if path.is_file() and path.suffix.lower() == ".zip":

@@ -1,6 +1,7 @@
 """Functions that all sources use: they fit images, uint8 (n, h, w, c), to a size and a number of channels."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -29,10 +30,27 @@ def check_memory(name: str, count: int, size: tuple[int, int], channels: int) ->
         )
 
 
-def held_out(count: int) -> tuple[Tensor, Tensor]:
-    """Indices of the train and of the test images, for sources without a test part: a tenth, chosen by a seed."""
+def held_out(count: int, labels: Sequence[str | int] | None = None) -> tuple[Tensor, Tensor]:
+    """Indices of the train and of the test images, for sources without a test part: a tenth, chosen by a seed.
+
+    With `labels` of the images, it is a tenth of each class as nearly as whole images allow, and no class loses its
+    last training image (unless every class has but one).
+    """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     num_test = max(1, count // 10)
+    if labels is not None:
+        by_class: dict[str | int, list[int]] = {}
+        for index in order.tolist():
+            by_class.setdefault(labels[index], []).append(index)
+        shares = {label: len(indices) * num_test / count for label, indices in by_class.items()}
+        quotas = {label: min(int(share), len(by_class[label]) - 1) for label, share in shares.items()}
+        for label in sorted(shares, key=lambda label: (quotas[label] - shares[label], -len(by_class[label]))):
+            if sum(quotas.values()) < num_test and quotas[label] < min(shares[label], len(by_class[label]) - 1):
+                quotas[label] += 1
+        first = [index for label, indices in by_class.items() for index in indices[: quotas[label]]]
+        if first:
+            rest = set(range(count)) - set(first)
+            return torch.tensor(sorted(rest)), torch.tensor(sorted(first))
     return order[num_test:].sort().values, order[:num_test].sort().values
 
 

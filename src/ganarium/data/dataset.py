@@ -1,5 +1,7 @@
 """One split of a data set as it is stored, and the typed batches that can be drawn from it."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -88,7 +90,8 @@ class Dataset:
     labels: Tensor | None = None  # (n,) int64
     class_names: tuple[str, ...] = ()
     second: Tensor | None = None  # domain B of an unpaired or a paired set, stored as `images`
-    skipped: tuple[str, ...] = ()  # files that could not be read
+    skipped: tuple[str, ...] = ()  # everything below the path that is not used, with the reason
+    notes: tuple[str, ...] = ()  # what a person should know of how the data were read, in sentences
     source: str = ""  # where the data came from, in words
     extra: dict[str, Tensor] | None = None  # facts about each image of a drawn set, for proofs
     paired: bool = False  # `second` shows the same scenes as `images`, in the same order
@@ -128,6 +131,36 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def checksum(self) -> str:
+        """SHA-256 of all images, labels and captions, or of the digest that the source knows instead of the images."""
+        pixels = self.photos.pixels if self.photos else self.images
+        images = [] if self.digest else [part for part in (pixels, self.second) if part is not None]
+        if self.digest and self.labels is None and self.captions is None:
+            return self.digest
+        digest = hashlib.sha256(self.digest.encode())
+        for part in [*images, *([] if self.labels is None else [self.labels])]:
+            digest.update(part.numpy().tobytes())
+        if self.captions is not None:
+            digest.update("\0".join(text for texts in self.captions for text in (*texts, "")).encode())
+        return digest.hexdigest()
+
+    def with_classes(self, names: Sequence[str]) -> "Dataset":
+        """The set with its labels as the places of the classes in `names`, which may have more than these.
+
+        `UserError` if a class of the set is not among them.
+        """
+        if tuple(names) == self.class_names or not self.class_names or self.labels is None:
+            return self
+        if unknown := [name for name in self.class_names if name not in names]:
+            gone = [name for name in names if name not in self.class_names]
+            raise UserError(
+                f"{self.name} has the class {unknown[0]!r}, which the run has not learned: it knows "
+                f"{', '.join(names[:10])}"
+                + (f", of which {gone[0]!r} is gone: give the folder its old name." if gone else ": take it away.")
+            )
+        places = torch.tensor([names.index(name) for name in self.class_names])
+        return replace(self, labels=places[self.labels], class_names=tuple(names))
 
     def keep_labels(self, per_class: int, seed: int) -> "Dataset":
         """The set with `per_class` images of each class as the labelled ones, chosen by the seed alone.

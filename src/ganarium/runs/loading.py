@@ -51,17 +51,20 @@ def use_data_folder(config: dict[str, Any]) -> None:
 
 
 def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
-    """The two splits of the data that a run's config names."""
+    """The two splits of the data that a run's config names; classes keep the numbers that the run gave them."""
     options = config["options"]
-    return load_data(
+    train, test = load_data(
         options["data"],
         size=parse_size(options["size"]),
         channels=options["channels"],
         characters=options["characters"],
         fit=options.get("fit"),  # absent from the configs of older runs
         layout=options.get("layout"),
+        classes=options.get("classes"),
         mirror=options.get("mirror", False),
     )
+    names = config.get("data", {}).get("class_names")  # absent from the config of a new run
+    return (train.with_classes(names), test.with_classes(names)) if names else (train, test)
 
 
 def _open(path: str | Path) -> tuple[checkpoint.Files, dict[str, Any]]:

@@ -29,6 +29,9 @@ class Options:
     layout: str | None = None
     """What a folder holds: images, pairs (two pictures side by side in a file) or patches (windows are cut from
     photos). Default: found from the files."""
+    classes: str | None = None
+    """What sub-folders are: folders (each is a class, whatever its name), splits (train, test and val are parts of the
+    data, and other folders are left out) or none (all images are of one kind). Default: found from the names."""
     mirror: bool = False
     """Mirror half of the training images left to right, chosen at random."""
     labels_per_class: int | None = None

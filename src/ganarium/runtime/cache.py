@@ -15,11 +15,17 @@ from ganarium.runtime.files import atomic_write
 
 
 def cache_dir() -> Path:
-    """`$GANARIUM_CACHE`, else `$XDG_CACHE_HOME/ganarium`, else `~/.cache/ganarium`."""
-    if own := variable("CACHE"):
-        return Path(own).expanduser()
+    """`$GANARIUM_CACHE`, else `$XDG_CACHE_HOME/ganarium`, else `~/.cache/ganarium`.
+
+    For a user without a home folder it is a folder that cannot be made, so that everything goes on as without a cache.
+    """
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "ganarium"
+    try:
+        if own := variable("CACHE"):
+            return Path(own).expanduser()
+        return (Path(shared) if shared else Path.home() / ".cache") / "ganarium"
+    except RuntimeError:
+        return Path(os.devnull) / "ganarium"
 
 
 def cached(name: str, key: object, make: Callable[[], Tensor]) -> Tensor:

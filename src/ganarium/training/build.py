@@ -1,7 +1,6 @@
 """From the config of a run to its trainer: the data, the model, and whether the two fit each other."""
 
 import dataclasses
-import hashlib
 import threading
 from typing import Any
 
@@ -59,7 +58,8 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
         "num_classes": train.num_classes,
         "class_names": list(train.class_names),
         "skipped": list(train.skipped),
-        "sum": _digest(train),
+        "notes": list(train.notes),
+        "sum": train.checksum(),
     }
     return trainer, test
 
@@ -105,15 +105,3 @@ def prepare(trainer: Trainer, *, quiet: bool) -> None:
         trainer.prepare()
     finally:
         timer.cancel()
-
-
-def _digest(data: Dataset) -> str:
-    """SHA-256 of all images and labels."""
-    if data.digest:
-        return data.digest
-    pixels = data.photos.pixels if data.photos else data.images
-    parts = [part for part in (pixels, data.second, data.labels) if part is not None]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.numpy().tobytes())
-    return digest.hexdigest()

@@ -67,10 +67,10 @@ class Bar:
         if console.is_terminal and not quiet:
             # Where it is narrow the bar gives way, not the numbers.
             columns = (
-                TextColumn(label),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=20),
                 MofNCompleteColumn(table_column=Column(no_wrap=True)),
-                TextColumn("{task.fields[speed]}"),
+                TextColumn("{task.fields[speed]}", markup=False),
                 TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             )
             self._bar = TwoLines(*columns, console=console, expand=False)

@@ -39,7 +39,7 @@ def page(survey: Survey, models: dict[str, str], grid: Path | None, estimate: li
     if survey.broken:
         title = f"Files that cannot be used ({len(survey.broken):,})"
         parts.append(html.section(title, html.table(("file", "why"), survey.broken)))
-    for title, names in (("Formats that are not read", survey.unsupported), ("Blank pictures", survey.blank)):
+    for title, names in (("Files that are not used", survey.left_out), ("Blank pictures", survey.blank)):
         if names:
             files = html.table(("file",), [(name,) for name in names])
             parts.append(html.section(f"{title} ({len(names):,})", files))

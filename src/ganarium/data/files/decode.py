@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from ganarium.data.files.open import open_tree
 from ganarium.data.files.tree import Tree
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # that are read; the name of a file does not matter
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # that are read; the name of a file does not matter
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 MIN_CROP = 0.25  # a crop that shows a smaller share of a picture is refused
+# Generators of images write their whole workflow into a PNG; Pillow would refuse more than 1 MiB of it.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 256 * 2**20
 
 
 class UnusablePicture(ValueError):
@@ -46,7 +48,7 @@ def header(handle: BinaryIO) -> Header:
     """The header of a picture. Raises one of the many errors of `PIL.Image.open` if it is no picture: see `reason`."""
     with Image.open(handle, formats=FORMATS) as image:
         width, height = image.size
-        if _orientation(image) in (5, 6, 7, 8):
+        if _orientation(image) in (5, 6, 7, 8) and not _is_turned(image):
             width, height = height, width
         grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")  # a palette counts as coloured
         return Header(height, width, grey, image.format or "", image.mode, image.has_transparency_data)
@@ -149,6 +151,15 @@ def _orientation(image: Image.Image) -> int:
     with suppress(Exception):  # broken metadata of a picture that may read well
         return int(image.getexif().get(0x0112, 1))
     return 1
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether Pillow has turned the picture upright itself, as it does with TIFF files."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    return bool(
+        image.size != (image.tag_v2.get(TiffImagePlugin.IMAGEWIDTH), image.tag_v2.get(TiffImagePlugin.IMAGELENGTH))
+    )
 
 
 class Plan(NamedTuple):

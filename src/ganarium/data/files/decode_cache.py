@@ -198,7 +198,7 @@ def _locked(lock: Path) -> Iterator[None]:
 def progress(tree: Tree, total: int, done: int = 0) -> Iterator[Progress]:
     """A progress bar on standard error, if that is a terminal and there are many files."""
     console = Console(stderr=True)
-    columns = (TextColumn("reading {task.description}"), BarColumn(bar_width=20), MofNCompleteColumn())
+    columns = (TextColumn("reading {task.description}", markup=False), BarColumn(bar_width=20), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(compact=True), console=console, transient=True, disable=not console.is_terminal
     ) as bar:

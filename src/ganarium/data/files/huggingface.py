@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ganarium.data.files.tree import LABEL_KEYS, TEST, TEXT_KEYS, TRAIN, Row
+from ganarium.data.files.tree import LABEL_KEYS, TEXT_KEYS, Row, split_role
 from ganarium.errors import UserError
 
 
@@ -20,13 +20,16 @@ class HubTree:
         splits = _load(name)
         self._pictures: dict[str, tuple[Any, int]] = {}
         self.rows: dict[str, Row] = {}
-        test = next((split for split in TEST if split in splits), None)
-        for split, role in ((TRAIN, TRAIN), (test, TEST[0])):
-            if split is None or split not in splits:
-                continue
-            self._add(splits[split], role)
-        if not self._pictures:
+        roles: dict[str, list[str]] = {}
+        for split in splits:
+            roles.setdefault(split_role(split), []).append(split)
+        if "train" not in roles:
             raise UserError(f"{location} has no split called train, only {', '.join(splits)}.")
+        test = "test" if "test" in roles else "val"
+        chosen = {split: role for role in ("train", test) for split in roles.get(role, [])[:1]}
+        for split, role in chosen.items():
+            self._add(splits[split], "train" if role == "train" else "test")
+        self.left_out = [(f"{split}/", "is a split that is not used") for split in splits if split not in chosen]
         self.names = sorted(self._pictures)
         if not any(row.label is not None or row.captions for row in self.rows.values()):
             self.rows = {}

@@ -5,6 +5,9 @@ No torch, so that a worker process starts at once.
 
 import io
 import os
+import re
+import stat
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,17 +17,23 @@ from typing import BinaryIO, Protocol
 from ganarium.errors import UserError
 
 MAX_FILE = 512 * 2**20  # bytes of one file in an archive, unpacked
-# Names of splits, and of columns or keys that hold captions and labels, in tables and in data sets of the hub.
-TRAIN, TEST = "train", ("test", "val", "valid", "validation")
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)  # that Python unpacks
+# What a folder, a table or a split of the hub is called that holds one part of the data, without case and hyphens.
+SPLIT = re.compile(
+    r"(?:(?P<train>train|training)|(?P<test>test|testing)|(?P<val>val|valid|validation|dev|eval|evaluation))"
+    r"(?:set|data|split|part|images?|imgs?|pictures?|photos?)?"
+)
+# Names of columns or keys that hold captions and labels, in tables and in data sets of the hub.
 TEXT_KEYS = ("text", "caption", "captions", "sentence", "sentences")
 LABEL_KEYS = ("label", "class_name", "class", "category")
+HIDDEN, EMPTY = "is hidden", "is an empty folder"  # reasons why an entry of a tree is left out
 
 
 @dataclass
 class Row:
     """What a table says about one picture."""
 
-    split: str  # "train", "test" or ""
+    split: str  # "train", "test", "val" or ""
     label: str | None
     captions: tuple[str, ...]
 
@@ -35,6 +44,7 @@ class Tree(Protocol):
     location: str  # `open_tree` opens the same tree with it
     title: str  # a short name for people
     names: list[str]
+    left_out: list[tuple[str, str]]  # what else lies in the tree: hidden or unreadable entries, each with the reason
     rows: dict[str, Row]  # labels and captions by the name of the file, if the tree itself has them; else empty
 
     def open(self, name: str) -> BinaryIO: ...
@@ -55,7 +65,8 @@ class FolderTree:
         self.path = path
         self.location = str(path)
         self.title = path.resolve().name
-        self.names = sorted(_walk(self.location, "")) if names is None else names
+        self.left_out: list[tuple[str, str]] = []
+        self.names = sorted(_walk(self.location, "", self.left_out)) if names is None else names
 
     def open(self, name: str) -> BinaryIO:
         return (self.path / name).open("rb")
@@ -77,22 +88,46 @@ class ZipTree:
         self.title = path.stem
         try:
             self._archive = zipfile.ZipFile(path)
-            members = [member for member in self._archive.infolist() if not member.is_dir()]
+            members = self._archive.infolist()
         except (OSError, zipfile.BadZipFile, ValueError) as error:
             raise UserError(
                 f"{path} cannot be read as a zip archive ({error}): make it again, or unpack it and give the folder."
             ) from error
+        self.left_out: list[tuple[str, str]] = []
+        self._members: dict[str, zipfile.ZipInfo] = {}
         for member in members:
-            parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-            if ".." in parts or member.filename.startswith("/") or ":" in parts[0]:
+            name = member.filename.replace("\\", "/")
+            drive = re.match(r"[A-Za-z]:", name)
+            if drive or name.startswith("/") or ".." in name.split("/"):
                 raise UserError(
                     f"{path} holds the path {member.filename!r}, which leads out of the folder it is unpacked in: "
                     f"such an archive is not read; make it again without that file."
                 )
+            name = str(PurePosixPath(name))  # without the ./ that some programs write
+            if member.is_dir():
+                continue
+            if _hidden(name):
+                self.left_out.append((name, HIDDEN))
+                continue
+            if stat.S_ISLNK(member.external_attr >> 16):
+                self.left_out.append((name, "is a link, which an archive does not follow"))
+                continue
             if member.flag_bits & 1:
                 raise UserError(f"{path} is encrypted: unpack it and give the folder.")
-        self._members = {member.filename.replace("\\", "/"): member for member in members}
-        self.names = sorted(name for name in self._members if not _hidden(name))
+            if member.compress_type not in PACKINGS:
+                method = {9: "Deflate64", 93: "Zstandard", 95: "XZ"}.get(member.compress_type, member.compress_type)
+                raise UserError(
+                    f"{path} is compressed by the method {method}, which is not read: unpack it and give the folder."
+                )
+            if name in self._members:
+                self.left_out.append((name, "is in the archive twice, of which the last is read"))
+            self._members[name] = member
+        self.names = sorted(self._members)
+        folders = {str(PurePosixPath(member.filename.replace("\\", "/"))) for member in members if member.is_dir()}
+        files = [*self.names, *(name for name, _ in self.left_out)]
+        filled = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+        filled |= {str(parent) for name in folders for parent in PurePosixPath(name).parents}
+        self.left_out += [(f"{name}/", EMPTY) for name in sorted(folders - filled)]
 
     def open(self, name: str) -> BinaryIO:
         member = self._members[name]
@@ -127,23 +162,52 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[str]:
-    """The files below a folder but the hidden ones. Links are followed, unless they lead back to a folder `above`."""
+def split_role(name: str) -> str:
+    """The split that a folder of this name is: "train", "test" or "val"; "" if it is none. Case does not matter."""
+    match = SPLIT.fullmatch(re.sub(r"[-_ .]", "", name.casefold()))
+    return match.lastgroup or "" if match else ""
+
+
+def same_form(name: str) -> str:
+    """The name in one Unicode form: systems write letters with accents in two ways."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _walk(
+    folder: str, prefix: str, left_out: list[tuple[str, str]], above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[str]:
+    """The files below a folder but the hidden ones. Links are followed, unless they lead back to a folder `above`.
+
+    Whatever else lies there is added to `left_out`, with the reason.
+    """
     status = Path(folder).stat()
     identity = (status.st_dev, status.st_ino)
     if identity in above:
+        left_out.append((prefix, "is a link that leads back to a folder above it"))
         return
+    empty = True
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
+                empty = False
+                name = prefix + entry.name
                 if _hidden(entry.name):
+                    left_out.append((name, HIDDEN))
                     continue
-                if entry.is_dir():
-                    yield from _walk(entry.path, f"{prefix}{entry.name}/", (*above, identity))
-                elif entry.is_file():
-                    yield prefix + entry.name
+                try:
+                    is_folder, is_file = entry.is_dir(), entry.is_file()
+                except OSError:  # a link to itself
+                    is_folder = is_file = False
+                if is_folder:
+                    yield from _walk(entry.path, f"{name}/", left_out, (*above, identity))
+                elif is_file:
+                    yield name
+                else:
+                    left_out.append((name, "is a link to nothing" if entry.is_symlink() else "is no file"))
     except PermissionError as error:
         raise UserError(f"the folder {folder} may not be read: give yourself the right to, or leave it out.") from error
+    if empty and above:
+        left_out.append((prefix, EMPTY))
 
 
 def _hidden(name: str) -> bool:

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 from ganarium.data import FOLDER, check_shape, find_source, load_data
-from ganarium.data.arrays import MIN_IMAGES, check_count
+from ganarium.data.arrays import MIN_IMAGES, check_count, held_out
 from ganarium.data.files.decode import MIN_CROP, decode_file, silence_warnings
 from ganarium.data.files.decode_cache import progress
-from ganarium.data.files.layout import Domain, Layout, find_layout
+from ganarium.data.files.layout import Domain, Layout, find_layout, lines_of_left_out
 from ganarium.data.files.open import open_tree
 from ganarium.data.files.tree import Tree, printable
 from ganarium.data.inspect.duplicates import Pictures, find_duplicates
 from ganarium.data.inspect.file import Record, comparable_pixels, examine_file, request
 from ganarium.data.inspect.survey import Survey
 from ganarium.data.inspect.tensors import NUM_SHOWN, survey_of_tensors
-from ganarium.data.sources.folder import check_fit_and_layout, skipped_files
+from ganarium.data.sources.folder import check_choices, skipped_files
 from ganarium.errors import UserError
 from ganarium.runtime.workers import answers
 
@@ -37,6 +37,7 @@ def survey(
     characters: str | None = None,
     fit: str | None = None,
     layout: str | None = None,
+    classes: str | None = None,
 ) -> Survey:
     """Examines a built-in set, a folder or `.zip` of images, `hf:owner/name` or a `.npz`; options as in `load_data`.
 
@@ -49,11 +50,11 @@ def survey(
     if source is FOLDER:
         if characters is not None:
             raise UserError(f"the data set {name_or_path} has no option 'characters': it is for glyphs.")
-        check_fit_and_layout(fit, layout)
-        return survey_of_files(open_tree(arguments["path"]), size or (64, 64), channels, fit or "crop", layout)
-    return survey_of_tensors(
-        *load_data(name_or_path, size=size, channels=channels, characters=characters, fit=fit, layout=layout)
-    )
+        check_choices(fit, layout, classes)
+        tree = open_tree(arguments["path"])
+        return survey_of_files(tree, size or (64, 64), channels, fit or "crop", layout, classes)
+    options = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
+    return survey_of_tensors(*load_data(name_or_path, **options, classes=classes))
 
 
 class Reading(NamedTuple):
@@ -67,9 +68,11 @@ class Reading(NamedTuple):
     fit: str  # "crop", "pad" or "patches"
 
 
-def survey_of_files(tree: Tree, size: tuple[int, int], channels: int | None, fit: str, layout: str | None) -> Survey:
+def survey_of_files(
+    tree: Tree, size: tuple[int, int], channels: int | None, fit: str, layout: str | None, classes: str | None = None
+) -> Survey:
     """Examines the pictures of a tree."""
-    files = find_layout(tree, layout)
+    files = find_layout(tree, layout, classes)
     names = [name for domain in files.domains for name in domain.train + domain.test]
     records = Records(names)
     for name, record in examine_files(tree, names):
@@ -106,8 +109,8 @@ def survey_of_files(tree: Tree, size: tuple[int, int], channels: int | None, fit
         kinds=_kinds(reading),
         shape=reading.shape,
         fit=reading.fit,
-        num_train=sum(len(domain.train) - _num_held_out(domain) for domain in files.domains),
-        num_test=sum(len(domain.test) + _num_held_out(domain) for domain in files.domains),
+        num_train=sum(len(domain.train) - _num_held_out(files, domain) for domain in files.domains),
+        num_test=sum(len(domain.test) + _num_held_out(files, domain) for domain in files.domains),
         held_out=not has_test,
         num_domains=_num_domains(reading),
         sizes=Counter(map(tuple, sides.tolist())),
@@ -120,7 +123,7 @@ def survey_of_files(tree: Tree, size: tuple[int, int], channels: int | None, fit
         num_different_captions=len(set(sentences)),
         longest_caption=max(sentences, key=len, default=""),
         broken=sorted((name, reason) for name, reason in zip(printable_names, reasons, strict=True) if reason),
-        unsupported=[printable(name) for name in files.unsupported],
+        left_out=lines_of_left_out(files.left_out),
         blank=[printable_names[index] for index in np.flatnonzero(records.blank)],
         **duplicates._asdict(),
         refusal=_refusal(reading, names, reasons),
@@ -221,9 +224,10 @@ def _num_domains(reading: Reading) -> int:
     return 2 if len(reading.files.domains) == 2 or reading.side_by_side else 1
 
 
-def _num_held_out(domain: Domain) -> int:
+def _num_held_out(files: Layout, domain: Domain) -> int:
     """How many training images are held out for testing."""
-    return 0 if domain.test else max(1, len(domain.train) // 10)
+    labels = [files.labels[name] for name in domain.train] if files.labels else None
+    return 0 if domain.test else len(held_out(len(domain.train), labels)[1])
 
 
 def _in_train(files: Layout) -> np.ndarray:
@@ -268,10 +272,10 @@ def _refusal(reading: Reading, names: list[str], reasons: list[str]) -> str:
     try:
         for domain in files.domains:
             check_count(tree.location, len(domain.train))
-        skipped_files(tree, names, reasons, files.unsupported)
+        skipped_files(tree, names, reasons, files)
         for domain in files.domains:
             num_good = len([name for name in domain.train if name not in bad])
-            check_count(tree.location, num_good - _num_held_out(domain), MIN_IMAGES - 1)
+            check_count(tree.location, num_good - _num_held_out(files, domain), MIN_IMAGES - 1)
     except UserError as error:
         return str(error)
     return ""

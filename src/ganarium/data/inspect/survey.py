@@ -37,7 +37,8 @@ class Survey:
     num_different_captions: int = 0
     longest_caption: str = ""
     broken: list[tuple[str, str]] = field(default_factory=list)  # (name, reason) of files that cannot be used
-    unsupported: list[str] = field(default_factory=list)  # pictures of formats that are not read
+    left_out: list[str] = field(default_factory=list)  # what else lies there and is not used, each with the reason
+    notes: tuple[str, ...] = ()  # what a person should know of how the data are read
     blank: list[str] = field(default_factory=list)  # pictures of one colour
     exact: Groups = field(default_factory=list)  # pictures with the same content, all in train or all in test
     leaks: Groups = field(default_factory=list)  # pictures with the same content in train and in test

@@ -31,6 +31,8 @@ def survey_of_tensors(train: Dataset, test: Dataset) -> Survey:
         "held_out": False,
         "num_domains": 1 if train.second is None else 2,
         "classes": _classes(train, test),
+        "left_out": list(train.skipped),
+        "notes": train.notes,
     }
     sentences = [text for split in (train, test) for texts in split.captions or () for text in texts]
     facts["caption_lengths"] = [len(text.split()) for text in sentences]

@@ -15,9 +15,18 @@ from ganarium.data.arrays import MIN_IMAGES, check_count, held_out
 from ganarium.data.dataset import Dataset, Photos
 from ganarium.data.files.decode import FORMATS, Header, as_displayed, header, reason
 from ganarium.data.files.decode_cache import decode_all
-from ganarium.data.files.layout import EXTENSIONS, LAYOUTS, Domain, Layout, find_layout
+from ganarium.data.files.layout import (
+    CLASSES,
+    EXTENSIONS,
+    LAYOUTS,
+    Domain,
+    Layout,
+    find_layout,
+    lines_of_left_out,
+    summary_of_left_out,
+)
 from ganarium.data.files.open import open_tree
-from ganarium.data.files.tree import FolderTree, Tree, printable
+from ganarium.data.files.tree import FolderTree, Tree, printable, same_form
 from ganarium.errors import UserError, nearest
 
 FITS = ("crop", "pad")
@@ -31,24 +40,25 @@ def folder(
     channels: int | None = None,
     fit: str | None = None,
     layout: str | None = None,
+    classes: str | None = None,
 ) -> tuple[Dataset, Dataset]:
     """The train and the test split of the pictures in a folder or archive; 64x64 unless `size` (h, w) is given.
 
     `fit` is "crop" (resized to cover the size, cropped at the middle; the default) or "pad" (resized to lie within it,
-    black around). Without `channels` they are grey if every file is, else RGB with transparency laid on white.
-    `layout` is "images", "pairs" (two pictures side by side in each file) or "patches" (windows of `size` are cut from
-    photos at their full resolution). Without it the layout is found from the names, and files that are all twice as
-    wide as high are taken for pairs. A tenth of each domain is held out if there is no test part. Files that cannot be
-    used are named, with the reason, in `skipped` of the train split. If they are more than one in twenty, this raises
-    `UserError`.
+    black around). Without `channels` they are grey if every file is, else RGB with transparency laid on white. `layout`
+    is "images", "pairs" (two pictures side by side in each file) or "patches" (windows of `size` are cut from photos at
+    their full resolution). Without it the layout is found from the names, and files that are all twice as wide as high
+    are taken for pairs. `classes` says what sub-folders are: see `files.layout.find_layout`. A tenth of each domain is
+    held out if there is no test part. Files that cannot be used are named, with the reason, in `skipped` of the train
+    split. If they are more than one in twenty, this raises `UserError`.
     """
-    check_fit_and_layout(fit, layout)
-    return from_tree(open_tree(path), size=size, channels=channels, fit=fit or "crop", layout=layout)
+    check_choices(fit, layout, classes)
+    return from_tree(open_tree(path), size=size, channels=channels, fit=fit or "crop", layout=layout, classes=classes)
 
 
-def check_fit_and_layout(fit: str | None, layout: str | None) -> None:
-    """`UserError` for a fit or a layout that does not exist."""
-    for word, value, known in (("fit", fit, FITS), ("layout", layout, LAYOUTS)):
+def check_choices(fit: str | None, layout: str | None, classes: str | None) -> None:
+    """`UserError` for a fit, a layout or a reading of classes that does not exist."""
+    for word, value, known in (("fit", fit, FITS), ("layout", layout, LAYOUTS), ("classes", classes, CLASSES)):
         if value is not None and value not in known:
             raise UserError(f"there is no {word} {value!r}: {nearest(value, known)}")
 
@@ -74,14 +84,21 @@ def from_files(
 
 
 def from_tree(
-    tree: Tree, *, size: tuple[int, int] | None, channels: int | None, fit: str, layout: str | None
+    tree: Tree,
+    *,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    fit: str,
+    layout: str | None,
+    classes: str | None = None,
 ) -> tuple[Dataset, Dataset]:
     """The two splits of a tree of pictures; see `folder`."""
-    files = find_layout(tree, layout)
+    files = find_layout(tree, layout, classes)
     for domain in files.domains:
         check_count(tree.location, len(domain.train))
         if not domain.test:
-            train, test = (places.tolist() for places in held_out(len(domain.train)))
+            labels = [files.labels[name] for name in domain.train] if files.labels else None
+            train, test = (places.tolist() for places in held_out(len(domain.train), labels))
             domain.train, domain.test = [domain.train[i] for i in train], [domain.train[i] for i in test]
     if files.paired and len(files.domains) == 2:
         _match_pairs(files)
@@ -105,7 +122,7 @@ def _decoded_splits(
     names = [name for domain in files.domains for name in domain.train + domain.test]
     shape = (2, *size, channels) if side_by_side else (*size, channels)
     decoded = decode_all(tree, names, [shape], fit)
-    skipped = skipped_files(tree, names, decoded.reasons, files.unsupported)
+    skipped, notes = skipped_files(tree, names, decoded.reasons, files)
     bad = {name for name, reason in zip(names, decoded.reasons, strict=True) if reason}
     if files.paired and len(files.domains) == 2:  # without one picture of a pair the other goes too
         a, b = (domain.train + domain.test for domain in files.domains)
@@ -122,6 +139,9 @@ def _decoded_splits(
         {files.labels[name] for _, split in domains[0] for name in split} if files.labels else (),
         key=lambda text: (not text.isdecimal(), int(text) if text.isdecimal() else 0, text),
     )
+    if without := sorted(set(classes) - {files.labels[name] for name in domains[0][0][1] if files.labels}):
+        listed = ", ".join(map(printable, without[:10])) + (" ..." if len(without) > 10 else "")
+        notes += (f"no training image of the class{'es' * (len(without) > 1)} {listed}",)
     what = "pairs side by side" if side_by_side else "pairs" if files.paired else "images"
     result = []
     for place in (0, 1):
@@ -136,6 +156,7 @@ def _decoded_splits(
                 tuple(map(printable, classes)),
                 images[:, 1] if side_by_side else domains[1][place][0] if len(domains) == 2 else None,
                 skipped if place == 0 else (),
+                notes if place == 0 else (),
                 f"{what} in {tree.location}",
                 paired=side_by_side or files.paired,
                 captions=tuple(files.captions[name] for name in split_names) if files.captions else None,
@@ -163,7 +184,7 @@ def _photos(tree: Tree, files: Layout, size: tuple[int, int], channels: int) -> 
         "is smaller than a window" if too_small else reason
         for too_small, reason in zip(small, decoded.reasons, strict=True)
     ]
-    skipped = skipped_files(tree, names, reasons, files.unsupported)
+    skipped, notes = skipped_files(tree, names, reasons, files)
     areas = torch.tensor([height * width for height, width, _ in shapes])
     starts = areas.cumsum(0) - areas
     good = [i for i, reason in enumerate(reasons) if not reason]
@@ -186,6 +207,7 @@ def _photos(tree: Tree, files: Layout, size: tuple[int, int], channels: int) -> 
                 printable(tree.title),
                 middles,
                 skipped=skipped if place == 0 else (),
+                notes=notes if place == 0 else (),
                 source=f"photos in {tree.location}",
                 photos=photos,
                 mapped=decoded.mapped,
@@ -246,7 +268,7 @@ def _match_pairs(files: Layout) -> None:
     a, b = files.domains
 
     def by_stem(names: list[str]) -> list[str]:
-        return sorted(names, key=lambda name: name.rsplit(".", 1)[0])
+        return sorted(names, key=lambda name: same_form(name.rsplit(".", 1)[0]))
 
     names_a, names_b = by_stem(a.train + a.test), by_stem(b.train + b.test)
     train = {names_a.index(name) for name in a.train}
@@ -277,8 +299,13 @@ def _labels(names: list[str], labels: dict[str, str], classes: list[str]) -> Ten
     return torch.tensor([places[labels[name]] for name in names])
 
 
-def skipped_files(tree: Tree, names: list[str], reasons: list[str], unsupported: list[str]) -> tuple[str, ...]:
-    """The files that are skipped, each with the reason; `UserError` if they are more than one in twenty."""
+def skipped_files(
+    tree: Tree, names: list[str], reasons: list[str], files: Layout
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All that is not used, each entry with the reason, and a note of how much that is.
+
+    `UserError` if more than one picture in twenty cannot be used.
+    """
     skipped = [f"{printable(name)} {reason}" for name, reason in zip(names, reasons, strict=True) if reason]
     skipped.sort()
     if len(skipped) > len(names) // MAX_BAD_SHARE:
@@ -289,4 +316,6 @@ def skipped_files(tree: Tree, names: list[str], reasons: list[str], unsupported:
             f"{len(skipped)} of the {len(names)} images in {tree.location} cannot be used ({'; '.join(skipped[:5])}"
             f"{more}): {remedy}; at most one in {MAX_BAD_SHARE} is passed over."
         )
-    return tuple(skipped + [f"{printable(name)} is of a format that is not read" for name in unsupported])
+    summary = summary_of_left_out(len(skipped), files.left_out)
+    notes = (f"skipped {summary}: named in the data of config.json",) if summary else ()
+    return (*skipped, *lines_of_left_out(files.left_out)), notes

@@ -314,7 +314,7 @@ def setup(run: RunData) -> str:
     machine = f"{versions}; {config['processor']}, {config['threads']} threads"
     names = config["data"]["class_names"]
     classes = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
-    skipped = config["data"]["skipped"]
+    notes = "; ".join(config["data"].get("notes", ()))  # absent from the configs of older runs
     return html.section(
         "Setup",
         "<p>The same run again:</p>",
@@ -324,6 +324,6 @@ def setup(run: RunData) -> str:
         f"<p class='quiet'>{escape(machine)}</p>",
         f"<p class='quiet'>Data: {escape(config['data']['source'])}</p>" if config["data"]["source"] else "",
         f"<p class='quiet'>Classes: {escape(classes)}</p>" if names and not points(run) else "",
-        f"<p class='quiet'>{len(skipped):,} files could not be read and were skipped.</p>" if skipped else "",
+        f"<p class='quiet'>{escape(notes)}</p>" if notes else "",
         f"<details><summary>config.json</summary><pre>{escape(json.dumps(config, indent=1))}</pre></details>",
     )
