@@ -78,6 +78,8 @@ class Config:
 
 class ContextEncoder(Model):
     inpaints = True
+    weight: Tensor  # (1, 1, *square), of each predicted pixel
+    fill: Tensor  # (1, c, 1, 1), the colour of a hole
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)

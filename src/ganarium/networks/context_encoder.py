@@ -24,12 +24,12 @@ class Generator(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for fan_in, fan_out in itertools.pairwise(widths):
             layers += [nn.Conv2d(fan_in, fan_out, 4, 2, 1, bias=False), nn.BatchNorm2d(fan_out), nn.LeakyReLU(0.2)]
-        rest = [side // 2**levels for side in sides]
+        rest = (sides[0] // 2**levels, sides[1] // 2**levels)
         layers += [nn.Conv2d(widths[-1], bottleneck, rest, bias=False), nn.BatchNorm2d(bottleneck), nn.LeakyReLU(0.2)]
 
         ups = levels if tuple(hole) == tuple(sides) else levels - 1
         widths = [width * 2 ** min(3, level) for level in range(ups)]
-        start = [-(-side // 2**ups) for side in hole]
+        start = (-(-hole[0] // 2**ups), -(-hole[1] // 2**ups))
         layers += [nn.ConvTranspose2d(bottleneck, widths[-1], start, bias=False), nn.BatchNorm2d(widths[-1]), nn.ReLU()]
         for fan_in, fan_out in itertools.pairwise(widths[::-1]):
             up = nn.ConvTranspose2d(fan_in, fan_out, 4, 2, 1, bias=False)
@@ -56,7 +56,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for fan_in, fan_out in itertools.pairwise(widths):
             layers += [nn.Conv2d(fan_in, fan_out, 4, 2, 1, bias=False), nn.BatchNorm2d(fan_out), nn.LeakyReLU(0.2)]
-        rest = [side // 2**levels for side in sides]
+        rest = (sides[0] // 2**levels, sides[1] // 2**levels)
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, rest, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
