@@ -139,9 +139,10 @@ class InpaintingMeasure(Measure):
         return values
 
     def _errors(self, filled: Tensor) -> dict[str, float]:
-        """In units of [-1, 1], and PSNR over the 256 levels, the mean over images."""
+        """The mean absolute error in [-1, 1], and PSNR over the 256 levels of all holes together: a single flat image,
+        which the mean colour fills exactly, would make a mean of PSNR infinite."""
         levels = [image.clamp(-1, 1).double().add(1).mul(127.5).round() for image in (filled, self.real)]
         pixels = self.masks.double().sum((1, 2, 3)) * filled.shape[1]
         squared = ((levels[0] - levels[1]).square() * self.masks).sum((1, 2, 3)) / pixels
         absolute = ((filled - self.real).abs() * self.masks).double().sum((1, 2, 3)) / pixels
-        return {self.metric: float(absolute.mean()), "psnr": float((10 * torch.log10(255**2 / squared)).mean())}
+        return {self.metric: float(absolute.mean()), "psnr": float(10 * torch.log10(255**2 / squared.mean()))}
