@@ -436,7 +436,7 @@ def target_of(batch: Any, direction: str) -> Tensor:
     return image
 
 
-class Place:
+class StreamState:
     """Where a stream of samples was left: random generators, and the buffers that sampling moves. Empty at first."""
 
     def __init__(self) -> None:
@@ -445,10 +445,10 @@ class Place:
 
 
 @contextmanager
-def undisturbed(model: Sampling, seed: int | None, mode: str, place: Place | None = None) -> Iterator[None]:
+def undisturbed(model: Sampling, seed: int | None, mode: str, state: StreamState | None = None) -> Iterator[None]:
     """Averaged weights, no gradient, a random stream of its own; afterwards all is as it was.
 
-    With a `place` the stream goes on from where the last block with that place has left it.
+    With a `state` the stream goes on from where the last block with that state has left it.
     """
     seed = checked_seed(seed)
     kind = model.device.type
@@ -459,13 +459,13 @@ def undisturbed(model: Sampling, seed: int | None, mode: str, place: Place | Non
         moved = list(model.buffers()) if mode == "train" else []
         before = [buffer.clone() for buffer in moved]
         model.train(mode == "train")
-        if place and place.random:
-            _set_random(model, place.random)
-            _copy(place.buffers, moved)
+        if state and state.random:
+            _set_random(model, state.random)
+            _copy(state.buffers, moved)
         try:
             yield
-            if place:
-                place.random, place.buffers = _random(model), [buffer.clone() for buffer in moved]
+            if state:
+                state.random, state.buffers = _random(model), [buffer.clone() for buffer in moved]
         finally:
             for module, was in training.items():
                 module.training = was
@@ -602,26 +602,28 @@ def _with_code(model: Sampling, n: int, code: Any) -> Tensor:
     return latent
 
 
-def _begun(model: Sampling, n: int, seed: int | None, asked: dict[str, Any]) -> tuple[int, Place, dict[str, Tensor]]:
-    """Seed and place of a stream of samples, and what was asked for, checked."""
+def _begun(
+    model: Sampling, n: int, seed: int | None, asked: dict[str, Any]
+) -> tuple[int, StreamState, dict[str, Tensor]]:
+    """Seed and state of a stream of samples, and what was asked for, checked."""
     if model.directions or model.scale or model.inpaints:
         verb = "translate" if model.directions else "upscale" if model.scale else "inpaint"
         raise UserError(f"{type(model).__name__} maps images to images: use {verb}.")
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise UserError(f"the number of samples must be a whole number of at least 1, not {n!r}.")
-    seed, place = checked_seed(seed), Place()
-    with undisturbed(model, seed, model.sample_mode, place):
+    seed, state = checked_seed(seed), StreamState()
+    with undisturbed(model, seed, model.sample_mode, state):
         given = model.conditions(n, **asked)
-    return seed, place, given
+    return seed, state, given
 
 
-def _parts(model: Sampling, n: int, seed: int, place: Place, given: dict[str, Tensor]) -> Iterator[Tensor]:
+def _parts(model: Sampling, n: int, seed: int, state: StreamState, given: dict[str, Tensor]) -> Iterator[Tensor]:
     batch_statistics = model.sample_mode == "train"
     # codes that were asked for may be alike (a walk); half of the batch from the prior keeps its statistics usual
     part = CHUNK // 2 if batch_statistics and "latent" in given else CHUNK
     for start in range(0, n, part):
         take = min(part, n - start)
-        with undisturbed(model, seed, model.sample_mode, place):
+        with undisturbed(model, seed, model.sample_mode, state):
             rows = {name: value[start : start + part] for name, value in given.items()}
             if batch_statistics and take < CHUNK:
                 rows = {name: _filled(model, name, value) for name, value in rows.items()}
