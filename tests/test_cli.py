@@ -253,6 +253,9 @@ def test_the_bar_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch
         ("is no run", "resume nowhere"),
         ("is no run", "sample nowhere"),
         ("is no run", "translate nowhere picture.png"),
+        ("--batch-size 2", "train cls_gan --data glyphs --size 16 --width 4 --batch-size 1"),
+        ("--batch-size 2", "train context_encoder --data textures --size 32 --width 4 --batch-size 1"),
+        ("--batch-size 2", "train discogan --data scenes_unpaired --size 32 --width 4 --extra-layers --batch-size 1"),
     ],
 )
 def test_a_sentence(words: str, arguments: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

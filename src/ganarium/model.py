@@ -63,6 +63,7 @@ class Model(Sampling):
 
     batch_type: type = Images  # what `next(batches)` gives; an instance may set its own from the config
     batch_size: int = 64  # the paper's; --batch-size overrides it
+    min_batch_size: int = 1  # 2 where batch norm sees one value of each image
     still: dict[str, str] = {}  # parameters that may never move -> the reason
     stages: tuple[int, ...] = ()  # iterations at which the work of a step changes; `--minutes` times each stage
     clock: Tensor  # () int64, the iteration as a tensor

@@ -78,6 +78,7 @@ class Config:
 
 class ContextEncoder(Model):
     inpaints = True
+    min_batch_size = 2  # batch norm sees one value of each image in the bottleneck
     weight: Tensor  # (1, 1, *square), of each predicted pixel
     fill: Tensor  # (1, c, 1, 1), the colour of a hole
 

@@ -83,6 +83,7 @@ class DiscoGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         self.a2b, self.b2a, self.D_a, self.D_b = networks(config, self.shape)
+        self.min_batch_size = 2 if config.extra_layers else 1  # batch norm of a code of 1x1
         self.reach = self.a2b.reach if isinstance(self.a2b, Generator) else None
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999), weight_decay=config.weight_decay)
         self.players = {

@@ -75,7 +75,8 @@ def _check_fit(model: Model, train: Dataset, config: dict[str, Any]) -> None:
         whole = ", or --layout images to read every file as one picture" if train.paired and wants == "Images" else ""
         fits = [*fits[:4], own] if (own := OWN_DATA.get(wants)) else fits
         raise UserError(f"{name} learns from {wants}, and {train.name} gives {gives}: use {' or '.join(fits)}{whole}.")
-    if config["options"]["batch_size"] == 1 and any(isinstance(part, nn.BatchNorm1d) for part in model.modules()):
+    alone = any(isinstance(part, nn.BatchNorm1d) for part in model.modules()) or model.min_batch_size > 1
+    if config["options"]["batch_size"] == 1 and alone:
         raise UserError(f"{name} has batch norm, which needs more than one image: use --batch-size 2 or more.")
 
 

@@ -147,10 +147,11 @@ def _layout(tree: Tree, pictures: list[str], layout: str | None, classes: str | 
         rows = _read_tables(tree, tables, pictures)
         return _from_rows(tree, rows, pictures, [table for table, _ in tables], classes)
     for folder in places:
-        if (table := folder + STYLEGAN_TABLE) in names and (rows := _stylegan_rows(tree, table, pictures)) is not None:
-            if not rows:  # the folders are where pictures are kept, and the set has no classes
+        table = folder + STYLEGAN_TABLE
+        if table in names and (labelled := _stylegan_rows(tree, table, pictures)) is not None:
+            if not labelled:  # the folders are where pictures are kept, and the set has no classes
                 return Layout([Domain(pictures, [])], tables=[table])
-            return _from_rows(tree, rows, pictures, [table], classes)
+            return _from_rows(tree, labelled, pictures, [table], classes)
     folders = {name[len(root) :].split("/")[0] for name in pictures if "/" in name[len(root) :]}
     loose = [name for name in pictures if "/" not in name[len(root) :]]
 
@@ -200,8 +201,8 @@ def _unpaired_domains(tree: Tree, root: str, pictures: list[str]) -> Layout | No
     for pair in (("traina", "trainb"), ("testa", "testb")):
         present = [key for key in pair if key in by_key]
         if len(present) == 1:
-            alone, (a, b) = spelled[present[0]], (f"{key[:-1]}{key[-1].upper()}" for key in pair)
-            raise UserError(f"{tree.location} has {alone} alone: two unpaired domains need both {a} and {b}.")
+            alone, needed = spelled[present[0]], " and ".join(f"{key[:-1]}{key[-1].upper()}" for key in pair)
+            raise UserError(f"{tree.location} has {alone} alone: two unpaired domains need both {needed}.")
     if "traina" not in by_key:
         return None
     split = next((word for word in ("test", "val") if {f"{word}a", f"{word}b"} <= by_key.keys()), "test")
@@ -434,7 +435,8 @@ def _stylegan_rows(tree: Tree, table: str, pictures: list[str]) -> dict[str, Row
         return None
     pairs = content["labels"] or []
     pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
-    by_form, rows = {same_form(name): name for name in pictures}, {}
+    by_form = {same_form(name): name for name in pictures}
+    rows: dict[str, Row] = {}
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
             raise UserError(f"{tree.location}/{table} has the label {pair!r}: each is a file and a number.")

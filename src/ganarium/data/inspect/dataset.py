@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -53,8 +53,8 @@ def survey(
         check_choices(fit, layout, classes)
         tree = open_tree(arguments["path"])
         return survey_of_files(tree, size or (64, 64), channels, fit or "crop", layout, classes)
-    options = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
-    return survey_of_tensors(*load_data(name_or_path, **options, classes=classes))
+    options: dict[str, Any] = {"size": size, "channels": channels, "characters": characters, "fit": fit}
+    return survey_of_tensors(*load_data(name_or_path, **options, layout=layout, classes=classes))
 
 
 class Reading(NamedTuple):

@@ -36,7 +36,9 @@ def npz(path: Path, *, size: tuple[int, int] | None = None, channels: int | None
         raise UserError(f"{path} has labels for one of its two splits only: give labels and test_labels, or neither.")
     used = {images_key, labels_key, "test_images", "test_labels", "class_names"}
     skipped = tuple(f"the array {key} is not used" for key in arrays if key not in used)
-    notes = (f"skipped {len(skipped)} arrays: named in the data of config.json",) if skipped else ()
+    notes: tuple[str, ...] = ()
+    if skipped:
+        notes += (f"skipped {len(skipped)} arrays: named in the data of config.json",)
     low = _lowest_level(path, {key: arrays[key] for key in (images_key, "test_images") if key in arrays})
     if low is not None:
         notes += (f"floating-point pixels of {path.name} are taken for [{low}, 1]",)
