@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -26,9 +27,11 @@ import ganarium
 from ganarium import cli, registry
 from ganarium.pictures import grid, latents
 from ganarium.runs.curves import save_curves
+from ganarium.runs.loading import data_of
 from ganarium.runs.options import Options
 from ganarium.runtime import environment
 from ganarium.runtime.cache import cache_dir
+from ganarium.training import console
 from ganarium.training.timing import steps_of
 from synthetic import trainer
 
@@ -283,6 +286,146 @@ def test_an_extension_outlives_a_kill(ten: Path, tmp_path: Path) -> None:
     assert checkpoints(run)[-1] == 10
     assert cli.main(["resume", str(run)]) == 0
     assert checkpoints(run)[-1] == 14
+
+
+# Data that moved or changed, and a config.json edited by hand
+
+
+def photos(folder: Path, names: tuple[str, ...] = ("cats", "dogs"), seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(12):
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def learn(model: str, data: Path, out: Path, *more: str) -> int:
+    size = ["--size", "8", "--batch-size", "4", "--threads", "1", "--evaluate-every", "0"]
+    return cli.main(["train", model, "--data", str(data), *size, "--out", str(out), *more])
+
+
+def newest_config(run: Path) -> dict[str, Any]:
+    newest = run / "checkpoints" / f"step-{checkpoints(run)[-1]:08d}"
+    made: dict[str, Any] = json.loads((newest / "checkpoint.json").read_text())["config"]
+    return made
+
+
+def test_data_that_moved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, run, long = photos(tmp_path / "photos"), tmp_path / "run", tmp_path / "long"
+    assert learn("gan", data, long, "--width", "8", "--steps", "6", "--save-every", "3") == 0
+    assert learn("gan", data, run, "--width", "8", "--steps", "3", "--save-every", "3") == 0
+    moved = data.rename(tmp_path / "elsewhere")
+    for verb in (["resume", str(run), "--steps", "6"], ["evaluate", str(run), "--n", "20"]):
+        capsys.readouterr()
+        assert cli.main(verb) == 2
+        assert "--data NEW" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(run), "--n", "20", "--data", str(moved)]) == 0
+    other = photos(tmp_path / "other", seed=1)
+    for verb in (["resume", str(run), "--steps", "6"], ["evaluate", str(run), "--n", "20"]):
+        capsys.readouterr()
+        assert cli.main([*verb, "--data", str(other)]) == 2
+        assert "of other content" in capsys.readouterr().err
+    assert cli.main(["resume", str(run), "--steps", "6", "--data", str(moved)]) == 0
+    assert_same_end(run, long)
+    assert config(run)["options"]["data"] == newest_config(run)["options"]["data"] == str(moved)
+    capsys.readouterr()
+    (moved / "cats" / "0.png").unlink()
+    assert cli.main(["evaluate", str(run), "--n", "20"]) == 0  # the place is remembered
+    assert "have changed since it was trained: 22 training images then, 21 now" in capsys.readouterr().err
+
+
+def test_classes_are_bound_by_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, run = photos(tmp_path / "photos", ("cats", "dogs", "eels")), tmp_path / "run"
+    assert learn("cgan", data, run, "--steps", "1") == 0
+    (data / "cats").rename(data / "wolves")
+    assert cli.main(["resume", str(run), "--steps", "2"]) == 2
+    said = capsys.readouterr().err
+    assert "'wolves'" in said
+    assert "'cats' is gone" in said
+    (data / "wolves").rename(tmp_path / "aside")
+    assert cli.main(["resume", str(run), "--steps", "2"]) == 0  # with what is left, under the old numbers
+    assert newest_config(run)["data"]["class_names"] == ["cats", "dogs", "eels"]
+    train, test = data_of(newest_config(run))
+    assert train.labels is not None
+    assert test.labels is not None
+    assert torch.cat([train.labels, test.labels]).unique().tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("model_options", "width", 4),
+        ("options", "seed", 3),
+        ("options", "batch_size", 2),
+        ("options", "save_every", -1),
+    ],
+)
+def test_an_edit_that_a_run_cannot_take_is_refused(
+    group: str, name: str, value: int, ten: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(ten, tmp_path / "run")
+    written = config(run)
+    written[group][name] = value
+    (run / "config.json").write_text(json.dumps(written))
+    assert cli.main(["resume", str(run), "--steps", "12"]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_the_learning_rate_may_change(ten: Path, tmp_path: Path) -> None:
+    by_hand, by_option = (shutil.copytree(ten, tmp_path / name) for name in ("by_hand", "by_option"))
+    written = config(by_hand)
+    written["model_options"]["lr"] = 0.05
+    (by_hand / "config.json").write_text(json.dumps(written))
+    assert cli.main(["resume", str(by_hand), "--steps", "12"]) == 0
+    assert cli.main(["resume", str(by_option), "--steps", "12", "--lr", "0.05"]) == 0
+    for run in (by_hand, by_option):
+        assert config(run)["model_options"]["lr"] == newest_config(run)["model_options"]["lr"] == 0.05
+    assert_same_end(by_hand, by_option)
+    plain = shutil.copytree(ten, tmp_path / "plain")
+    assert cli.main(["resume", str(plain), "--steps", "12"]) == 0
+    a, b = tensors(plain), tensors(by_option)
+    assert any(not torch.equal(a[key], b[key]) for key in a)
+
+
+def test_runs_on_sets_of_one_name_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, name in enumerate(("x", "y")):
+        assert learn("gan", photos(tmp_path / name / "faces", seed=seed), tmp_path / f"r{name}", "--steps", "1") == 0
+    assert learn("gan", tmp_path / "x" / "faces", tmp_path / "wide", "--steps", "1", "--size", "16") == 0
+    assert learn("gan", tmp_path / "x" / "faces", tmp_path / "again", "--steps", "1", "--seed", "1") == 0
+    for other, code in (("ry", 2), ("wide", 2), ("again", 0)):
+        capsys.readouterr()
+        assert cli.main(["compare", str(tmp_path / "rx"), str(tmp_path / other), "--n", "20"]) == code
+        assert ("different data (faces of" in capsys.readouterr().err) == (code == 2)
+
+
+# Text is data
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_letters_that_the_output_lacks_are_escaped(encoding: str, tmp_path: Path) -> None:
+    data = photos(tmp_path / "café 植 {v2} [bold]")
+    process = start(
+        *["train", "gan", "--data", str(data), "--size", "8", "--batch-size", "4", "--width", "8", "--steps", "1"],
+        *["--out", str(tmp_path / "run")],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "\\u690d {v2} [bold]" in said
+
+
+@pytest.mark.parametrize("name", ["faces {v2}", "100% {", "x [bold] y", "[/]"])
+def test_the_bar_shows_a_name_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "Console", lambda: Console(force_terminal=True, width=100, record=True))
+    bar = console.Bar(f"gan on {name}", 0, 3)
+    with bar:
+        bar.advance(1)
+        bar.say(f"a line about {name}")
+    assert bar._bar is not None
+    text = bar._bar.console.export_text()
+    assert f"a line about {name}" in text
+    assert f"gan on {name}" in text
 
 
 # Signals

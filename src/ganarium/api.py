@@ -1,5 +1,6 @@
 """Training to picture in five lines: `train`, `resume`, `load` and `evaluate`."""
 
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from ganarium.errors import UserError, nearest
 from ganarium.evaluation.measures import evaluate_model
 from ganarium.evaluation.result import Evaluation
 from ganarium.model import Model
-from ganarium.runs.loading import config_of, data_of, load
+from ganarium.runs.loading import change_of_data, config_of, data_of, load
 from ganarium.runs.options import Options, from_mapping
 from ganarium.training.session import Run
 
@@ -33,9 +34,21 @@ def train(model: str | Path, data: str, *, quiet: bool = False, **settings: Any)
     return _trained(Run.new(model, chosen, model_options, quiet=quiet), quiet)
 
 
-def resume(run: str | Path, *, steps: int | None = None, device: str | None = None, quiet: bool = False) -> Model:
-    """Goes on with a run from its newest complete checkpoint; `steps` extends a finished one. Gives the model."""
-    return _trained(Run.reopen(run, steps=steps, device=device), quiet)
+def resume(
+    run: str | Path,
+    *,
+    steps: int | None = None,
+    device: str | None = None,
+    data: str | Path | None = None,
+    lr: float | None = None,
+    quiet: bool = False,
+) -> Model:
+    """Goes on with a run from its newest complete checkpoint; `steps` extends a finished one. Gives the model.
+
+    `data` is where its data are now, if they have moved; they must be the same. `lr` is the learning rate from here on.
+    """
+    place = None if data is None else str(data)
+    return _trained(Run.reopen(run, steps=steps, device=device, data=place, lr=lr), quiet)
 
 
 def evaluate(
@@ -46,6 +59,7 @@ def evaluate(
     features: str = "auto",
     raw: bool = False,
     device: str = "auto",
+    data: str | Path | None = None,
 ) -> Evaluation:
     """Measures the samples of a run (or of one checkpoint) against its training images.
 
@@ -53,16 +67,30 @@ def evaluate(
     with all there are. `features` is a judge (`metrics.judge.list_judges()`), `inception`, or `auto`: the judge of the
     data set, and for data without one `cifar10_subset` for colour and `glyphs` for grey, which say how near two sets
     are and not what is in them. Samples come from the averaged weights, unless `raw`. Images are made and read 64 at a
-    time, on `device`: memory grows with the features alone.
+    time, on `device`: memory grows with the features alone. `data` is where the data are now, if they have moved.
 
     Raises `UserError` for what cannot be measured.
     """
     config = config_of(run)
     model = load(run, raw=raw, device=device)
+    if data is not None:
+        config["options"]["data"] = str(data)
     train_set, test_set = data_of(config)
+    digest = train_set.checksum()
+    if change := change_of_data(config["data"], len(train_set), digest):
+        if data is not None:
+            raise UserError(f"{data} are not the data that {run} has learned from: {change}.")
+        warnings.warn(f"the data of {run} have changed since it was trained: {change}.", stacklevel=2)
     values, protocol = evaluate_model(model, train_set, test_set, n=n, seed=seed, features=features)
     return Evaluation(
-        str(run), registry.title(config["model"]), config["data"]["name"], model.iteration, values, protocol
+        str(run),
+        registry.title(config["model"]),
+        config["data"]["name"],
+        model.iteration,
+        values,
+        protocol,
+        digest,
+        train_set.shape,
     )
 
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the run could not go on, 2 bad input, 128 + the signal's n
 
 import importlib.metadata
 import inspect
+import io
 import os
 import platform
 import re
@@ -62,6 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
     # Threads that spin while they wait make two busy programs on one machine many times slower; waiting costs nothing
     # measurable here. It must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # where it cannot show a letter, it shows its code
+            stream.reconfigure(errors="backslashreplace")
     warnings.showwarning = _print_warning  # type: ignore[assignment]
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:

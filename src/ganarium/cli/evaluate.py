@@ -14,6 +14,7 @@ def evaluate(
     features: str = "auto",
     raw: bool = False,
     device: str = "auto",
+    data: str | None = None,
 ) -> int:
     """Measure how near the samples of a run are to its data.
 
@@ -34,10 +35,12 @@ def evaluate(
         Use the weights of the last step. Default: their running average, where the model keeps one.
     device
         Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
+    data
+        Where the data of the run are now, if they have moved. They must be the same.
     """
     from ganarium import api
 
-    evaluation = api.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device)
+    evaluation = api.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device, data=data)
     print(evaluation)
     name = f"evaluation-{evaluation.step:08d}-{evaluation.protocol.features}-seed{seed}{'-raw' if raw else ''}.json"
     print(f"  {save(evaluation, output_folder(run, None, 'evaluations') / name)}")

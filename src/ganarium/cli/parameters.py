@@ -38,6 +38,7 @@ def number(kind: Any, tokens: typing.Sequence[Token]) -> float:
 
 Whole = Annotated[int, Parameter(converter=whole)]
 Count = Annotated[int | None, Parameter(converter=whole)]
+Number = Annotated[float | None, Parameter(converter=number)]
 
 
 def parameters(config: type, group: str, *, optional: bool = False) -> type:

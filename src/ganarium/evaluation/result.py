@@ -19,6 +19,10 @@ class Evaluation:
     step: int
     values: dict[str, float]
     protocol: Protocol
+    data_sum: str = ""
+    """SHA-256 of the training images."""
+    data_shape: tuple[int, ...] = ()
+    """(c, h, w) of an image, or (2,)."""
 
     def __str__(self) -> str:
         rows = [f"  {name:28} {value:.4g}" for name, value in self.values.items()]
@@ -28,9 +32,14 @@ class Evaluation:
 def compare(evaluations: dict[str, Evaluation]) -> str:
     """A table of several runs, a column each; `UserError` if their data or their protocols differ."""
     results = list(evaluations.values())
-    data = {result.data for result in results}
-    if len(data) > 1:
-        raise UserError(f"the runs learned from different data ({', '.join(sorted(data))}): compare runs on one set.")
+    data = {(result.data, result.data_shape, result.data_sum[:8]) for result in results}
+    if len({(shape, digest or name) for name, shape, digest in data}) > 1:
+        same_name = len({name for name, _, _ in data}) == 1
+        facts = [
+            f"{name} of {'x'.join(map(str, shape))}, sum {digest}" if same_name else name
+            for name, shape, digest in sorted(data)
+        ]
+        raise UserError(f"the runs learned from different data ({'; '.join(facts)}): compare runs on one set.")
     protocol = one_protocol({name: result.protocol for name, result in evaluations.items()})
     metrics = list(dict.fromkeys(metric for result in results for metric in result.values))
     width = max(12, *(len(name) + 2 for name in evaluations))

@@ -1,21 +1,26 @@
 """The model, the config and the data of a run, from its path alone. No trainer is built."""
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ganarium import registry
-from ganarium.data import load_data
+from ganarium.data import SOURCES, load_data
 from ganarium.data.dataset import Dataset
 from ganarium.errors import UserError
 from ganarium.model import Model
 from ganarium.runs import checkpoint
 from ganarium.runs.folder import run_folder
-from ganarium.runs.options import parse_size
+from ganarium.runs.options import Options, parse_size
 from ganarium.runtime.device import resolve_device
 from ganarium.runtime.environment import default_variable
 from ganarium.trainer import PRECISIONS, add_averages, to_channels_last
+
+# Options that may change between two parts of one run: learning rates of the model may, too.
+CHANGEABLE = ("data", "steps", "save_every", "keep", "sample_every", "evaluate_every", "log_every")
 
 
 def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
@@ -40,8 +45,44 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
 def config_of(path: str | Path) -> dict[str, Any]:
     """The config of a run or checkpoint, as `load` reads it; the run's own GANARIUM_DATA is used where none is set."""
     config: dict[str, Any] = _open(path)[1]["config"]
+    run = next((place for place in (Path(path), *Path(path).parents[:2]) if (place / "config.json").is_file()), None)
+    if run is not None:  # the data may have moved since the checkpoint was written
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            config["options"]["data"] = json.loads((run / "config.json").read_text())["options"]["data"]
     use_data_folder(config)
     return config
+
+
+def take_edits(run: Path, written: dict[str, Any], config: dict[str, Any]) -> None:
+    """Takes what config.json says into the config of a checkpoint; `UserError` for what cannot change within a run."""
+    for group in ("options", "model_options"):
+        for name, value in written[group].items():
+            before = config[group].get(name, value)
+            if value == before:
+                continue
+            if name not in CHANGEABLE and not (group == "model_options" and "lr" in name.split("_")):
+                raise UserError(
+                    f"{run / 'config.json'} says {name} {value!r}, and the run has been trained with {before!r}, which "
+                    f"cannot change within a run: put it back, or train a new run."
+                )
+            config[group][name] = value
+    for name in ("model", "precision"):
+        if written[name] != config[name]:
+            raise UserError(
+                f"{run / 'config.json'} says {name} {written[name]!r}, and the run has been trained with "
+                f"{config[name]!r}: put it back, or train a new run."
+            )
+    known = {name: config["options"][name] for name in CHANGEABLE if name in config["options"]}
+    Options(**known)  # the error of a value that makes no sense
+
+
+def change_of_data(before: dict[str, Any], count: int, digest: str) -> str:
+    """How a training split of `count` images differs from the one that a run's config describes; "" if it does not."""
+    if digest == before["sum"]:
+        return ""
+    if count != before["train"]:
+        return f"{before['train']} training images then, {count} now"
+    return f"{count} training images then and now, of other content"
 
 
 def use_data_folder(config: dict[str, Any]) -> None:
@@ -53,6 +94,11 @@ def use_data_folder(config: dict[str, Any]) -> None:
 def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
     """The two splits of the data that a run's config names; classes keep the numbers that the run gave them."""
     options = config["options"]
+    place = options["data"]
+    if "data" in config and place not in SOURCES and not place.startswith("hf:") and not Path(place).exists():
+        raise UserError(
+            f"the data of the run are no longer at {place}: if they have moved, name the new place, as in --data NEW."
+        )
     train, test = load_data(
         options["data"],
         size=parse_size(options["size"]),

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -105,16 +106,23 @@ class Bar:
         elif not self.quiet and (time.monotonic() - self._spoken > 10 or done == self.total):
             self._spoken = time.monotonic()
             left = (self.total - done) / max(self.speed(done), 1e-9)
-            print(f"step {done}/{self.total}  {speed}  {clock(left)} left  {words}", flush=True)
+            speak(f"step {done}/{self.total}  {speed}  {clock(left)} left  {words}")
 
     def say(self, text: str) -> None:
         """A line above the bar."""
         if self._bar:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         elif not self.quiet:
-            print(text, flush=True)
+            speak(text)
 
 
 def warn(text: str) -> None:
     """One line on standard error."""
-    print(f"ganarium: {text}", file=sys.stderr, flush=True)
+    speak(f"ganarium: {text}", sys.stderr)
+
+
+def speak(text: str, stream: TextIO | None = None) -> None:
+    """One line on standard output or another stream; a letter that it cannot show is escaped."""
+    stream = stream or sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)

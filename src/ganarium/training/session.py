@@ -34,7 +34,7 @@ from ganarium.runs.folder import (
     write_json,
 )
 from ganarium.runs.listing import seconds_before
-from ganarium.runs.loading import use_data_folder
+from ganarium.runs.loading import change_of_data, take_edits, use_data_folder
 from ganarium.runs.lock import alone
 from ganarium.runs.options import DEFAULT_STEPS, Options, check_own_options
 from ganarium.runs.rows import means
@@ -119,8 +119,20 @@ class Run:
         return run
 
     @classmethod
-    def reopen(cls, folder: str | Path, *, steps: int | None = None, device: str | None = None) -> "Run":
-        """The run of a folder, at its newest complete checkpoint. `steps` extends it."""
+    def reopen(
+        cls,
+        folder: str | Path,
+        *,
+        steps: int | None = None,
+        device: str | None = None,
+        data: str | None = None,
+        lr: float | None = None,
+    ) -> "Run":
+        """The run of a folder, at its newest complete checkpoint. `steps` extends it.
+
+        `data` is the place of its data, if they have moved, and `lr` the learning rate from here on; both are written
+        into config.json. What was changed in that file by hand is used where a run can change it, else refused.
+        """
         folder = run_folder(folder)
         written = json.loads((folder / "config.json").read_text())
         begun = checkpoint.exists(folder)  # false after a kill before the first checkpoint
@@ -130,18 +142,28 @@ class Run:
             raise UserError(
                 f"{folder} is at step {meta['step']} already: give --steps a number above it to extend the run."
             )
-        config["options"]["steps"] = steps or written["options"]["steps"]
+        changes: dict[str, Any] = {"steps": steps or written["options"]["steps"]}
+        if data is not None:
+            changes["data"] = _lasting(data)
+        written["options"] |= changes
+        if lr is not None:
+            if "lr" not in written["model_options"]:
+                raise UserError(f"{registry.title(config['model'])} has no option lr: leave --lr away.")
+            written["model_options"]["lr"] = lr
+        moved = written["options"]["data"] != config["options"]["data"]
+        take_edits(folder, written, config)
         config["device"] = resolve_device(device or config["device"])
         before, world = config["data"], config["world"]
         use_data_folder(config)
         torch.set_num_threads(config["threads"])
         trainer, test = build(config)
         run = cls(folder, config, trainer, test)
-        if config["data"]["sum"] != before["sum"]:
-            warn(
-                f"the data of {before['name']} have changed since the run began: "
-                f"{before['train']} training images then, {config['data']['train']} now."
-            )
+        if change := change_of_data(before, config["data"]["train"], config["data"]["sum"]):
+            if moved:
+                raise UserError(
+                    f"{config['options']['data']} are not the data that {folder} has learned from: {change}."
+                )
+            warn(f"the data of {before['name']} have changed since the run began: {change}.")
         if config["world"] != world:
             warn(
                 f"{config['world']} processes go on with a run of {world}: each draws its own batches of "
@@ -154,9 +176,9 @@ class Run:
             run._saved = meta["step"]
         else:
             trainer.prepare()
-        if steps and run.first:
+        if (steps or data or lr is not None) and run.first:
             with alone(folder):
-                write_json(folder, "config.json", written | {"options": written["options"] | {"steps": steps}})
+                write_json(folder, "config.json", written)
         if not begun:
             run.save()
         return run
