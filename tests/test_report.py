@@ -378,7 +378,7 @@ def test_the_command_on_the_page_makes_the_same_run(tmp_path, here):
 
 
 def test_without_its_data_a_run_still_has_a_page(run, capsys):
-    for path in [*run.glob("checkpoints/*/config.json"), *run.glob("checkpoints/*/checkpoint.json")]:
+    for path in [run / "config.json", *run.glob("checkpoints/*/checkpoint.json")]:
         path.write_text(path.read_text().replace('"data": "glyphs"', '"data": "/gone/away"'))
     (run / "report.html").unlink()
     assert cli.main(["report", str(run), "--device", "cpu"]) == 0

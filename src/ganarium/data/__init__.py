@@ -167,7 +167,8 @@ def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
 def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
     """The source of a name or path, and the arguments of its function."""
     if name_or_path in SOURCES:
-        if Path(name_or_path).is_dir():
+        same = Path(name_or_path)
+        if same.is_dir() and any(same.iterdir()) and not (same / "config.json").exists():  # nothing, or a run
             warnings.warn(
                 f"{name_or_path} is the built-in set; the folder of that name is --data ./{name_or_path}.", stacklevel=2
             )
