@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 import ganarium
 from ganarium.data import load_data
@@ -608,6 +608,23 @@ def test_an_orientation_is_applied_once(tmp_path):
         upright = np.asarray(picture(0, (20, 40)).transpose(Image.Transpose.ROTATE_270)).astype(float)
         differences = [(abs(image.numpy() - upright)).mean() for image in whole.images]
         assert min(differences) < 8, ending
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_are_those_of_the_profile(tmp_path, mode):
+    """A profile in which red and green have changed places: red pixels are shown green."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"kept").replace(b"gXYZ", b"rXYZ").replace(b"kept", b"gXYZ")
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
+    for folder, profile in (("swapped", swapped), ("srgb", srgb), ("broken", b"broken")):
+        (tmp_path / folder).mkdir()
+        for number in range(12):
+            Image.new(mode, (8, 8), (200, 0, 0)).save(tmp_path / folder / f"{number}.png", icc_profile=profile)
+    pixel = {
+        folder.name: load_data(str(folder), size=(8, 8))[0].images[0, 0, 0].tolist() for folder in tmp_path.iterdir()
+    }
+    assert pixel["srgb"] == pixel["broken"] == [200, 0, 0]
+    assert pixel["swapped"][1] > 190 > 10 > max(pixel["swapped"][0], pixel["swapped"][2])
 
 
 def test_long_text_in_a_picture_is_no_damage(tmp_path):

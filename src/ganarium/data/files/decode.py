@@ -99,15 +99,24 @@ def as_displayed(image: Image.Image, channels: int) -> Image.Image:
         image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
     if image.mode == "F":
         raise UnusablePicture("has floating-point pixels, whose range is unknown")
-    if image.mode == "CMYK" and image.info.get("icc_profile"):
+    if image.mode in ("CMYK", "RGB", "RGBA") and image.info.get("icc_profile"):
         with suppress(ImageCms.PyCMSError, OSError):  # a broken profile: the plain conversion below
-            inks = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-            rgb = ImageCms.profileToProfile(image, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            image = rgb or image
+            image = _in_srgb(image)
     if channels < 4 and image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image.convert(MODES[channels])
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """The colours that the picture's own profile means, as those of sRGB, which a screen is taken to have."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    if image.mode != "CMYK" and "srgb" in ImageCms.getProfileDescription(profile).casefold():
+        return image
+    if image.mode == "RGB" and image.has_transparency_data:
+        image = image.convert("RGBA")
+    mode = "RGB" if image.mode == "CMYK" else image.mode
+    return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode=mode) or image
 
 
 def reason(error: Exception) -> str:

@@ -33,7 +33,7 @@ from ganarium.runtime.workers import answers
 
 MAX_IN_MEMORY = 2**30  # bytes of pixels of one data set that are held in memory
 BLOCK = 128  # files that a worker decodes at a time
-VERSION = 1  # of the decoding: when it changes, old caches are not used
+VERSION = 2  # of the decoding: when it changes, old caches are not used
 
 
 class Decoded(NamedTuple):
