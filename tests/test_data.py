@@ -453,6 +453,15 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_dir() == Path("/x/ganarium")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_dir() == Path.home() / ".cache" / "ganarium"
+    monkeypatch.setattr(Path, "home", classmethod(lambda cls: Path("~nobody").expanduser()))
+    drawn, _ = load_data("glyphs", characters="X", size=(8, 8))  # without a home there is no cache
+    assert len(drawn) > 0
+
+
+def test_paths_that_are_no_text_are_refused_at_the_start(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    fill(Path(odd), 12)
+    refused("is no UTF-8 text ... rename it", lambda: load_data(odd))
 
 
 # Toys
@@ -787,6 +796,37 @@ def test_npz_floats(tmp_path: Path) -> None:
     assert stored[0].shape == (36, 6, 5, 1)
     assert torch.equal(stored[0], stored[1])
     assert torch.equal(stored[0], stored[2])
+
+
+@pytest.mark.parametrize("low", [0, -1])
+def test_the_range_of_floats_is_not_guessed_from_one_pixel(tmp_path: Path, low: int) -> None:
+    """Rounding leaves a pixel a little outside of its range; both splits have one range, which is told."""
+    images = low + (1 - low) * np.random.default_rng(0).random((40, 16, 16, 3)).astype(np.float32)
+    images[0, 0, 0, 0], images[1, 0, 0, 0] = low - 1e-6, 1 + 1e-6
+    test = np.abs(images[:5])
+    train_set, test_set = load_data(saved(tmp_path, images=images, test_images=test))
+    for split, array in ((train_set, images), (test_set, test)):
+        expected = ((array - low) / (1 - low) * 255).round().clip(0, 255)
+        assert torch.equal(split.images, torch.from_numpy(expected.astype(np.uint8)))
+    assert train_set.notes == (f"floating-point pixels of set.npz are taken for [{low}, 1]",)
+    odd = np.full((40, 16, 16), 0.5)
+    odd[0, 0, 0] = -0.5
+    refused("1 of 10240 pixels below 0 ... uint8", lambda: load_data(saved(tmp_path, images=odd)))
+
+
+def test_npz_labels_far_apart_are_as_many_classes_as_there_are(tmp_path: Path) -> None:
+    labels = np.array([0, 10**7] * 20)
+    train, test = load_data(saved(tmp_path, images=COLOUR, labels=labels, sizes=np.zeros(3)))
+    assert train.class_names == test.class_names == ("0", "10000000")
+    assert train.labels is not None
+    assert test.labels is not None
+    assert len(test) == 4
+    for image, label in zip([*train.images, *test.images], [*train.labels, *test.labels], strict=True):
+        (place,) = [number for number in range(40) if torch.equal(torch.from_numpy(COLOUR[number]), image)]
+        assert int(label) == place % 2
+    assert train.skipped == ("the array sizes is not used",)
+    only_test = {"test_images": COLOUR, "test_labels": np.array([0, 5] * 20)}
+    refused("label 5", lambda: load_data(saved(tmp_path, images=COLOUR, labels=labels, **only_test)))
 
 
 def test_npz_points(tmp_path: Path) -> None:

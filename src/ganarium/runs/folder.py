@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ganarium import registry
+from ganarium.data.files.tree import printable
 from ganarium.errors import RunError, UserError, nearest
 from ganarium.runs.options import Options
 from ganarium.runtime.files import atomic_write, leftovers
@@ -52,6 +53,8 @@ def choose(model: str, options: Options) -> Path:
     """The folder of a new run. `UserError` if --out holds anything: a run is never overwritten."""
     if options.out:
         folder = Path(options.out)
+        if printable(options.out) != options.out:
+            raise UserError(f"the path {printable(options.out)} is no UTF-8 text: give another --out.")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             way = (
                 f"go on with `ganarium resume {shlex.quote(str(folder))}`, or "
