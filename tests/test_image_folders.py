@@ -152,7 +152,7 @@ def test_two_folders_with_the_same_names_are_pairs(tmp_path):
     fill(tmp_path / "A", 10, start=14)
     fill(tmp_path / "B", 10, start=14, suffix="jpg")
     train, _ = load_data(str(tmp_path), size=(16, 16))
-    assert len(train.skipped) == 1
+    assert train.skipped == ("A/005.png is empty", "B/005.jpg is the partner of a picture that cannot be used")
     difference = (train.images.float() - train.second.float()).abs().flatten(1).mean(1)
     assert difference.max() < 10
     assert load_data(str(tmp_path), layout="images")[0].class_names == ("A", "B")

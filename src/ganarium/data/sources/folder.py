@@ -122,11 +122,13 @@ def _decoded_splits(
     names = [name for domain in files.domains for name in domain.train + domain.test]
     shape = (2, *size, channels) if side_by_side else (*size, channels)
     decoded = decode_all(tree, names, [shape], fit)
-    skipped, notes = skipped_files(tree, names, decoded.reasons, files)
     bad = {name for name, reason in zip(names, decoded.reasons, strict=True) if reason}
     if files.paired and len(files.domains) == 2:  # without one picture of a pair the other goes too
         a, b = (domain.train + domain.test for domain in files.domains)
-        bad |= {name for pair in zip(a, b, strict=True) if bad & set(pair) for name in pair}
+        partners = {name for pair in zip(a, b, strict=True) if bad & set(pair) for name in pair} - bad
+        files.left_out += [(name, "is the partner of a picture that cannot be used") for name in sorted(partners)]
+        bad |= partners
+    skipped, notes = skipped_files(tree, names, decoded.reasons, files)
     rows = decoded.pixels.view(len(names), *shape)
     start, domains = 0, []  # for each domain its two splits, each as images and names
     for domain in files.domains:
