@@ -18,6 +18,7 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
 import ganarium
+from ganarium import cli
 from ganarium.data import load_data
 from ganarium.data.arrays import held_out
 from ganarium.data.batches import Batches
@@ -493,6 +494,17 @@ def test_a_guess_that_would_leave_files_out_is_refused(tmp_path, folders):
         train, test = load_data(str(tmp_path), classes="folders")
         assert (len(train) + len(test), train.num_classes) == (12 * len(folders), len(folders))
     refused("no classes 'split'", "splits", name_or_path=tmp_path, classes="split")
+
+
+def test_data_names_what_is_left_out_and_the_command_that_leaves_it_out(tmp_path, monkeypatch, capsys):
+    for start, name in enumerate(("train", "test", "unlabeled")):
+        fill(tmp_path / "own" / name, 22, start=30 * start)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["data", "own", "--classes", "splits"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "files not used: 22 beside the splits" in said
+    assert "unlabeled/ has 22 files, each of which is beside the splits" in said
+    assert "--data own --classes=splits" in said
 
 
 def test_a_test_part_without_a_train_part_is_refused(tmp_path):

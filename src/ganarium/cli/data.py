@@ -101,7 +101,10 @@ def data(
         with atomic_write(path) as temporary:
             temporary.write_text(page(examined, models, grid, prediction), encoding="utf-8")
         print(line("page", str(path)))
-    print(verdict(examined, models, name_or_path, model, obstacle))
+    chosen = {"size": size, "channels": channels, "characters": characters, "fit": fit}
+    chosen |= {"layout": layout, "classes": classes}
+    words = [f"--{option}={value}" for option, value in chosen.items() if value is not None]
+    print(verdict(examined, models, [name_or_path, *words], model, obstacle))
     return 0
 
 

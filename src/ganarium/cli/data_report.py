@@ -124,11 +124,12 @@ def prediction_lines(prediction: Estimate) -> list[str]:
 
 
 def verdict(
-    survey: Survey, models: dict[str, str], name_or_path: str, model: str | None = None, obstacle: str = ""
+    survey: Survey, models: dict[str, str], data: list[str], model: str | None = None, obstacle: str = ""
 ) -> str:
     """The last line: whether the data can be trained on, and the command that does it.
 
-    `obstacle` is the reason why the `model` that was asked about cannot.
+    `data` is the name or path of the set, and the options it was read with. `obstacle` is the reason why the `model`
+    that was asked about cannot.
     """
     if survey.refusal:
         return textwrap.fill(
@@ -141,7 +142,7 @@ def verdict(
     skipped = f"; {len(survey.broken)} files would be passed over" if survey.broken else ""
     if chosen is None:
         return f"it can be read{skipped}, and no model here learns from it."
-    return f"it can be trained on{skipped}: ganarium train {chosen} --data {shlex.quote(name_or_path)}"
+    return f"it can be trained on{skipped}: ganarium train {chosen} --data {shlex.join(data)}"
 
 
 def line(word: str, text: str) -> str:

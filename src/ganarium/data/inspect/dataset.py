@@ -13,7 +13,7 @@ from ganarium.data import FOLDER, check_shape, find_source, load_data
 from ganarium.data.arrays import MIN_IMAGES, check_count, held_out
 from ganarium.data.files.decode import MIN_CROP, decode_file, silence_warnings
 from ganarium.data.files.decode_cache import progress
-from ganarium.data.files.layout import Domain, Layout, find_layout, lines_of_left_out
+from ganarium.data.files.layout import Domain, Layout, find_layout, lines_of_left_out, summary_of_left_out
 from ganarium.data.files.open import open_tree
 from ganarium.data.files.tree import Tree, printable
 from ganarium.data.inspect.duplicates import Pictures, find_duplicates
@@ -124,6 +124,7 @@ def survey_of_files(
         longest_caption=max(sentences, key=len, default=""),
         broken=sorted((name, reason) for name, reason in zip(printable_names, reasons, strict=True) if reason),
         left_out=lines_of_left_out(files.left_out),
+        notes=(f"files not used: {unused}",) if (unused := summary_of_left_out(0, files.left_out)) else (),
         blank=[printable_names[index] for index in np.flatnonzero(records.blank)],
         **duplicates._asdict(),
         refusal=_refusal(reading, names, reasons),
