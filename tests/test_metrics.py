@@ -511,6 +511,8 @@ def test_mode_coverage_has_its_ceiling():
     assert metrics.mode_coverage(ring(100_000, sharpness=0.5), centres, std).high_quality > 0.999  # too sharp
     assert metrics.mode_coverage(ring(2500, modes=3), centres, std).covered == 3
     assert metrics.mode_coverage(ring(2500) + 0.3, centres, std).covered == 0
+    beside = metrics.mode_coverage(centres + torch.tensor([4 * std, 0.0]), centres, std)
+    assert beside == (0, 0.0, (0,) * 8), "4 deviations from every centre"
     grid = metrics.mode_coverage(mode_centres("grid"), mode_centres("grid"), MODE_STD["grid"])
     assert grid == (25, 1.0, (1,) * 25)
 

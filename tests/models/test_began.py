@@ -57,6 +57,13 @@ def test_k_and_convergence_in_numbers():
         assert watched["k"].item() == pytest.approx(0.0002 * (step - 1), rel=1e-5, abs=1e-9)  # the k that D used
 
 
+def test_convergence_counts_the_balance_without_its_sign():
+    """L(x) = 1, L(G) = 3, gamma = 0.5: M = 1 + |0.5 - 3| = 3.5; with its sign it would be -1.5."""
+    model, batches = with_losses(1.0, 3.0)
+    watched = list(model.step(batches))[1][2]
+    assert watched["convergence"].item() == pytest.approx(3.5, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("real", "fake", "gamma", "expected"),
     [(1.0, 0.3, 0.5, 0.0002), (1.0, 0.6, 0.5, -0.0001), (0.4, 0.1, 0.75, 0.0002), (1.0, 0.5, 0.5, 0.0)],
