@@ -15,6 +15,7 @@ from ganarium.evaluation import measures
 from ganarium.evaluation.features import network_for
 from ganarium.evaluation.measures import class_metrics, evaluate_model, feature_metrics
 from ganarium.evaluation.result import compare
+from ganarium.model import Model
 
 SMALL = {"threads": 1, "device": "cpu", "quiet": True}
 
@@ -32,14 +33,12 @@ def runs(tmp_path_factory):
     return folder
 
 
-class Stub:
-    """Samples that are given, in place of a generator's."""
-
-    directions, conditional, code, has_likelihood, classifies = (), False, None, False, False
-    device = torch.device("cpu")
+class Stub(Model):
+    """A model that can only be sampled; `measured` gives the samples."""
 
     def __init__(self, images):
-        self.shape, self.images, self.iteration = tuple(images.shape[1:]), images, 7
+        super().__init__(None, tuple(images.shape[1:]))
+        self.iteration = 7
 
 
 def measured(monkeypatch, name, images, n=400, **options):

@@ -20,11 +20,12 @@ from torch import Tensor
 import ganarium
 from ganarium import cli
 from ganarium.data import load_data
-from ganarium.data.dataset import Dataset, Images, UnpairedImages, decode
+from ganarium.data.dataset import Dataset, UnpairedImages, decode
 from ganarium.errors import UserError
 from ganarium.evaluation import measures
 from ganarium.evaluation.measures import Measure, quick_measure
 from ganarium.metrics.protocol import Protocol
+from ganarium.model import Model
 from ganarium.runs.checkpoint import best_step
 from ganarium.runs.folder import write_json
 from ganarium.training import session, timing, validation
@@ -448,19 +449,14 @@ def test_the_outlook_is_a_sentence() -> None:
 # The numbers
 
 
-class Stub:
+class Stub(Model):
     """A generator that gives what it was handed."""
 
-    directions: tuple[str, ...] = ()
-    has_likelihood = False
-    scale = None
-    batch_type: type = Images
-    device = torch.device("cpu")
-
     def __init__(self, samples: Tensor) -> None:
-        self.samples, self.shape = samples, tuple(samples.shape[1:])
+        super().__init__(None, tuple(samples.shape[1:]))
+        self.samples = samples
 
-    def sample(self, n: int, seed: int) -> Tensor:
+    def sample(self, n: int, *, seed: int | None = None, **conditions: Any) -> Tensor:
         return self.samples[:n]
 
 
@@ -524,24 +520,25 @@ def test_translations_are_measured_in_each_direction() -> None:
     train_set, test_set = load_data("scenes_unpaired", size=(32, 32))
     assert train_set.second is not None
 
-    class Maps(Stub):
+    class Maps(Model):
         batch_type, directions = UnpairedImages, ("a2b", "b2a")
 
         def __init__(self, right: bool) -> None:
-            self.right, self.shape = right, (3, 32, 32)
+            super().__init__(None, (3, 32, 32))
+            self.right = right
 
-        def translate(self, image: Tensor, direction: str) -> Tensor:
+        def translate(self, image: Tensor, *, direction: str | None = None, **options: Any) -> Tensor:
             to = test_set.second if direction == "a2b" else test_set.images
             assert to is not None
             return decode(to[: len(image)]) if self.right or direction == "b2a" else image
 
-    right, half = (quick_measure(Maps(kind), train_set, test_set).quick() for kind in (True, False))  # type: ignore[arg-type]
+    right, half = (quick_measure(Maps(kind), train_set, test_set).quick() for kind in (True, False))
     assert list(half) == ["kernel_distance", "a2b/kernel_distance", "b2a/kernel_distance"]
     assert half["kernel_distance"] == pytest.approx((half["a2b/kernel_distance"] + half["b2a/kernel_distance"]) / 2)
     assert half["b2a/kernel_distance"] == right["b2a/kernel_distance"]
     assert half["a2b/kernel_distance"] > 3 * abs(right["a2b/kernel_distance"])
     without = dataclasses.replace(train_set, second=None)
-    refused("no second domain", lambda: quick_measure(Maps(True), without, test_set))  # type: ignore[arg-type]
+    refused("no second domain", lambda: quick_measure(Maps(True), without, test_set))
 
 
 def test_the_feature_network_draws_nothing() -> None:
