@@ -9,16 +9,16 @@ redraw, from D's maps of a real image, the whole of it, its small copy and a ran
     D    E_x[max(0, 1 - D(T(x)))] + E_z[max(0, 1 + D(T(G(z))))] + R(T(x))
     G    -E_z[D(T(G(z)))]
 
-Differences from the paper: - R is of pixels; the paper's is LPIPS, whose weights are not in the package.
-Images are reduced for it by areas. - Decoders have the widths of the release at width 64 and scale with
-`width`; they redraw half the size, at most 128
-  pixels. With fixed widths they would be nearly all of the work in a small network.
+Differences from the paper:
+- R is of pixels; the paper's is LPIPS, whose weights are not in the package. Images are reduced for it by
+  areas.
+- Decoders have the widths of the release at width 64 and scale with `width`; they redraw half the size, at
+  most 128 pixels. With fixed widths they would be nearly all of the work in a small network.
 - G ends in tanh at every size, in the release at 1024 pixels alone.
 - One draw of T is for both sizes of an image; the release draws twice.
 - The average of G holds those of its batch norm too.
 - Images of any size up to 1024 pixels: networks work on the next power of two, from 32 on; images are padded
-  to it
-  by reflection, and G's cropped.
+  to it by reflection, and G's cropped.
 """
 
 from dataclasses import dataclass
@@ -48,8 +48,7 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     width: int = 64
-    """Channels of G at 128 pixels, of which all other widths are multiples (released). 32 suits 64 pixels, 16
-    a CPU."""
+    """Channels of G at 128 pixels, of which all other widths are multiples (released). 16 suits a CPU."""
     latent_dim: int = 256
     """Numbers in z, normal (released)."""
     augment: Literal["diff", "none"] = "diff"
