@@ -48,10 +48,15 @@ class Conv2d(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_autocast_enabled(x.device.type):  # no penalty is computed there
-            return super().forward(x)
-        result: Tensor = _Convolution.apply(x, self.weight, self.bias, self.stride, self.padding)
-        return result
+        return conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any = (1, 1), padding: Any = (0, 0)) -> Tensor:
+    """The convolution of `Conv2d` with any weights. Stride and padding are pairs of numbers."""
+    if torch.is_autocast_enabled(x.device.type):  # no penalty is computed there
+        return F.conv2d(x, weight, bias, stride, padding)
+    result: Tensor = _Convolution.apply(x, weight, bias, stride, padding)
+    return result
 
 
 class _Convolution(torch.autograd.Function):
