@@ -434,6 +434,15 @@ def check_sampling(candidate: Candidate) -> None:
             "let `generate` draw with torch's own generator",
             rule,
         )
+        for condition in _conditions(model):
+            few, many = (model.sample(n, seed=5, **condition) for n in (3, 70))
+            _require(
+                torch.equal(few, many[:3]),
+                f"sampling from {candidate.title}" + (f" with {', '.join(condition)}" if condition else ""),
+                "the first samples of a seed depend on how many are asked for",
+                "let `generate` draw nothing for more than the `n` samples that it is asked for",
+                "a sample is a function of weights, seed and place",
+            )
 
 
 def check_saving(candidate: Candidate) -> None:
@@ -526,6 +535,12 @@ def _samples(model: Model) -> Tensor:
     else:
         images = model.upscale(noise) if model.scale else model.translate(noise)
     return images
+
+
+def _conditions(model: Model) -> list[dict[str, Any]]:
+    """What `sample` can be asked for: nothing, a label, a code."""
+    label = [{"label": 1}] if model.conditional else []
+    return [{}, *label, *([{"code": [1, *[0.5] * model.code.continuous]}] if model.code else [])]
 
 
 def _copies(model: Model) -> dict[str, Tensor]:

@@ -75,7 +75,7 @@ def sample(
     device
         Where to compute: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or mps.
     """
-    from ganarium import sampling
+    from ganarium import streams
     from ganarium.cli.sample_files import check_room, write_samples
     from ganarium.pictures import animation, latents
     from ganarium.pictures.grid import save_grid, save_picture
@@ -89,7 +89,7 @@ def sample(
         animation.video_package()  # says early that the package is missing
     model = load(run, raw=raw, device=device)
     conditions = _conditions(model, run, label, code)
-    parts = sampling.samples(model, n, seed=seed, **conditions)
+    parts = streams.samples(model, n, seed=seed, **conditions)
     flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": terms, "--classes": classes, "--traverse": traverse}
     for flag in (flag for flag, value in flags.items() if value):
         _check_flag(model, flag)

@@ -40,8 +40,8 @@ def upscale(
     device
         auto, cpu, cuda or mps.
     """
+    from ganarium.mapping import TILE, WHOLE
     from ganarium.runs.loading import load
-    from ganarium.sampling import TILE, WHOLE
 
     model = load(run, device=device)
     if not model.scale:

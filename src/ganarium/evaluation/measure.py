@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ganarium import sampling
+from ganarium import streams
 from ganarium.metrics.protocol import Protocol
 
 
@@ -14,7 +14,7 @@ class Measure:
 
     protocol: Protocol
     count: int  # samples, or held-out images
-    portion = sampling.CHUNK  # samples that are enough to tell how long all of them take
+    portion = streams.CHUNK  # samples that are enough to tell how long all of them take
 
     @property
     def metric(self) -> str:

@@ -21,7 +21,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ganarium import metrics, sampling
+from ganarium import metrics, streams
 from ganarium.data.dataset import Dataset, PairedImages
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
@@ -39,6 +39,7 @@ from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for
 from ganarium.metrics.modes import ModeCoverage
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
+from ganarium.sampling import source_of
 
 # samples, or held-out images, of a full count
 NUM_IMAGES, NUM_POINTS, NUM_HELD_OUT = 2000, 2500, 1000
@@ -103,7 +104,7 @@ class LikelihoodMeasure(Measure):
 
     def read(self, count: int) -> Tensor:
         """Nats (n,)."""
-        with sampling.undisturbed(self.model, 0, "eval"):
+        with streams.undisturbed(self.model, 0, "eval"):
             images = (part.to(self.model.device, self.model.dtype) for part in images_of(self.test, count, self.seed))
             return torch.cat([self.model.nll(part).cpu() for part in images])
 
@@ -131,7 +132,7 @@ class PointMeasure(Measure):
 
     def read(self, count: int) -> Tensor:
         """Points (n, 2)."""
-        return torch.cat([*sampling.samples(self.model, count, seed=self.seed)]).cpu().double()
+        return torch.cat([*streams.samples(self.model, count, seed=self.seed)]).cpu().double()
 
     def quick(self) -> dict[str, float]:
         fake = self.read(self.count)
@@ -177,7 +178,7 @@ class ImageMeasure(Measure):
 
     def read(self, count: int) -> Tensor:
         """Features (n, d)."""
-        return features_of(self.network, sampling.samples(self.model, count, seed=self.seed), stacked=self.stacked)
+        return features_of(self.network, streams.samples(self.model, count, seed=self.seed), stacked=self.stacked)
 
     def quick(self) -> dict[str, float]:
         real, fake = self.real, self.read(self.count)
@@ -246,7 +247,7 @@ class TranslationMeasure(Measure):
         mapped: list[list[Tensor]] = [[] for _ in self.model.directions]
         for pair in pairs_of(self.test, count, self.seed):
             for parts, direction in zip(mapped, self.model.directions, strict=True):
-                made = self.model.translate(sampling.source_of(pair, direction), direction=direction)
+                made = self.model.translate(source_of(pair, direction), direction=direction)
                 parts.append(self._features([made]))
         return [torch.cat(parts) for parts in mapped]
 
@@ -306,12 +307,12 @@ def class_metrics(model: Model, judge: Judge, train: Dataset, n: int, seed: int)
     """
     if not model.conditional and model.code is None:
         return {}
-    condition, count = sampling.classes(model)
+    condition, count = streams.classes(model)
     places = {name: place for place, name in enumerate(judge.classes)}
     if condition == "label" and not set(train.class_names) <= set(places):
         return {}
     each = max(1, n // count)
-    samples = [sampling.samples(model, each, seed=seed, **{condition: value}) for value in range(count)]
+    samples = [streams.samples(model, each, seed=seed, **{condition: value}) for value in range(count)]
     read = torch.cat([logits_of(judge, features_of(judge, parts)).argmax(1) for parts in samples])
     asked = torch.arange(count).repeat_interleave(each)
     if condition == "label":

@@ -16,7 +16,8 @@ from ganarium.evaluation.measure import Measure
 from ganarium.metrics.pixels import Channel
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
-from ganarium.sampling import source_of, target_of, undisturbed
+from ganarium.sampling import source_of, target_of
+from ganarium.streams import undisturbed
 
 PART = 16  # images in memory at a time
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganarium import sampling
+from ganarium import streams
 from ganarium.data.dataset import encode
 from ganarium.errors import UserError
 from ganarium.pictures.grid import GAP, enlarged, grid
@@ -49,7 +49,7 @@ def class_grid(model: Any, *, seed: int = 0, columns: int = 10) -> Image.Image:
 
     Raises `UserError` for a model that takes neither.
     """
-    name, count = sampling.classes(model)
+    name, count = streams.classes(model)
     rows = [model.sample(columns, seed=seed, **{name: value}) for value in range(count)]  # one seed: the same noise
     return grid(torch.cat(rows), columns)
 
@@ -63,13 +63,16 @@ def traversals(model: Any, *, seed: int = 0, columns: int = 9) -> list[Image.Ima
     if model.code is None or not model.code.continuous:
         raise UserError(f"{type(model).__name__} has no continuous code to go along.")
     numbers, count = model.code.continuous, model.code.categories
+    with streams.undisturbed(model, seed, model.sample_mode):
+        noise = model.latent(1)
     sheets = []
     for number in range(numbers):
         code = torch.zeros(count * columns, 1 + numbers)
         code[:, 0] = torch.arange(count).repeat_interleave(columns)
         code[:, 1 + number] = torch.linspace(-2, 2, columns).repeat(count)
-        images = [model.sample(1, seed=seed, code=row) for row in code]  # one seed: the same noise
-        sheets.append(grid(torch.cat(images), columns))
+        rows = streams.checked_code(model, len(code), code)
+        latent = streams.with_code(model, noise.repeat(len(code), 1), rows)
+        sheets.append(grid(model.sample(len(code), seed=seed, latent=latent), columns))
     return sheets
 
 
@@ -97,7 +100,7 @@ def arithmetic(model: Any, groups: Groups, *, n: int = 64, seed: int = 0, **cond
     last = max(place for _, places in groups for place in places)
     if last >= n:
         raise UserError(f"there is no place {last} among {n} samples: places go from 0 to {n - 1}, row by row.")
-    images, codes = sampling.traced(model, n, last + 1, seed=seed, **conditions)
+    images, codes = streams.traced(model, n, last + 1, seed=seed, **conditions)
     means, total = code_sum(codes, groups)
     noise = torch.rand(8, len(total), generator=torch.Generator().manual_seed(seed)).to(total) * 0.5 - 0.25
     around = torch.cat([total + noise[:4], total[None], total + noise[4:]])
