@@ -10,19 +10,17 @@ START, END = "<!-- models: drawn by tools/model_table.py -->\n", "<!-- end of mo
 
 
 def table() -> str:
-    """The table in Markdown, a row a model, oldest first."""
-    rows = ["| model | year | what it makes | in one line |\n", "| --- | --- | --- | --- |\n"]
-    cards = {name: registry.card(name) for name in registry.list_models()}
-    for name, card in sorted(cards.items(), key=lambda item: (item[1]["year"], item[0])):
-        model = ganarium.create(
-            name,
-            (3, 32, 32),
-            10,
-            **vars(getattr(registry.module(name).Config, "small", registry.module(name).Config)()),
-        )
-        file = f"[`{name}`](src/ganarium/models/{name}.py)"
-        rows.append(f"| {file} | {card['year']} | {model.task} | {card['idea']} |\n")
-    return "".join(rows)
+    """The table in Markdown: a row for each thing that models make, the models of a row oldest first."""
+    rows: dict[str, list[tuple[int, str]]] = {}
+    for name in registry.list_models():
+        config = registry.module(name).Config
+        model = ganarium.create(name, (3, 32, 32), 10, **vars(getattr(config, "small", config)()))
+        year = registry.card(name)["year"]
+        rows.setdefault(model.task, []).append((year, f"[`{name}`](src/ganarium/models/{name}.py) ({year})"))
+    lines = ["| what it makes | models |\n", "| --- | --- |\n"]
+    for task, models in sorted(rows.items(), key=lambda row: (-len(row[1]), row[0])):
+        lines.append(f"| {task} | {', '.join(text for _, text in sorted(models))} |\n")
+    return "".join(lines)
 
 
 def written(text: str) -> str:
