@@ -1,0 +1,81 @@
+"""Takes a run's networks out of the library: one entry for every target."""
+
+from pathlib import Path
+from typing import Any
+
+from ganarium import registry
+from ganarium.errors import UserError, nearest
+from ganarium.exporting import to_onnx
+from ganarium.exporting.network import Network, networks
+from ganarium.exporting.result import Exported
+from ganarium.runs.loading import config_of, load
+from ganarium.version import __version__
+
+TARGETS = ("onnx",)
+
+
+def export(
+    run: str | Path,
+    *,
+    to: str,
+    out: str | Path | None = None,
+    size: tuple[int, int] | None = None,
+    raw: bool = False,
+) -> list[Exported]:
+    """Writes the networks of a run, or of one of its checkpoints, for use without this library.
+
+    `to` is `onnx`: a file for each network (generate, classify, upscale, inpaint, or the directions of `translate`).
+    They are written to the folder `out`, by default RUN/exported; each is compared with PyTorch first, and the largest
+    difference stands in a .json beside it. `size` (height, width) is that of the pictures a network maps; default: that
+    of the training. Averaged weights are taken where the model keeps some, unless `raw`.
+
+    Raises `UserError` for a model that cannot be exported so, with the reason; then nothing of it is written.
+    """
+    if to not in TARGETS:
+        raise UserError(f"there is no target {to!r}: {nearest(to, TARGETS)}")
+    config = config_of(run)
+    model = load(run, raw=raw)
+    if size is not None and not (model.directions or model.scale):
+        raise UserError(f"{type(model).__name__} does not map pictures of any size: leave the size away.")
+    parts = networks(model, size)
+    folder = _folder(Path(run), out)
+    made = []
+    for part in parts:
+        exported = to_onnx.write(part, folder / f"{part.name}.onnx")
+        exported.write_beside(_facts(config, model.iteration, part))
+        made.append(exported)
+    return made
+
+
+def _facts(config: dict[str, Any], step: int, network: Network) -> dict[str, Any]:
+    """What a reader of the file needs to know of a network."""
+    return {
+        "model": registry.title(config["model"]),
+        "data": config["data"]["name"],
+        "step": step,
+        "network": network.name,
+        "inputs": [
+            {"name": each.name, "kind": each.kind, "shape": ["batch", *each.shape]} for each in network.inputs
+        ],
+        "output": {"shape": ["batch", *network.output_shape], "range": _range(network)},
+        "classes": config["data"].get("class_names"),
+        "ganarium": __version__,
+    }
+
+
+def _range(network: Network) -> list[float] | None:
+    if network.name == "classify":
+        return [0.0, 1.0]
+    return [-1.0, 1.0] if len(network.output_shape) == 3 else None
+
+
+def _folder(run: Path, out: str | Path | None) -> Path:
+    """Where to write; of a checkpoint the folder of its run, since old checkpoints are removed."""
+    if out is None and run.parent.name == "checkpoints":
+        run = run.parent.parent
+    folder = Path(out) if out is not None else run / "exported"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}): give another folder.") from error
+    return folder

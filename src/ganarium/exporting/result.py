@@ -1,0 +1,34 @@
+"""What an export leaves: the file, and how far it is from PyTorch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganarium.runtime.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported file or folder, and the largest difference between what it makes and what PyTorch makes of the same
+    inputs, in the unit of the output: pixels in [-1, 1], coordinates of points, probabilities. `protocol` says in
+    words how it was measured."""
+
+    path: Path
+    difference: float
+    tolerance: float
+    protocol: str
+
+    def write_beside(self, facts: dict[str, Any]) -> Path:
+        """Writes the difference, with `facts` of the network, to PATH.json."""
+        target = self.path.with_name(f"{self.path.name}.json")
+        content = {
+            **facts,
+            "largest_difference": self.difference,
+            "tolerance": self.tolerance,
+            "protocol": self.protocol,
+            "bytes": self.path.stat().st_size,
+        }
+        with atomic_write(target) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+        return target
