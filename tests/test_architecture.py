@@ -43,6 +43,9 @@ DEFERRED_PACKAGES = {
     "av": "optional: films",
     "datasets": "optional: data sets of the Hugging Face hub",
     "fcntl": "not on Windows",
+    "onnx": "optional: export to ONNX",
+    "onnxruntime": "optional: export to ONNX",
+    "onnxscript": "optional: export to ONNX",
     "resource": "not on Windows",
 }
 

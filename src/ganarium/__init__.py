@@ -12,6 +12,7 @@ _HOMES = {
     "resume": "api",
     "load": "runs.loading",
     "evaluate": "api",
+    "export": "api",
     "save_grid": "pictures.grid",
     "load_data": "data",
     "UserError": "errors",
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ganarium import metrics as metrics
     from ganarium import testing as testing
     from ganarium.api import evaluate as evaluate
+    from ganarium.api import export as export
     from ganarium.api import resume as resume
     from ganarium.api import train as train
     from ganarium.data import load_data as load_data

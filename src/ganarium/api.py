@@ -1,4 +1,4 @@
-"""Training to picture in five lines: `train`, `resume`, `load` and `evaluate`."""
+"""Training to picture in five lines: `train`, `resume`, `load`, `evaluate` and `export`."""
 
 import warnings
 from dataclasses import fields
@@ -9,12 +9,13 @@ from ganarium import registry
 from ganarium.errors import UserError, nearest
 from ganarium.evaluation.measures import evaluate_model
 from ganarium.evaluation.result import Evaluation
+from ganarium.exporting.export import export
 from ganarium.model import Model
 from ganarium.runs.loading import change_of_data, config_of, data_of, load
 from ganarium.runs.options import Options, from_mapping
 from ganarium.training.session import Run
 
-__all__ = ["config_of", "evaluate", "load", "resume", "train"]
+__all__ = ["config_of", "evaluate", "export", "load", "resume", "train"]
 
 
 def train(model: str | Path, data: str, *, quiet: bool = False, **settings: Any) -> Model:

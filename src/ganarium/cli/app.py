@@ -22,6 +22,7 @@ from ganarium.cli.clean import clean
 from ganarium.cli.compare import compare
 from ganarium.cli.data import data
 from ganarium.cli.evaluate import evaluate
+from ganarium.cli.export import export
 from ganarium.cli.inpaint import inpaint
 from ganarium.cli.list import list_
 from ganarium.cli.prove import prove
@@ -44,6 +45,7 @@ HELP = """Generative adversarial networks as real software: train, resume and sa
     ganarium sample runs/dcgan-my_photos --n 64 --gif
     ganarium evaluate runs/dcgan-my_photos             how good the samples are
     ganarium report runs/dcgan-my_photos               one page with all pictures and curves of a run
+    ganarium export runs/dcgan-my_photos --to onnx     the trained networks, for use without ganarium
     ganarium prove wgan_gp                             test what its paper claims
     ganarium runs                                      a table of all runs
     ganarium clean runs/dcgan-my_photos                remove old checkpoints
@@ -122,6 +124,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         compare,
         prove,
         report,
+        export,
         resume,
         runs,
         clean,

@@ -33,6 +33,7 @@ def export(
     """
     if to not in TARGETS:
         raise UserError(f"there is no target {to!r}: {nearest(to, TARGETS)}")
+    to_onnx.runtime_package()  # says early that it is missing
     config = config_of(run)
     model = load(run, raw=raw)
     if size is not None and not (model.directions or model.scale):
@@ -54,9 +55,7 @@ def _facts(config: dict[str, Any], step: int, network: Network) -> dict[str, Any
         "data": config["data"]["name"],
         "step": step,
         "network": network.name,
-        "inputs": [
-            {"name": each.name, "kind": each.kind, "shape": ["batch", *each.shape]} for each in network.inputs
-        ],
+        "inputs": [{"name": each.name, "kind": each.kind, "shape": ["batch", *each.shape]} for each in network.inputs],
         "output": {"shape": ["batch", *network.output_shape], "range": _range(network)},
         "classes": config["data"].get("class_names"),
         "ganarium": __version__,

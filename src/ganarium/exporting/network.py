@@ -93,7 +93,7 @@ class Network(nn.Module):
             image, mask = inputs
             made = torch.where(mask > 0.5, model.filled(image, mask > 0.5), image)
         else:
-            made = model.mapped(*inputs, name)
+            made = model.mapped(inputs[0], name)
         return made.clamp(-1, 1) if len(model.shape) == 3 else made
 
 

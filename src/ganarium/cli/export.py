@@ -1,0 +1,38 @@
+"""`ganarium export`: a run's networks, for use without this library."""
+
+from ganarium.cli.output import size_in_words
+from ganarium.runs.options import parse_size
+
+
+def export(
+    run: str,
+    /,
+    *,
+    to: str,
+    size: str | None = None,
+    out: str | None = None,
+    raw: bool = False,
+) -> int:
+    """Take the networks of a run out of the library, each compared with PyTorch before it is written.
+
+    Parameters
+    ----------
+    run
+        The folder of a run, or of one of its checkpoints.
+    to
+        onnx: files for ONNX Runtime and everything else that reads ONNX, with any batch size.
+    size
+        Of the pictures that a network maps, in pixels: 64, or height x width such as 64x96. Default: that of the
+        training.
+    out
+        Folder to write to. Default: RUN/exported.
+    raw
+        Use the weights of the last step. Default: their running average, where the model keeps one.
+    """
+    from ganarium.api import export
+
+    made = export(run, to=to, out=out, size=parse_size(size), raw=raw)
+    for each in made:
+        words = f"({size_in_words(each.path.stat().st_size)}) differs from PyTorch by at most {each.difference:.1e}"
+        print(f"{each.path} {words}")
+    return 0

@@ -1,0 +1,119 @@
+"""Export to ONNX: what ONNX Runtime makes of each model's files is what PyTorch makes."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+import ganarium
+from exported_models import lively, saved_run
+from ganarium import cli
+from ganarium.exporting import to_onnx
+from ganarium.exporting.network import networks, steady
+from synthetic import ALL, refused
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is optional: pip install onnxruntime")
+pytest.importorskip("onnxscript", reason="torch's exporter needs onnxscript")
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "pixelrnn"])
+def test_every_model_agrees(name, tmp_path):
+    """The first network of each kind, at batch sizes that the export was not traced with."""
+    made = networks(lively(name, (3, 16, 16)))
+    seen = [network for network in made if network.name not in ("b2a",)]
+    for network in seen:
+        result = to_onnx.write(network, tmp_path / f"{network.name}.onnx")
+        assert result.difference <= 1e-4
+        session = onnxruntime.InferenceSession(str(result.path))
+        assert [each.name for each in session.get_inputs()] == [each.name for each in network.inputs]
+        inputs = network.draw(7)
+        expected = network(*inputs)
+        assert expected.std() > (0.01 if network.name == "classify" else 0.05), "a flat picture would agree with any"
+        assert (to_onnx.run(network, session, inputs) - expected).abs().max() <= 1e-4
+
+
+def test_a_model_that_writes_value_by_value_is_refused_with_the_reason():
+    refused("PixelRNN ... value by value ... ganarium sample", lambda: networks(lively("pixelrnn")))
+
+
+def test_noise_is_an_input():
+    """Dropout that a paper keeps on: the same noise gives the same picture, other noise another."""
+    (network,) = networks(lively("pix2pix", (3, 16, 16)))
+    assert [each.kind for each in network.inputs] == ["image", "uniform", "uniform"]
+    image, *noise = network.draw(2)
+    first = network(image, *noise)
+    assert torch.equal(first, network(image, *noise))
+    assert (network(image, *network.draw(2)[1:]) - first).abs().max() > 0.05
+
+
+def test_every_draw_of_noise_is_seen():
+    """The network draws nothing from torch's own generator."""
+    for name in ("fastgan", "pix2pix"):
+        network = networks(lively(name))[0]
+        inputs = network.draw(2)
+        before = torch.get_rng_state()
+        network(*inputs)
+        assert torch.equal(before, torch.get_rng_state())
+        assert network.num_noises > 0
+
+
+def test_one_picture_maps_as_translate_maps_it():
+    """Norms that see one picture at a time, whatever the batch: with dropout off, `translate` gives the same."""
+    model = lively("pix2pix", (3, 16, 16), dropout=0.0)
+    (network,) = networks(model)
+    pictures = torch.rand(3, 3, 16, 16) * 2 - 1
+    alone = torch.cat([model.translate(picture[None]) for picture in pictures])
+    assert (network(pictures) - alone).abs().max() < 1e-5
+    assert (model.translate(pictures) - alone).abs().max() > 1e-2  # the statistics of the batch
+
+
+def test_fixed_statistics_stand_for_those_of_a_batch():
+    """DCGAN is sampled with batch statistics. Fixed ones give nearly the same pictures; those of training do not."""
+    model = lively("dcgan")
+    codes = model.latent(64)
+    usual = model.sample(64, seed=0, latent=codes)
+    fixed = networks(model)[0](codes)
+    running = model.eval().generate(64, latent=codes).detach()
+    assert (fixed - usual).abs().mean() < 0.1 * (running - usual).abs().mean()
+    assert (networks(model)[0](codes[:1]) - fixed[:1]).abs().max() < 1e-5
+
+
+def test_the_model_stays_as_it_was():
+    model = lively("dcgan")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    random = torch.get_rng_state()
+    steady(model)
+    networks(model)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_the_command_writes_files_and_the_difference_beside_them(tmp_path, capsys):
+    run = saved_run(lively("discogan", (3, 16, 16)), "discogan", tmp_path / "run")
+    assert cli.main(["export", str(run / "checkpoints" / "step-00000007"), "--to", "onnx", "--size", "32"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == [str(run / "exported" / f"{way}.onnx") for way in ("a2b", "b2a")]
+    facts = json.loads((run / "exported" / "a2b.onnx.json").read_text())
+    assert facts["largest_difference"] <= facts["tolerance"] == 1e-4
+    assert f"{facts['largest_difference']:.1e}" in printed[0]
+    assert facts["inputs"] == [{"name": "image", "kind": "image", "shape": ["batch", 3, 32, 32]}]
+    assert (facts["model"], facts["step"]) == ("discogan", 7)
+
+
+def test_a_file_that_disagrees_is_not_left(tmp_path, monkeypatch):
+    """The control of the check: a difference of 2e-4."""
+    network = networks(lively("gan", (1, 8, 8)))[0]
+    own = to_onnx.run
+    monkeypatch.setattr(to_onnx, "run", lambda *arguments: own(*arguments) + 2e-4)
+    refused("differs from PyTorch's by 2.0e-04", lambda: to_onnx.write(network, tmp_path / "x.onnx"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch):
+    run = saved_run(lively("gan", (1, 8, 8)), "gan", tmp_path / "run")
+    refused("no target 'onxn' ... onnx", lambda: ganarium.export(run, to="onxn"))
+    refused("does not map pictures ... size", lambda: ganarium.export(run, to="onnx", size=(8, 8)))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    refused("pip install onnx", lambda: ganarium.export(run, to="onnx"))
+    assert not (run / "exported").exists()
