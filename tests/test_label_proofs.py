@@ -9,7 +9,9 @@ import torch
 from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
-from ganarium.proofs.changes import ReplaceStep, ShuffledLabels, WithoutPlayer
+from ganarium.model import Model
+from ganarium.proofs import experiment as harness
+from ganarium.proofs.changes import Change, ReplaceStep, ShuffledLabels, WithoutPlayer
 from ganarium.proofs.claim import list_proofs, load_claim
 from ganarium.proofs.measures import catgan_clusters, cgan_match, few_labels, infogan_codes
 from ganarium.proofs.measures import label_fidelity as fidelity
@@ -114,6 +116,82 @@ def test_shuffled_labels_keep_images_and_counts():
     assert torch.equal(control.images, data.images)
     assert torch.equal(control.labels.bincount(), data.labels.bincount())
     assert (control.labels == data.labels).double().mean().item() == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_control_is_trained_on_the_shuffled_labels(monkeypatch):
+    """Which are others than the real ones, in another order, and as many of each."""
+    data, seen = bright_quarters(400), []
+    monkeypatch.setattr(
+        harness, "Batches", lambda train, *rest, **more: seen.append(train) or Batches(train, *rest, **more)
+    )
+    scale = harness.Scale("toy", 1, SMALL["sgan"] | {"batch_size": 8}, held_to={})
+    for change in (Change(), ShuffledLabels()):
+        experiment = harness.Experiment(model="sgan", scale=scale, seed=3, change=change)
+        assert len([*experiment.training(data, lambda model: None)]) == 1
+    plain, control = (train.labels for train in seen)
+    assert torch.equal(plain, data.labels)
+    assert not torch.equal(control, data.labels)
+    assert torch.equal(control.sort().values, data.labels.sort().values)
+
+
+def test_images_are_drawn_from_the_whole_set():
+    """Known mistake: the first ones, which of digits that lie in the order of their classes are all zeros."""
+    data = bright_quarters(400)
+    levels = replace(data, images=(torch.arange(400) // 2).to(torch.uint8)[:, None, None, None].expand(-1, 8, 8, 1))
+    drawn = [harness.draw(levels, 100, seed)[:, 0, 0, 0] for seed in (0, 0, 1)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert drawn[0].max() > 0.4, "the first hundred end at -0.6"
+    assert harness.draw(levels, 400, 0)[:, 0, 0, 0].sort().values.tolist() == pytest.approx(
+        ((torch.arange(400) // 2) / 127.5 - 1).tolist()
+    ), "without replacement"
+
+
+class Bright(Model):
+    """A model that says 1 of bright images and 0 of dark ones, with a certainty that grows with the contrast."""
+
+    classifies = True
+
+    def __init__(self):
+        super().__init__(None, (1, 8, 8), 2)
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def class_logits(self, image):
+        level = image.flatten(1).mean(1)
+        return torch.stack([-level, level], 1) + 0 * self.weight
+
+
+def two_splits():
+    """Training images whose labels are all wrong, and test images whose labels are right."""
+    images = torch.tensor([50, 200], dtype=torch.uint8).repeat(30)[:, None, None, None].expand(-1, 8, 8, 1)
+    right = torch.tensor([0, 1]).repeat(30)
+    train, test = (Dataset("toy", images, labels, ("dark", "bright")) for labels in (1 - right, right))
+    experiment = harness.Experiment(model="sgan", scale=harness.Scale("toy", 1, held_to={}), seed=0)
+    vars(experiment)["splits"] = (train, test)
+    return experiment
+
+
+@pytest.mark.parametrize("measure", [few_labels.FewLabels("C"), few_labels.FewLabelsAndFidelity("C"),
+                                     fidelity.FidelityAndAccuracy()])  # fmt: skip
+def test_accuracy_is_on_test_images(measure, monkeypatch):
+    monkeypatch.setattr(few_labels, "read_classes", lambda experiment, model: {"fidelity": 0.5})
+    monkeypatch.setattr(fidelity, "read_classes", lambda experiment, model: {"fidelity": 0.5})
+    for module in (few_labels, fidelity):
+        monkeypatch.setattr(module, "styles", lambda model, train: None)
+    model = Bright()
+    model.sample = lambda n, **_: torch.zeros(n, 1, 8, 8)
+    assert measure.read(two_splits(), model).values["accuracy"] == 1
+
+
+def test_baselines_and_names_of_categories_use_the_right_split():
+    """The nearest labelled image is one of training, whose labels are wrong here; categories are named by training
+    images too, and judged by the test images."""
+    experiment = two_splits()
+    nearest = few_labels.FewLabels("C", labels_per_class=3).baselines(experiment)["nearest_labelled"]["accuracy"]
+    assert nearest == 0
+    model = Bright()
+    model.sample = lambda n, **_: torch.zeros(n, 1, 8, 8)
+    assert catgan_clusters.NamedCategories().read(experiment, model).values["accuracy"] == 0
 
 
 def test_diversity_is_one_of_images_and_none_of_copies():

@@ -373,6 +373,19 @@ def test_stacked_digits_stand_in_the_order_of_the_label(small: Path) -> None:
     assert torch.equal(load_data("stacked_mnist")[0].images, train.images)
 
 
+def test_stacked_digits_are_those_of_their_own_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of black training digits and white test digits."""
+    splits = [
+        Dataset("mnist", torch.full((20, 28, 28, 1), level, dtype=torch.uint8), torch.arange(20) % 10)
+        for level in (0, 255)
+    ]
+    monkeypatch.setattr("ganarium.data.sources.mnist_variants.mnist", lambda *, size: splits)
+    monkeypatch.setattr("ganarium.data.sources.mnist_variants.NUM_STACKED", (50, 30))
+    for split, level, count in zip(load_data("stacked_mnist", size=(28, 28)), (0, 255), (50, 30), strict=True):
+        assert set(split.images.unique().tolist()) == {level}
+        assert len(split) == count
+
+
 def dependence(counts: Tensor) -> float:
     """Total variation between a table of counts and the product of its margins."""
     share = counts / counts.sum()

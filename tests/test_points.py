@@ -8,6 +8,7 @@ batches, and few steps: for seconds, not for quality. Thresholds were chosen on 
 
 from statistics import median
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -87,6 +88,13 @@ def test_real_points_pass_and_simple_ones_do_not():
     torch.manual_seed(0)
     gaussian = roll.mean(0) + torch.randn(2500, 2) @ torch.linalg.cholesky(torch.cov(roll.T)).T
     assert not learned_the_roll([gaussian])
+
+
+@pytest.mark.parametrize("name", ["ring", "grid", "swiss_roll"])
+def test_no_point_is_in_both_splits(name: str):
+    train, test = ({tuple(point) for point in split.images.tolist()} for split in getattr(toys, name)())
+    assert not train & test
+    assert (len(train), len(test)) == (100_000, 10_000)
 
 
 def test_gan_learns_the_ring():

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from ganarium.data.dataset import Images
 from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination
+from ganarium.layers.weight_norm import WeightNormed
 from ganarium.losses import as_fake, as_real, gradient_norm
-from synthetic import trainer
+from synthetic import ALL, trainer
 
 SLOPE = 3.0
 
@@ -94,3 +95,49 @@ def test_losses_and_their_gradients_are_finite_far_from_0(loss):
         wrong = score < 0 if loss is as_real else score > 0  # where D is wrong: the loss is the score, its slope 1
         assert value.item() == pytest.approx(200.0 if wrong else 0.0, abs=1e-6)
         assert slope.abs().item() == pytest.approx(1.0 if wrong else 0.0, abs=1e-6)
+
+
+# where a model's scores, or its logits, come from, unless it is the last layer of a D, a critic or a classifier
+SCORES = {
+    "acgan": ("source", "classes"),
+    "cls_gan": ("discriminator.score", "discriminator.embedding"),
+    "fastgan": ("discriminator.head", "discriminator.small_head"),
+    "infogan": ("head", "Q"),
+}
+
+
+def scoring(name: str, model: nn.Module) -> list[nn.Module]:
+    """The modules whose outputs are scores."""
+    if name in SCORES:
+        return [model.get_submodule(path) for path in SCORES[name]]
+    judges = [part for key, part in model.named_children() if not key.startswith(("generator", "a2b", "b2a", "pool"))]
+    layers = (nn.Linear, nn.modules.conv._ConvNd, WeightNormed)
+    return [[layer for layer in judge.modules() if isinstance(layer, layers)][-1] for judge in judges]
+
+
+@pytest.mark.parametrize("at", [200.0, -200.0, "mixed"])
+@pytest.mark.parametrize("name", ALL)
+def test_losses_of_every_model_are_finite_far_from_0(name, at):
+    """All scores are 200 or -200, or one after the other, in float32; gradients flow on as usual. Of several
+    logits, or patches, every second one has the other sign. Known mistake: the logarithm of a probability that has
+    become 0, or exp of a score."""
+    model = trainer(name, (1, 16, 16)).model
+    model.iteration = max(model.stages, default=0)
+    count = 0
+
+    def far(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        nonlocal count
+        count += 1
+        rows = 1 - 2 * (torch.arange(len(output)) % 2) if at == "mixed" else torch.ones(len(output))
+        columns = 1 - 2 * (torch.arange(output[0].numel()) % 2)  # of logits and of patches, every second one
+        score = (200.0 if at == "mixed" else at) * (rows[:, None] * columns).view_as(output)
+        return output + (score - output).detach()
+
+    for module in scoring(name, model):
+        module.register_forward_hook(far)
+    for player, terms, *_ in model.step(trainer(name, (1, 16, 16)).batches):
+        assert all(term.isfinite() for term in terms.values()), (player, terms)
+        moved = model.players[player].parameters()
+        gradients = torch.autograd.grad(sum(terms.values()), moved, allow_unused=True)
+        assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None), player
+    assert count, "scores were made"

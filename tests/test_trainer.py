@@ -10,6 +10,7 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import Images
 from ganarium.errors import Diverged
 from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, watch
+from ganarium.players import PlayerState
 from ganarium.runs import checkpoint
 from ganarium.trainer import Trainer
 from ganarium.training.state import capture, restore
@@ -79,6 +80,19 @@ def test_group_has_its_own_numbers_and_keeps_the_rest():
     made = train(players, script, steps=1)
     assert torch.allclose(made.model.a.weight, torch.full((1, 2), 0.5))
     assert torch.allclose(made.model.b.weight, torch.full((1, 2), 0.9))
+
+
+def test_the_schedule_of_a_group_is_a_function_of_iteration_and_total():
+    """Its own i / n is 0.75 at (3, 4), beside one that is constant and one of the whole player."""
+    model = Toy(lambda model: {}, constant_gradient)
+    parts = [Group(model.a, lr=lambda i, n: i / n), Group(model.shared, momentum=lambda i, n: i / (2 * n)), model.b]
+    state = PlayerState(Player(*parts, optimizer=SGD(lr=0.1)), torch.device("cpu"))
+    for iteration, total in ((0, 4), (3, 4), (3, 6)):
+        state.set_numbers(iteration, total)
+        own, other, last = state.optimizer.param_groups
+        assert (own["lr"], own["momentum"]) == (iteration / total, 0.0)
+        assert (other["lr"], other["momentum"]) == (0.1, iteration / (2 * total))
+        assert (last["lr"], last["momentum"]) == (0.1, 0.0)
 
 
 def test_clip_norm():

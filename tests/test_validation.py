@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
 import ganarium
-from ganarium import cli
+from ganarium import cli, registry
 from ganarium.data import load_data
-from ganarium.data.dataset import Dataset, UnpairedImages, decode
+from ganarium.data.dataset import Dataset, HighResolutionImages, UnpairedImages, decode
 from ganarium.errors import UserError
 from ganarium.evaluation import measures
 from ganarium.evaluation.measures import Measure, quick_measure
@@ -28,10 +29,11 @@ from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
 from ganarium.runs.checkpoint import best_step
 from ganarium.runs.folder import write_json
+from ganarium.sampling import Sampling
 from ganarium.training import session, timing, validation
 from ganarium.training.outlook import in_words, outlook, trend
 from ganarium.training.validation import Validation, interval, reserve
-from synthetic import refused
+from synthetic import dataset, refused, small_options
 
 GLYPHS = {"data": "glyphs", "characters": "01", "size": 8, "batch_size": 8}
 SCENES = {"data": "scenes_unpaired", "size": 8}
@@ -539,6 +541,68 @@ def test_translations_are_measured_in_each_direction() -> None:
     assert half["a2b/kernel_distance"] > 3 * abs(right["a2b/kernel_distance"])
     without = dataclasses.replace(train_set, second=None)
     refused("no second domain", lambda: quick_measure(Maps(True), without, test_set))
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "pix2pix", "srgan", "context_encoder", "pixelrnn"])
+def test_held_out_images_are_what_a_model_is_measured_on(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training images are dark, and held-out ones bright."""
+    kind = registry.create(name, (1, 32, 32), **small_options(name)).batch_type
+    train_set, test_set = (dataset(kind, (1, 32, 32), n=24) for _ in range(2))
+    dark, bright = ({field: shift(getattr(data, field), level) for field in ("images", "second")}
+                    for data, level in ((train_set, 0), (test_set, 200)))  # fmt: skip
+    train_set, test_set = dataclasses.replace(train_set, **dark), dataclasses.replace(test_set, **bright)
+    if kind is HighResolutionImages:
+        train_set, test_set = (dataclasses.replace(data, photos=dataclasses.replace(data.photos, pixels=shift(
+            data.photos.pixels, level))) for data, level in ((train_set, 0), (test_set, 200)))  # fmt: skip
+    seen: list[Tensor] = []
+    verb = {"srgan": "upscale", "context_encoder": "inpaint", "pixelrnn": "nll"}.get(name, "translate")
+    model = registry.create(name, (1, 32, 32), **small_options(name))
+    own = getattr(model, verb)
+    monkeypatch.setattr(model, verb, lambda image, *rest, **more: seen.append(image) or own(image, *rest, **more))
+    measure = quick_measure(model, train_set, test_set)
+    measure.quick()
+    assert seen
+    assert min(image.min().item() for image in seen) > 0, "held-out images are what it reads"
+    if name == "cyclegan":
+        assert torch.cdist(measure.real[0], reals_of(measure, train_set.second)).amin(1).max() < 1e-3
+        assert torch.cdist(measure.real[1], reals_of(measure, train_set.images)).amin(1).max() < 1e-3
+    elif name != "pixelrnn":
+        assert measure.real.min() > 0, "and what it is held to"
+
+
+def shift(images: Tensor | None, level: int) -> Tensor | None:
+    """uint8 images of a quarter of their contrast, above a level."""
+    return None if images is None else images // 5 + level
+
+
+def reals_of(measure: Any, images: Tensor) -> Tensor:
+    found: Tensor = measure.network.features(decode(images))
+    return found
+
+
+def test_a_run_is_measured_on_held_out_images_while_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder whose training images are black and whose test images are white: in evaluations and in the grids."""
+    for split, level in (("train", 0), ("test", 255)):
+        for domain in "AB":
+            (tmp_path / "data" / f"{split}{domain}").mkdir(parents=True)
+            for place in range(12):
+                picture = Image.new("RGB", (8, 8), (level,) * 3)
+                picture.putpixel((place % 8, place // 8), (level // 2 + 60,) * 3)  # no copies
+                picture.save(tmp_path / "data" / f"{split}{domain}" / f"{place}.png")
+    seen: list[float] = []
+    own = Sampling.translate
+
+    def translate(self: Any, image: Tensor, **more: Any) -> Tensor:
+        seen.append(image.mean().item())
+        return own(self, image, **more)
+
+    monkeypatch.setattr(Sampling, "translate", translate)
+    small = {"width": 2, "num_blocks": 0, "batch_size": 2, "sample_every": 1}
+    ganarium.train("cyclegan", str(tmp_path / "data"), out=tmp_path / "run", steps=2, evaluate_every=1, quiet=True,
+                   **small, **COMMON)  # fmt: skip
+    assert len(rows(tmp_path / "run")) == 2
+    assert len(seen) >= 4
+    assert min(seen) > 0.8
 
 
 def test_the_feature_network_draws_nothing() -> None:

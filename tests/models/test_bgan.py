@@ -137,6 +137,52 @@ def test_weights_are_normalised_for_each_z():
     assert wrong[0] != pytest.approx(wrong[1], rel=1e-3)
 
 
+class FromCode(nn.Module):
+    """A generator of 2x2 images whose four logits are the first four numbers of z, times a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.factor * z[:, :4].unflatten(1, (1, 2, 2))
+
+
+def test_the_samples_of_a_code_stand_in_its_own_column():
+    """Codes that are told apart: of the first all pixels are white, of the second black, of the third white above and
+    black below. D is shown M times these three, in this order, in its own step and in G's."""
+    model = tabled(torch.zeros(4), num_samples=5)
+    code = 50 * torch.tensor([[1.0, 1, 1, 1], [-1, -1, -1, -1], [1, 1, -1, -1]], dtype=torch.float64)
+    model.generator, model.latent = FromCode(), lambda n: code[:n]
+    model.discriminator.score.data = torch.randn(16, generator=torch.Generator().manual_seed(0)).double()
+    generator_loss(model, 3)
+    _, of_d, of_g = model.discriminator.seen
+    for shown in (of_d, of_g):
+        assert torch.equal(shown.flatten(1), code.sign().repeat(5, 1))
+
+
+def test_samples_are_weighed_and_likely_under_their_own_code():
+    """-sum_m w_m log g(x_m | z) by hand, in a loop, where the codes have different logits and D different scores."""
+    torch.manual_seed(0)
+    model, M, b = tabled(torch.zeros(4), num_samples=6), 6, 4
+    code = torch.randn(b, 64, dtype=torch.float64)
+    model.generator, model.latent = FromCode(), lambda n: code[:n]
+    model.discriminator.score.data = 2 * torch.randn(16).double()
+    loss = generator_loss(model, b)
+    x = model.discriminator.seen[-1]
+    score = model.discriminator(x)
+    expected, slope = 0.0, 0.0
+    for j in range(b):
+        own, logit = x[j::b].flatten(1), code[j, :4]
+        weight = score[j::b].softmax(0)
+        assert len(own) == M
+        expected -= (weight * nn.functional.logsigmoid(own * logit).sum(1)).sum().item() / b
+        # d/df log sigmoid(x f l) = x l sigmoid(-x f l), at f = 1
+        slope -= (weight * (own * logit * (-own * logit).sigmoid()).sum(1)).sum().item() / b
+    assert loss.item() == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.grad(loss, model.generator.factor)[0].item() == pytest.approx(slope, rel=1e-9)
+
+
 def test_samples_and_weights_are_constants():
     """Control: with the weights left in the graph, D's scores get a gradient from G's loss."""
     model = tabled(torch.tensor([0.5, -0.5, 1.0, 0.0]), torch.randn(16, generator=torch.Generator().manual_seed(0)))

@@ -2,6 +2,7 @@
 and settings; the semi-supervised form; the known mistakes."""
 
 import math
+from itertools import repeat
 
 import pytest
 import torch
@@ -491,6 +492,31 @@ def test_feature_matching_in_numbers():
         _, (_, terms) = model.step(batches)
         assert terms["matching"].item() == pytest.approx(expected)
     assert (real - fake).square().mean().item() != pytest.approx(2.0)  # known mistake: sample by sample
+
+
+class Level(nn.Module):
+    """A critic whose only feature is the mean of an image."""
+
+    def features(self, x: Tensor) -> Tensor:
+        return x.flatten(1).mean(1, keepdim=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.features(x).expand(-1, 4)
+
+
+def test_features_are_matched_on_unlabelled_images():
+    """Unlabelled images are 1, labelled ones -1 and fakes 0: the difference is 1, and would be 1 of the labelled ones
+    with another sign. Then fakes of 0.5: 0.25, and of the labelled ones it would be 2.25."""
+    made = semi(batch_size=4)
+    white = torch.ones(4, 1, 8, 8)
+    batches = repeat(PartlyLabelledImages(-white, torch.arange(4), white))
+    made.model.critic = Level()
+    for fake, expected in ((0.0, 1.0), (0.5, 0.25)):
+        made.model.generate = lambda n, fake=fake: fake * white[:n]
+        (_, _, seen), (_, terms) = made.model.step(batches)
+        assert terms["matching"].item() == pytest.approx(expected)
+        assert seen["real"].tolist() == pytest.approx([1 + math.log(4)] * 4), "Z of the unlabelled"
+        assert seen["fake"].tolist() == pytest.approx([fake + math.log(4)] * 4)
 
 
 def test_feature_matching_moves_the_generator_towards_another_batch():

@@ -127,6 +127,49 @@ def test_cycle_loss_runs_in_both_directions():
         assert next(model.step(batches))[1]["cycle"].item() == pytest.approx(10 * 2)
 
 
+class Times(nn.Module):
+    """A generator that multiplies its input."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+        self.shown: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown.append(x)
+        return self.factor * x
+
+
+def test_the_cycle_goes_through_both_generators():
+    """G = 0.5 x, F = 0.25 x and images of 1 and -1: 10 (|0.125 - 1| + |-0.125 + 1|) = 17.5, whose derivatives are
+    -10 (F + F) = -5 in G's factor and -10 (G + G) = -10 in F's. Known mistake: a detached translation, half of both."""
+    model, batches = setup(a=255, b=0, augment=False)
+    model.a2b, model.b2a = Times(0.5), Times(0.25)
+    cycle = next(model.step(batches))[1]["cycle"]
+    assert cycle.item() == pytest.approx(17.5)
+    slopes = torch.autograd.grad(cycle, (model.a2b.factor, model.b2a.factor))
+    assert [slope.item() for slope in slopes] == pytest.approx([-5, -10])
+
+
+def test_images_of_both_domains_are_augmented(monkeypatch):
+    """All networks and terms see what the augmentation made of an image: here half of it, so that G = F = x give no
+    cycle and no identity term, and 2-pixel scores of half the images' means."""
+    monkeypatch.setattr("ganarium.models.cyclegan.crop_and_mirror", lambda image: image / 2)
+    model, batches = setup(a=255, b=0, pool_size=0, identity_weight=0.5)  # images of 1 and of -1
+    model.a2b, model.b2a, model.D_a, model.D_b = Times(1.0), Times(1.0), MeanScore(1.0), MeanScore(1.0)
+    step = model.step(batches)
+    _, terms = next(step)
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(
+        {"adversarial": (0.5 - 1) ** 2 + (-0.5 - 1) ** 2, "cycle": 0.0, "identity": 0.0}
+    )
+    assert model.a2b.shown[0].unique().tolist() == [0.5]
+    assert model.b2a.shown[0].unique().tolist() == [-0.5]
+    _, _, scores = next(step)
+    assert {name: score.unique().item() for name, score in scores.items()} == pytest.approx(
+        {"real_a": 0.5, "fake_a": -0.5, "real_b": -0.5, "fake_b": 0.5}
+    )
+
+
 def test_identity_weight_zero_leaves_the_term_out():
     model, batches = setup(identity_weight=0.0)
     assert list(next(model.step(batches))[1]) == ["adversarial", "cycle"]

@@ -167,6 +167,22 @@ def test_control_a_distance_for_each_number():
     assert spread_of_sample_means(mistaken) != pytest.approx(48**-0.5, rel=0.1)
 
 
+def test_the_deviation_is_that_of_all_numbers_of_the_batch():
+    """A flat image of 0 and a checkerboard of -1 and 1 together deviate by 1 / sqrt(2): both reach 0.5 of that, 0.3536.
+    Known mistake: each image's own deviation, 0 and 1, which would leave the flat image where it is."""
+    torch.manual_seed(0)
+    board = torch.ones(16, 16) - 2 * ((torch.arange(16)[:, None] + torch.arange(16)) % 2)
+    real = torch.stack([torch.zeros(16, 16), board])[:, None]
+    model = registry.create("dragan", (1, 16, 16))
+    noise = torch.stack([model.around(real) - real for _ in range(400)])
+    reach = noise.amax((0, 2, 3, 4))
+    assert reach.tolist() == pytest.approx([0.3536, 0.3536], abs=0.003)
+    assert reach.max() <= 0.5**1.5 + 1e-6
+    wide = registry.create("dragan", (1, 16, 16), noise="gaussian")
+    noise = torch.stack([wide.around(real) - real for _ in range(400)])
+    assert noise.std((0, 2, 3, 4)).tolist() == pytest.approx([0.3536, 0.3536], rel=0.02)
+
+
 def test_gaussian_noise():
     torch.manual_seed(0)
     model = registry.create("dragan", (1, 16, 16), noise="gaussian", noise_scale=0.3)

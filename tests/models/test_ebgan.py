@@ -273,6 +273,16 @@ def test_discriminator_is_an_auto_encoder(network, shape, norm):
     assert (normed > 0) == (norm is None and len(shape) == 3)
 
 
+@pytest.mark.parametrize("generator_norm", [True, False])
+def test_samples_have_the_batch_norm_of_training(generator_norm):
+    """With the statistics of their own batch, as DCGAN's authors sample; without batch norm in evaluation mode."""
+    model = registry.create("ebgan", (1, 16, 16), width=4, generator_norm=generator_norm)
+    modes = []
+    model.generator.register_forward_pre_hook(lambda module, given: modes.append(module.training))
+    model.sample(2, seed=0)
+    assert modes == [generator_norm]
+
+
 @pytest.mark.parametrize(
     ("shape", "betas", "batch_size", "sizes"),
     [((1, 16, 16), (0.5, 0.999), 64, (100, 100)), ((2,), (0.5, 0.9), 256, (2, 32))],

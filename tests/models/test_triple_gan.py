@@ -226,6 +226,50 @@ def test_d_sees_pairs_of_three_kinds():
     assert len(fake) == 10
 
 
+class Reader(nn.Module):
+    """A classifier whose answer is another one for every image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(64, 4, generator=torch.Generator().manual_seed(0)))
+        self.last = nn.Linear(1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.flatten(1) @ self.weight
+
+
+def test_every_image_is_judged_with_its_own_label():
+    """A Namer and a Judge that answer alike for all images hide pairings. D's real pairs and C's pairs carry C's answer
+    to that very image, A is about C's likeliest label of that image, and G's step judges the labels that it drew."""
+    trained = made(num_assumed=2, batch_size=12)
+    model, told = trained.model, []
+    generate = model.generate
+    model.generate = lambda n, label=None: told.append((generate(n, label=label), label)) or told[-1][0]
+    model.discriminator, model.classifier = judge, reader = Judge(lambda image, label: label - 1.0), Reader()
+    start = trained.batches.drawn
+    found = terms(trained)
+    trained.batches.drawn = start
+    _, _, unlabelled = next(trained.batches)
+    _, label, assumed = trained.batches.draw(24)
+    with torch.no_grad():
+        of_assumed, log_p = reader(assumed).argmax(1), reader(unlabelled).log_softmax(1)
+    answers = log_p.argmax(1)
+    assert min(len(of_assumed.unique()), len(answers.unique()), len(label.unique())) > 2, "else nothing is tested"
+    real, own, _, believed, last = judge.seen
+    assert torch.equal(real[0][1:], assumed)
+    assert real[1].tolist() == [label[0].item(), *of_assumed.tolist()]
+    for images, labels in (own, believed):
+        assert torch.equal(images, unlabelled)
+        assert torch.equal(labels, answers)
+    chance = log_p.exp().amax(1)
+    assert found["C"]["adversarial"].item() == pytest.approx(0.5 * (chance * F.softplus(1.0 - answers)).mean().item())
+    (_, _), (fake, drawn) = told
+    assert len(drawn.unique()) == 4
+    assert torch.equal(last[0], fake)
+    assert torch.equal(last[1], drawn)
+    assert found["G"]["adversarial"].item() == pytest.approx(0.5 * F.softplus(1.0 - drawn).mean().item())
+
+
 def test_without_assumed_pairs_d_takes_labelled_ones_for_real():
     trained = made(num_assumed=0, batch_size=5)
     trained.model.discriminator = judge = Judge(constant(0.0))

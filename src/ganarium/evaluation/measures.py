@@ -59,7 +59,7 @@ def evaluate_model(
     measure = _full_measure(model, train, test, n, seed, features)
     values = measure.full()
     if model.has_likelihood and isinstance(measure, ImageMeasure):
-        values |= LikelihoodMeasure(model, test, NUM_HELD_OUT).full()
+        values |= LikelihoodMeasure(model, test, NUM_HELD_OUT, seed).full()
     if model.classifies:
         values["test_accuracy"] = classifier_accuracy(model, test)
     return values, measure.protocol
