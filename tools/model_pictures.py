@@ -37,6 +37,7 @@ class Setting(NamedTuple):
 
 SMALL = {"width": 16, "batch_size": 32}
 SETTINGS = {
+    "aae": Setting(8000, {"width": 500}),
     "acgan": Setting(1500, {"generator_width": 16, "discriminator_width": 8, "lr": 6e-4, "batch_size": 32}),
     "began": Setting(
         900,

@@ -60,6 +60,7 @@ class Sampling(Mapping):
     code: Code | None = None  # whether `sample` takes `code=`
     classifies: bool = False  # whether `classify` is there
     has_likelihood: bool = False  # whether `nll` is there
+    encodes: bool = False  # whether `encode` and `decode` are there
 
     def latent(self, n: int) -> Tensor:
         """Draws `n` codes (n, prior.dim) from the prior, on the model's device."""
@@ -81,6 +82,10 @@ class Sampling(Mapping):
 
     def class_logits(self, image: Tensor) -> Tensor:
         """The raw forward of `classify`: (b, *shape) to logits (b, num_classes), for models that classify."""
+        raise NotImplementedError
+
+    def encoded(self, image: Tensor) -> Tensor:
+        """The raw forward of `encode`: (b, *shape) to codes (b, prior.dim), for models that encode."""
         raise NotImplementedError
 
     def nll(self, image: Tensor) -> Tensor:
@@ -108,6 +113,8 @@ class Sampling(Mapping):
             return "images by class, and a classifier" if self.classifies else "images by class"
         if self.classifies:
             return "a classifier from few labels"
+        if self.encodes:
+            return "new images, and the codes of images"
         if self.code:
             return "images by a code it finds"
         return "images, and how likely they are" if self.has_likelihood else "new images"
@@ -147,6 +154,42 @@ class Sampling(Mapping):
                 f"{type(self).__name__} as it was trained does not classify: use a run of a model that learns to, "
                 "such as a semi-supervised one."
             )
+        batch, batched = self.fitted(image, "classify")
+        with undisturbed(self, 0, "eval"):
+            logits = torch.cat([self.class_logits(part) for part in torch.split(batch, CHUNK)])
+        chances = logits.float().softmax(1)
+        return chances if batched else chances[0]
+
+    def encode(self, image: Any) -> Tensor:
+        """The codes that a model's encoder gives images: float32 (prior.dim,), or (b, prior.dim) of a batch, on the
+        model's device.
+
+        `image` is as for `probabilities`. An encoder that draws its codes draws the same ones in every call. Raises
+        `UserError` for a model without an encoder, or another image.
+        """
+        self._check_encoder()
+        batch, batched = self.fitted(image, "encode")
+        with undisturbed(self, 0, "eval"):
+            codes = torch.cat([self.encoded(part) for part in torch.split(batch, CHUNK)]).float()
+        return codes if batched else codes[0]
+
+    def decode(self, code: Tensor) -> Tensor:
+        """What a model with an encoder makes of codes (prior.dim,) or (b, prior.dim): float32 (c, h, w) in [-1, 1], or
+        (b, c, h, w), on the model's device. Raises `UserError` for a model without an encoder, or another shape."""
+        self._check_encoder()
+        assert self.prior is not None
+        if not isinstance(code, Tensor) or code.dim() not in (1, 2) or code.shape[-1] != self.prior.dim:
+            raise UserError(f"a code must be a tensor ({self.prior.dim},) or (b, {self.prior.dim}), as of `encode`.")
+        made = self.sample(code.numel() // self.prior.dim, seed=0, latent=code.view(-1, self.prior.dim))
+        return made if code.dim() == 2 else made[0]
+
+    def _check_encoder(self) -> None:
+        if not self.encodes:
+            raise UserError(f"{type(self).__name__} has no encoder: use a run of a model that has one, such as aae.")
+
+    def fitted(self, image: Any, verb: str) -> tuple[Tensor, bool]:
+        """An image as a batch of the size, device and type of the model, and whether it came as a batch; see
+        `probabilities`. `verb` is what is done to it, for errors."""
         if isinstance(image, np.ndarray):
             image = _picture(image)
         if isinstance(image, Image.Image) and len(self.shape) == 3:
@@ -155,18 +198,14 @@ class Sampling(Mapping):
         if not isinstance(image, Tensor) or image.shape[batched:] != self.shape:
             wanted = ", ".join(map(str, self.shape))
             raise UserError(
-                f"a tensor to classify must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a "
+                f"a tensor to {verb} must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a "
                 "uint8 array (h, w, c) is fitted to that."
             )
         if not image.is_floating_point():
-            raise UserError(f"a tensor to classify must have values in [-1, 1], not {image.dtype}.")
+            raise UserError(f"a tensor to {verb} must have values in [-1, 1], not {image.dtype}.")
         if not image.isfinite().all():
-            raise UserError("the tensor to classify has values that are not finite.")
-        batch = (image if batched else image[None]).to(self.device, self.dtype)
-        with undisturbed(self, 0, "eval"):
-            logits = torch.cat([self.class_logits(part) for part in torch.split(batch, CHUNK)])
-        found = logits.float().softmax(1)
-        return found if batched else found[0]
+            raise UserError(f"the tensor to {verb} has values that are not finite.")
+        return (image if batched else image[None]).to(self.device, self.dtype), batched
 
     def preview(self, held_out: Any, *, seed: int = 0) -> Tensor:
         """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images the columns of

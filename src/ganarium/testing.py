@@ -271,6 +271,22 @@ def check_samples(candidate: Candidate) -> None:
             "give a logit for each class of the data",
             "what is declared is there",
         )
+    if model.encodes:
+        code = model.encode(image)
+        _require(
+            model.prior is not None and code.shape == (5, model.prior.dim),
+            f"encoded of {title}",
+            f"of five images it has the shape {tuple(code.shape)}, which is not that of codes of the prior",
+            "declare a prior, and give a code of its dim for each image",
+            "what is declared is there",
+        )
+        _require(
+            model.decode(code).shape == image.shape and torch.equal(model.encode(image), code),
+            f"encoded of {title}",
+            "its codes cannot be decoded, or are others in another call",
+            "let `generate` take codes as latent, and draw with torch's own generator",
+            "what is declared is there",
+        )
     if model.has_likelihood:
         _require(
             model.nll(image).shape == (5,),
