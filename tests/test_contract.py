@@ -137,7 +137,7 @@ def test_bf16_learns_and_is_not_stale(name):
         )
         assert abs(full[0] - half[0]) <= 0.05 * abs(full[0]) + 0.05, key
         if full.std() > 1e-4 * full.abs().mean():
-            assert half.unique().numel() > 2, f"{key} stands still in bf16"
+            assert half.unique().numel() > min(2, len(half) - 1), f"{key} stands still in bf16"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

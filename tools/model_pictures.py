@@ -125,6 +125,19 @@ SETTINGS = {
     "projected_gan": Setting(
         600, {"size": "32", "width": 16, "feature_size": 128, "batch_size": 16, "mirror": True}, "lfw64"
     ),
+    "progan": Setting(
+        6000,
+        {
+            "size": "32",
+            "width": 24,
+            "latent_dim": 64,
+            "batch_size": 16,
+            "stable_images": 8000,
+            "fading_images": 8000,
+            "mirror": True,
+        },
+        "lfw64",
+    ),
     "r3gan": Setting(2500, {"size": "32", "width": 32, "num_blocks": 1, "batch_size": 16, "augment": "diff"}, "lfw64"),
     "relativistic_gan": Setting(
         1356,

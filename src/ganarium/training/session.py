@@ -99,6 +99,8 @@ class Run:
             if rank == 0 and not quiet:
                 print(f"{options.minutes:g} minutes are about {train_options['steps']} steps here.", flush=True)
         trainer, test = build(config)
+        if rank == 0:
+            _warn_of_stages(trainer)
         prepare(trainer, quiet=quiet)
         if options.evaluate_every and rank == 0:
             quick_measure(trainer.model, trainer.batches.data, test)  # its error, before anything is written
@@ -380,3 +382,14 @@ def _one_line(error: BaseException) -> str:
 def _lasting(data: str) -> str:
     """A path as it can be found from any folder; a name as it is."""
     return str(Path(data).resolve()) if data not in SOURCES and Path(data).exists() else data
+
+
+def _warn_of_stages(trainer: Trainer) -> None:
+    """Warns of a run that ends before the last stage of its model, such as one whose images grow."""
+    last, total = max((0, *trainer.model.stages)), trainer.total
+    if total <= last:
+        name = type(trainer.model).__name__
+        warn(
+            f"{name} changes its work until step {last:,}, and this run ends at step {total:,}: use more --steps, or "
+            "shorten the stages by the options of the model."
+        )

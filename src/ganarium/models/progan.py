@@ -1,0 +1,182 @@
+"""Progressive Growing of GANs for Improved Quality, Stability, and Variation (Karras et al., 2017),
+https://arxiv.org/abs/1710.10196
+
+Both networks start with images of 4x4 pixels; whenever training has settled, layers for twice the resolution
+fade in. Large images are learnt from what is already known of small ones, and most of the time goes into
+cheap small images.
+
+Losses, to minimise (those of WGAN-GP, and a drift that keeps scores of reals from wandering off; x is a real
+at the resolution of the stage, in a fade mixed with what the stage before had seen of it):
+    D    E_z[D(G(z))] - E_x[D(x)] + lambda / gamma^2 E[(||grad D(x^)|| - gamma)^2] + e_drift E_x[D(x)^2],
+             x^ = x + e (G(z) - x), one e ~ U[0, 1] a sample
+    G    -E_z[D(G(z))]
+
+Differences from the paper:
+- Images of any size up to 1024 pixels: networks work on the next power of two, images are padded to it by
+  reflection and G's are cropped and clipped outside.
+- Phases are counted in steps, at the paper's batches of 16 images (14, 6 and 3 from 256 pixels on): another
+  batch size shows another number of images in as many steps.
+- The decay of the average of G's weights is 0.999 from the start, with the bias of a short past corrected.
+- The mean of 2x2 pixels follows the activation in D, as the paper has it; the release's default fuses it with
+  the convolution before.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganarium.data.batches import Batches
+from ganarium.errors import UserError, require_not_negative, require_positive
+from ganarium.layers.shapes import image_shape, reflect_to_multiple
+from ganarium.losses import gradient_norm
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.networks.progan import (
+    SMALLEST,
+    Discriminator,
+    Generator,
+    Phase,
+    enlarged,
+    phase_at,
+    phases_of,
+    seen_at,
+    stage_widths,
+)
+
+PAPER = Paper(
+    title="Progressive Growing of GANs for Improved Quality, Stability, and Variation",
+    authors="Karras, Aila, Laine, Lehtinen",
+    year=2017,
+    arxiv="1710.10196",
+    idea="Both networks grow from 4x4 pixels on: layers for the next resolution fade in.",
+)
+
+BATCH_SIZES = {256: 14, 512: 6, 1024: 3}  # side in pixels -> images in a batch (appendix A.1); 16 below
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    first_size: int = 4
+    """Side in pixels of the first images, a power of two (section 2). The size of the data: no growing."""
+    stable_images: int = 800_000
+    """Real images shown at each resolution after it has faded in (appendix A), at the paper's batch sizes."""
+    fading_images: int = 800_000
+    """Real images shown while a resolution fades in (appendix A). 0: it is there at once."""
+    width: int = 512
+    """Channels up to 32 pixels, halved with every doubling beyond (table 2). 32 suits 16 pixels on a CPU."""
+    latent_dim: int = 512
+    """Numbers in z, normal, of which the direction alone counts (appendix A)."""
+    group_size: int = 16
+    """Images over which D is told the standard deviation; 16 for the paper's results, 4 in the released
+    default. 1: it is told nothing."""
+    penalty_weight: float = 10.0
+    """lambda (appendix A)."""
+    slope: float = 1.0
+    """gamma, the norm that the gradient is held to: 1; 750 for CIFAR-10 (appendix A)."""
+    drift_weight: float = 0.001
+    """e_drift (appendix A)."""
+    lr: float = 1e-3
+    """Learning rate of Adam (appendix A)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "stable_images", "width", "latent_dim", "group_size", "slope", "lr")
+        require_not_negative(self, "fading_images", "penalty_weight", "drift_weight")
+        if self.first_size < SMALLEST or self.first_size & (self.first_size - 1):
+            raise UserError(f"first_size must be a power of two from 4 on, not {self.first_size}.")
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(stable_images=32, fading_images=32, width=6, latent_dim=8)
+
+
+class ProGAN(Model):
+    batch_size = 16
+
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        channels, height, width = image_shape(shape, "progan")
+        self.size = 2 ** math.ceil(math.log2(max(height, width)))
+        if self.size > 1024:
+            raise UserError(
+                f"progan makes images of at most 1024 pixels, not {height}x{width}: use --size 1024."
+            )
+        last = int(math.log2(self.size / SMALLEST))
+        first = min(last, int(math.log2(config.first_size / SMALLEST)))
+        widths = stage_widths(config.width, last + 1)
+        self.prior = Prior(config.latent_dim)
+        self.generator = Generator(config.latent_dim, channels, widths)
+        self.discriminator = Discriminator(channels, widths, config.group_size)
+        self.ema = {"generator": 0.999}
+        self.phases = phases_of(
+            first,
+            last,
+            lambda stage: steps(config.stable_images, stage),
+            lambda stage: steps(config.fading_images, stage),
+        )
+        self.stages = tuple(phase.start for phase in self.phases[1:])
+        adam = Adam(lr=config.lr, betas=(0.0, 0.99))
+        for stage in range(first, last + 1):  # players of their own: Adam starts anew where layers enter
+            for name, network in (("D", self.discriminator), ("G", self.generator)):
+                parts = network.grown(stage, fades=stage > first)
+                self.players[name + str(side_of(stage))] = Player(*parts, optimizer=adam)
+        moved = {parameter for player in self.players.values() for parameter in player.parameters()}
+        reason = f"no image is smaller than first_size {config.first_size}"
+        self.still = {name: reason for name, value in self.named_parameters() if value not in moved}
+        if config.drift_weight == 0:
+            self.still["discriminator.last.layers.5.bias"] = (
+                "without a drift the loss does not change with it"
+            )
+
+    def step(self, batches: Batches) -> Step:
+        config, phase, alpha = self.config, self.phase, self.alpha
+        side, stage = side_of(phase.stage), phase.stage
+        batch = max(1, batches.batch_size * batch_size_at(stage) // batch_size_at(0))
+        D, G = (lambda x: self.discriminator(x, stage, alpha)), (lambda z: self.generator(z, stage, alpha))
+        real = seen_at(reflect_to_multiple(batches.draw(batch).image, self.size), side, alpha)
+        with torch.no_grad():
+            fake = G(self.latent(batch))  # (b, c, side, side)
+        # apart, not in one batch: D sees deviations within a batch
+        score_real, score_fake = D(real), D(fake)
+        e = torch.rand(batch, 1, 1, 1, device=real.device, dtype=real.dtype)
+        norm = gradient_norm(D, real + e * (fake - real))  # (b,), at x^
+        weight = config.penalty_weight / config.slope**2
+        terms = {
+            "wasserstein": score_fake.mean() - score_real.mean(),
+            "penalty": weight * (norm - config.slope).square().mean(),
+            "drift_penalty": config.drift_weight * score_real.square().mean(),
+        }
+        yield f"D{side}", terms, watch(real=score_real, fake=score_fake)
+
+        yield f"G{side}", {"wasserstein": -D(G(self.latent(batch))).mean()}
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of this iteration."""
+        return phase_at(self.phases, self.iteration)
+
+    @property
+    def alpha(self) -> Tensor | None:
+        """The share of the stage that fades in, (); None in a stable phase."""
+        phase = self.phase
+        return ((self.clock - phase.start) / phase.length).clamp(0, 1) if phase.fading else None
+
+    def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        """At the resolution reached so far, with pixels repeated up to the size of the data."""
+        image = self.generator(self.latent(n) if latent is None else latent, self.phase.stage, self.alpha)
+        return enlarged(image, self.size // image.shape[2])[:, :, : self.shape[1], : self.shape[2]]
+
+
+def side_of(stage: int) -> int:
+    """Pixels on a side."""
+    return SMALLEST * 2**stage
+
+
+def batch_size_at(stage: int) -> int:
+    """The paper's."""
+    return BATCH_SIZES.get(side_of(stage), 16)
+
+
+def steps(images: int, stage: int) -> int:
+    """The steps in which a stage is shown so many images; at least one if there are any."""
+    return max(1, round(images / batch_size_at(stage))) if images else 0
