@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from ganarium import cli
+from ganarium.cli.data_report import classes_in_words
 from ganarium.data import load_data
 from ganarium.data.files.open import open_tree
 from ganarium.data.inspect import dataset as inspection
@@ -261,6 +262,30 @@ def test_captions_classes_domains_and_pairs_are_told(tmp_path):
     lost = survey(str(fill(tmp_path / "wide", 12, size=(40, 60))), size=(64, 64))
     assert lost.lost_share == pytest.approx(1 / 3, abs=0.02)
     assert lost.num_enlarged == 12
+
+
+def test_a_class_without_a_training_image_is_told(tmp_path):
+    """Of a table, and of arrays: it stands among the classes with 0, and in a note, as training says it. Class d has a
+    training image that is broken."""
+    for split, letters in (("train", "aaab" * 5), ("test", "abcd")):
+        fill(tmp_path / "own" / split, len(letters))
+        rows = [{"file_name": f"{n:03}.png", "label": letter} for n, letter in enumerate(letters)]
+        if split == "train":
+            (tmp_path / "own" / split / "broken.png").write_bytes(b"no picture")
+            rows.append({"file_name": "broken.png", "label": "d"})
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "own" / split / "metadata.jsonl").write_text(lines)
+    images = np.stack([np.asarray(picture(i, (16, 16))) for i in range(30)])
+    letters = {"labels": [0, 0, 0, 1] * 5, "test_labels": [0, 1, 2, 3], "class_names": list("abcd")}
+    np.savez(tmp_path / "own.npz", images=images[:20], test_images=images[20:24], **letters)
+    for name, in_train in (("own", (15, 5, 0, 1)), ("own.npz", (15, 5, 0, 0))):
+        found, (train, _) = survey(str(tmp_path / name)), load_data(str(tmp_path / name))
+        assert [found.classes[letter] for letter in "abcd"] == [(count, 1) for count in in_train]
+        assert "no training image of the classes c, d" in found.notes
+        assert "no training image of the classes c, d" in train.notes
+        report = " ".join(" ".join(classes_in_words(found)).split())
+        assert "c (0)" in report
+        assert "times what c has" not in report
 
 
 def test_real_sets_have_the_duplicates_they_are_known_for(real_data):

@@ -27,10 +27,12 @@ import ganarium
 from ganarium import cli, registry
 from ganarium.pictures import grid, latents
 from ganarium.runs.curves import save_curves
+from ganarium.runs.listing import summary_of
 from ganarium.runs.loading import data_of
 from ganarium.runs.options import Options
 from ganarium.runtime import environment
 from ganarium.runtime.cache import cache_dir
+from ganarium.trainer import Trainer, Update
 from ganarium.training import console
 from ganarium.training.timing import steps_of
 from synthetic import trainer
@@ -469,8 +471,48 @@ def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=5)
     assert process.returncode == 130
     assert "stopping after this step" in out
-    assert err.splitlines() == ["ganarium: stopped."]
+    way_on = f"The last good checkpoint is step 0: `ganarium resume {run}` goes on from there."
+    assert err.splitlines() == [f"ganarium: stopped within a step. {way_on}"]
     assert checkpoints(run) == [0]
+
+
+def test_what_a_stopped_run_says_is_what_its_checkpoints_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A first signal after step 7 saves that step. A second one, in step 8 of the resumed run, leaves it at 7, though
+    lines of the log and of the evaluations may be further: the last line, state.json, `runs` and resuming all say 7."""
+    run, own = tmp_path / "run", Trainer.updates
+    process_signal: dict[int, int] = {}
+
+    def updates(self: Trainer) -> Iterator[Update]:
+        for _ in range(process_signal.get(self.model.iteration, 0)):
+            signal.raise_signal(signal.SIGINT)
+        yield from own(self)
+
+    def summary() -> tuple[str, int]:
+        found = summary_of(run, "run")
+        return found.state, found.step
+
+    monkeypatch.setattr(Trainer, "updates", updates)
+    process_signal[6] = 1
+    options = ["--steps", "20", "--log-every", "1", "--save-every", "5", "--threads", "1", "--out", str(run)]
+    assert cli.main(["train", "gan", *POINTS, *options]) == 128 + signal.SIGINT
+    assert capsys.readouterr().out.splitlines()[-1] == f"saved at step 7 of 20; go on with: ganarium resume {run}"
+    assert (checkpoints(run)[-1], rows(run)[-1]["step"], summary()) == (7, 7, ("stopped", 7))
+    process_signal[6], process_signal[8] = 0, 2
+    assert cli.main(["resume", str(run)]) == 130
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"The last good checkpoint is step 7: `ganarium resume {run}` goes on from there.")
+    assert rows(run)[-1]["step"] == 8, "else nothing is tested"
+    assert (checkpoints(run)[-1], summary()) == (7, ("stopped", 7))
+    state = json.loads((run / "state.json").read_text())
+    assert (state["step"], state["reason"]) == (7, "a second signal")
+    assert state["seconds"] == pytest.approx(rows(run)[6]["seconds"], abs=0.01), "the time that led to step 7"
+    process_signal.clear()
+    process_signal[10] = 1
+    with pytest.raises(KeyboardInterrupt, match=r"stopped and saved at step 11: `ganarium resume"):
+        ganarium.resume(run, quiet=True)
+    assert (checkpoints(run)[-1], summary()) == (11, ("stopped", 11))
 
 
 # Damage

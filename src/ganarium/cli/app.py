@@ -89,8 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(error, MemoryError) or "out of memory" in said or "allocate memory" in said:
             return _fail("the memory does not suffice: use a smaller --batch-size, --size or width.", 1)
         raise
-    except KeyboardInterrupt:
-        return _fail("stopped.", 130)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "stopped.", 130)
     except BrokenPipeError:  # `ganarium list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

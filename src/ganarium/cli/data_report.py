@@ -95,8 +95,9 @@ def classes_in_words(survey: Survey) -> list[str]:
         lines = [line("classes", f"{len(order)}: " + ", ".join(f"{name} ({counts[name]:,})" for name in counts))]
     else:
         lines = [line("classes", f"{len(order)}, from {least} ({counts[least]:,}) to {most} ({counts[most]:,})")]
-    if counts[most] > 3 * max(1, counts[least]):
-        lines.append(line("", f"uneven: {most} has {counts[most] / max(1, counts[least]):.0f} times what {least} has"))
+    rarest = min((name for name in order if counts[name]), key=counts.__getitem__, default=most)
+    if counts[most] > 3 * counts[rarest]:  # a class without a training image has a note of its own
+        lines.append(line("", f"uneven: {most} has {counts[most] / counts[rarest]:.0f} times what {rarest} has"))
     return lines
 
 

@@ -54,6 +54,14 @@ def held_out(count: int, labels: Sequence[str | int] | None = None) -> tuple[Ten
     return order[num_test:].sort().values, order[:num_test].sort().values
 
 
+def note_on_absent(classes: Sequence[str]) -> tuple[str, ...]:
+    """The note on classes that no training image has; nothing where there are none."""
+    if not classes:
+        return ()
+    listed = ", ".join(classes[:10]) + (" ..." if len(classes) > 10 else "")
+    return (f"no training image of the class{'es' * (len(classes) > 1)} {listed}",)
+
+
 def pad(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Puts each image in the middle of `size` (h, w), with zeros around it."""
     count, height, width, channels = images.shape

@@ -33,7 +33,7 @@ from ganarium.runs.folder import (
     run_folder,
     write_json,
 )
-from ganarium.runs.listing import seconds_before
+from ganarium.runs.listing import newest_step, seconds_before
 from ganarium.runs.loading import change_of_data, take_edits, use_data_folder
 from ganarium.runs.lock import alone
 from ganarium.runs.options import DEFAULT_STEPS, Options, check_own_options
@@ -190,7 +190,10 @@ class Run:
         return self.model.iteration >= self.trainer.total
 
     def train(self, *, quiet: bool = False) -> int:
-        """Trains to the end (returns 0) or to a signal (returns its number). Whatever stops it, the steps are saved."""
+        """Trains to the end (returns 0) or to a signal (returns its number), after which its last step is saved.
+
+        A second signal stops it within a step: then KeyboardInterrupt says which checkpoint is the newest.
+        """
         with alone(self.folder) if self.first else nullcontext():
             began = time.monotonic()
             if self.first:
@@ -203,17 +206,25 @@ class Run:
             except BaseException as error:
                 stopped = isinstance(error, KeyboardInterrupt)
                 self._end("stopped" if stopped else "failed", began, "a second signal" if stopped else _one_line(error))
+                if stopped:
+                    raise KeyboardInterrupt(f"stopped within a step. {self._way_on()}") from error
                 raise
             self._end("stopped" if caught else "finished", began, signal.Signals(caught).name if caught else None)
             distributed.wait()
         return caught
 
     def _end(self, state: str, began: float, reason: str | None) -> None:
-        """Writes state.json and the report. A full disk may hide no error: `runs` then goes by the checkpoints."""
+        """Writes state.json and the report. A full disk may hide no error: `runs` then goes by the checkpoints.
+
+        A run that was stopped is where its newest checkpoint is: what a second signal broke off is lost.
+        """
         if not self.first:
             return
-        seconds = round(self._seconds_before + time.monotonic() - began, 3)
-        content = {"state": state, "step": self.model.iteration, "seconds": seconds, "reason": reason}
+        seconds, step = round(self._seconds_before + time.monotonic() - began, 3), self.model.iteration
+        if state == "stopped" and step != newest_step(self.folder):
+            step = newest_step(self.folder)
+            seconds = seconds_before(self.folder, step)
+        content = {"state": state, "step": step, "seconds": seconds, "reason": reason}
         with suppress(OSError):
             write_json(self.folder, "state.json", content)
         with suppress(OSError):
@@ -372,7 +383,8 @@ class Run:
         report.write(self.folder)
 
     def _way_on(self) -> str:
-        return f"The last good checkpoint is step {max(self._saved, 0)}: `{self.resume_command()}` goes on from there."
+        step = newest_step(self.folder)
+        return f"The last good checkpoint is step {step}: `{self.resume_command()}` goes on from there."
 
 
 def _one_line(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data import FOLDER, check_shape, find_source, load_data
-from ganarium.data.arrays import MIN_IMAGES, check_count, held_out
+from ganarium.data.arrays import MIN_IMAGES, check_count, held_out, note_on_absent
 from ganarium.data.files.decode import MIN_CROP, decode_file, silence_warnings
 from ganarium.data.files.decode_cache import progress
 from ganarium.data.files.layout import Domain, Layout, find_layout, lines_of_left_out, summary_of_left_out
@@ -124,7 +124,7 @@ def survey_of_files(
         longest_caption=max(sentences, key=len, default=""),
         broken=sorted((name, reason) for name, reason in zip(printable_names, reasons, strict=True) if reason),
         left_out=lines_of_left_out(files.left_out),
-        notes=(f"files not used: {unused}",) if (unused := summary_of_left_out(0, files.left_out)) else (),
+        notes=_notes(files, good),
         blank=[printable_names[index] for index in np.flatnonzero(records.blank)],
         **duplicates._asdict(),
         refusal=_refusal(reading, names, reasons),
@@ -282,14 +282,25 @@ def _refusal(reading: Reading, names: list[str], reasons: list[str]) -> str:
     return ""
 
 
+def _notes(files: Layout, good: Container[str]) -> tuple[str, ...]:
+    """What training would say of the files, where those of `good` can be used."""
+    unused = summary_of_left_out(0, files.left_out)
+    domain = files.domains[0]
+    used = {files.labels[name] for name in domain.train + domain.test if name in good} if files.labels else set()
+    present = {files.labels[name] for name in domain.train if name in good} if files.labels else set()
+    absent = note_on_absent([printable(name) for name in sorted(used - present)])
+    return ((f"files not used: {unused}",) if unused else ()) + absent
+
+
 def _classes(files: Layout) -> dict[str, tuple[int, int]]:
-    """Each class with its counts in train and test, the most frequent first."""
+    """Each class with its counts in train and test, the most frequent first; those of test alone come last."""
     if not files.labels:
         return {}
     train, test = (
         Counter(files.labels[name] for name in split) for split in (files.domains[0].train, files.domains[0].test)
     )
-    return {printable(label): (count, test[label]) for label, count in train.most_common()}
+    names = [label for label, _ in train.most_common()] + sorted(test.keys() - train.keys())
+    return {printable(label): (train[label], test[label]) for label in names}
 
 
 def _pixels_of(tree: Tree, names: list[str]) -> Callable[[list[int]], np.ndarray]:

@@ -93,7 +93,8 @@ def _classes(train: Dataset, test: Dataset) -> dict[str, tuple[int, int]]:
     """Each class with its counts in train and test, in the order of the labels."""
     if train.labels is None or test.labels is None:
         return {}
-    names = train.class_names or tuple(map(str, range(1 + int(train.labels.max()))))
+    last = int(torch.cat([train.labels, test.labels]).max())
+    names = train.class_names or tuple(map(str, range(1 + last)))
     counts = (torch.bincount(labels, minlength=len(names)).tolist() for labels in (train.labels, test.labels))
     return {name: (a, b) for name, a, b in zip(names, *counts, strict=True)}
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganarium.data.arrays import MIN_IMAGES, check_count, held_out
+from ganarium.data.arrays import MIN_IMAGES, check_count, held_out, note_on_absent
 from ganarium.data.dataset import Dataset, Photos
 from ganarium.data.files.decode import FORMATS, Header, as_displayed, header, reason
 from ganarium.data.files.decode_cache import decode_all
@@ -141,9 +141,8 @@ def _decoded_splits(
         {files.labels[name] for _, split in domains[0] for name in split} if files.labels else (),
         key=lambda text: (not text.isdecimal(), int(text) if text.isdecimal() else 0, text),
     )
-    if without := sorted(set(classes) - {files.labels[name] for name in domains[0][0][1] if files.labels}):
-        listed = ", ".join(map(printable, without[:10])) + (" ..." if len(without) > 10 else "")
-        notes += (f"no training image of the class{'es' * (len(without) > 1)} {listed}",)
+    present = {files.labels[name] for name in domains[0][0][1] if files.labels}
+    notes += note_on_absent([printable(name) for name in classes if name not in present])
     what = "pairs side by side" if side_by_side else "pairs" if files.paired else "images"
     result = []
     for place in (0, 1):

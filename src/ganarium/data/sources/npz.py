@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganarium.data.arrays import check_count, check_memory, cover, held_out, with_channels
+from ganarium.data.arrays import check_count, check_memory, cover, held_out, note_on_absent, with_channels
 from ganarium.data.dataset import Dataset
 from ganarium.errors import UserError
 
@@ -61,9 +61,7 @@ def npz(path: Path, *, size: tuple[int, int] | None = None, channels: int | None
     if labels is not None and test_labels is not None:
         names, labels, test_labels = _classes(path, arrays, labels, test_labels)
         counts = torch.bincount(labels, minlength=len(names)).tolist()
-        if without := [name for name, count in zip(names, counts, strict=True) if not count]:
-            listed = ", ".join(without[:10]) + (" ..." if len(without) > 10 else "")
-            notes += (f"no training image of the class{'es' * (len(without) > 1)} {listed}",)
+        notes += note_on_absent([name for name, count in zip(names, counts, strict=True) if not count])
     return (
         Dataset(path.stem, train, labels, names, skipped=skipped, notes=notes, source=f"arrays in {path}"),
         Dataset(path.stem, test, test_labels, names, source=f"arrays in {path}"),
