@@ -13,6 +13,7 @@ _HOMES = {
     "load": "runs.loading",
     "evaluate": "api",
     "export": "api",
+    "import_weights": "exporting.weights.importing",
     "save_grid": "pictures.grid",
     "load_data": "data",
     "UserError": "errors",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ganarium.data import load_data as load_data
     from ganarium.errors import RunError as RunError
     from ganarium.errors import UserError as UserError
+    from ganarium.exporting.weights.importing import import_weights as import_weights
     from ganarium.pictures.grid import save_grid as save_grid
     from ganarium.registry import create as create
     from ganarium.registry import list_models as list_models

@@ -23,6 +23,7 @@ from ganarium.cli.compare import compare
 from ganarium.cli.data import data
 from ganarium.cli.evaluate import evaluate
 from ganarium.cli.export import export
+from ganarium.cli.import_ import import_
 from ganarium.cli.inpaint import inpaint
 from ganarium.cli.list import list_
 from ganarium.cli.prove import prove
@@ -119,6 +120,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         translate,
         upscale,
         inpaint,
+        import_,
         classify,
         evaluate,
         compare,

@@ -33,6 +33,7 @@ from ganarium.errors import require_not_negative, require_positive
 from ganarium.layers.image_pool import ImagePool
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
+from ganarium.layers.upsampling import Upsampling
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.cyclegan_generator import ResNetGenerator
 from ganarium.networks.patchgan import PatchDiscriminator, checked_layers
@@ -60,6 +61,9 @@ class Config:
     """Channels of the first layer of generators and discriminators (appendix 7.2)."""
     num_blocks: int | None = None
     """Residual blocks of a generator. None: 9 from 256 pixels, 6 from 100 (appendix 7.2), 3 below."""
+    upsampling: Upsampling = "transposed"
+    """How generators enlarge: by transposed convolutions (appendix 7.2), or resize and convolve, which leaves
+    no checkerboards and is what PyTorch-GAN has."""
     patch_layers: int | None = None
     """Layers of stride 2 in a discriminator: 1, 2, 3, 4 or 5 make it judge patches of 16, 34, 70, 142 or 286
     pixels. None: 3 from 128 pixels (appendix 7.2), 2 from 12, 1 below."""
@@ -94,7 +98,8 @@ class CycleGAN(Model):
             blocks = 9 if side >= 256 else 6 if side >= 100 else 3
         layers = config.patch_layers or (3 if side >= 128 else 2 if side >= 12 else 1)
         layers = checked_layers(layers, height, width)
-        self.a2b, self.b2a = (ResNetGenerator(channels, config.width, blocks) for _ in range(2))  # G and F
+        generator = (channels, config.width, blocks, config.upsampling)
+        self.a2b, self.b2a = (ResNetGenerator(*generator) for _ in range(2))  # G and F
         self.reach = self.a2b.reach
         patch = {"channels": channels, "width": config.width, "num_layers": layers}
         self.D_a, self.D_b = (PatchDiscriminator(**patch, norm="instance") for _ in range(2))

@@ -28,9 +28,10 @@ from ganarium.data.dataset import UnpairedImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
+from ganarium.layers.upsampling import Upsampling
 from ganarium.model import Model, Paper, Player, RMSProp, Step, watch
 from ganarium.networks.patchgan import PatchDiscriminator, checked_layers
-from ganarium.networks.unet import UNet, Upsampling, num_levels
+from ganarium.networks.unet import UNet, num_levels
 
 PAPER = Paper(
     title="DualGAN: Unsupervised Dual Learning for Image-to-Image Translation",

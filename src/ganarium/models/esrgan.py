@@ -52,7 +52,12 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     scale: int = 4
-    """How many times larger images become, on each side: 2, 4 or 8."""
+    """How many times larger images become, on each side: 2, 4 or 8. 1 is for weights of other programs that
+    clean pictures, and is not trained."""
+    generator: Literal["released", "pytorch_gan"] = "released"
+    """RRDBNet as released, or as in PyTorch-GAN (ImageNet's colours, sub-pixel layers)."""
+    unshuffle: int = 1
+    """Side of the squares of pixels that G sees as one: 2 or 4 in Real-ESRGAN's of scale 2 and 1."""
     content: Literal["none", "vgg"] = "none"
     """Features that must be alike in the second phase: none, or those of VGG-19 (paper), whose weights must
     be on your disk."""
@@ -78,8 +83,12 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "num_blocks", "width", "growth", "discriminator_width", "lr")
-        if self.scale not in (2, 4, 8):
-            raise UserError(f"scale must be 2, 4 or 8, not {self.scale}.")
+        if self.scale not in (1, 2, 4, 8) or self.unshuffle not in (1, 2, 4):
+            raise UserError(
+                f"scale must be 2, 4 or 8 (unshuffle 1, 2 or 4), not {self.scale} ({self.unshuffle})."
+            )
+        if self.generator == "pytorch_gan" and self.unshuffle > 1:
+            raise UserError("PyTorch-GAN's generator has no unshuffle: leave it at 1.")
         for name in ("num_pretraining_steps", "adversarial_weight", "pixel_weight"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} must be at least 0, not {getattr(self, name)}.")
@@ -98,10 +107,11 @@ class ESRGAN(Model):
         super().__init__(config, shape, num_classes)
         channels, h, w = image_shape(shape, "esrgan")
         self.scale = config.scale
-        self.generator = RRDBNet(channels, config.width, config.num_blocks, config.growth, config.scale)
+        size = (channels, config.width, config.num_blocks, config.growth, config.scale, config.unshuffle)
+        self.generator = RRDBNet(*size, imagenet=config.generator == "pytorch_gan")
         self.reach = self.generator.reach
-        size = (channels, h // config.scale * config.scale, w // config.scale * config.scale)
-        self.discriminator = Discriminator(size, config.discriminator_width)
+        image = (channels, h // config.scale * config.scale, w // config.scale * config.scale)
+        self.discriminator = Discriminator(image, config.discriminator_width)
         self.features: tuple[VGG19, ...] = (load_vgg("conv5_4"),) if config.content == "vgg" else ()
         # the generator as the first phase leaves it, see `interpolated`
         for name, parameter in self.generator.named_parameters():
@@ -121,6 +131,11 @@ class ESRGAN(Model):
             "G": Player(self.generator, optimizer=Adam(lr=second, betas=(0.9, 0.99))),
             "D": Player(self.discriminator, optimizer=Adam(lr=second, betas=(0.9, 0.99))),
         }
+
+    def prepare(self, batches: Batches) -> None:
+        if self.scale == 1:
+            raise UserError("scale 1 enlarges nothing, so there is nothing to learn: use --scale 2, 4 or 8.")
+        self.keep_exact()
 
     def step(self, batches: Batches) -> Step:
         G, D, config = self.generator, self.discriminator, self.config

@@ -12,9 +12,9 @@ Losses, to minimise (x is the input, y its partner; p = sigmoid(D), a mean over 
 Differences from the paper:
 - The U-Net halves the picture until it is one pixel wide, for any size: 8 levels at 256 pixels. As released,
   only its last layer has a bias. Dropout stands in the three innermost layers on the way up, as the paper
-  writes it; the released code has it one layer further out.
+  writes it; the released code has it one layer further out (`generator="released"`).
 - Patches are of 70 pixels from 128 pixels on, of 34 below.
-- `direction`, `upsampling` and `dropout` are options of ours.
+- `direction`, `upsampling`, `dropout` and PyTorch-GAN's generator are options of ours.
 """
 
 from dataclasses import dataclass
@@ -29,10 +29,12 @@ from ganarium.data.dataset import PairedImages
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
+from ganarium.layers.upsampling import Upsampling
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.patchgan import PatchDiscriminator, checked_layers
-from ganarium.networks.unet import UNet, Upsampling, num_levels
+from ganarium.networks.unet import UNet, num_levels
+from ganarium.networks.unet_pytorch_gan import PyTorchGanUNet
 
 PAPER = Paper(
     title="Image-to-Image Translation with Conditional Adversarial Networks",
@@ -55,6 +57,9 @@ class Config:
     """Show D the input beside the output (section 3.1). Without it D judges the output alone."""
     width: int = 64
     """Channels of the first layer of G and of D (appendix 6.1)."""
+    generator: Literal["paper", "released", "pytorch_gan"] = "paper"
+    """The U-Net of the paper, that of the released code (dropout one layer further out), or PyTorch-GAN's
+    variant (instance norm, other skips)."""
     levels: int | None = None
     """Halvings in the U-Net. None: until the picture is one pixel wide, at most 8 (256 pixels)."""
     patch_layers: int | None = None
@@ -101,9 +106,7 @@ class Pix2Pix(Model):
             raise UserError(f"levels {levels} needs images of {2**levels} pixels, not {h}x{w}: use fewer.")
         usual = 3 if min(h, w) >= 128 else 2 if min(h, w) >= 12 else 1
         layers = checked_layers(config.patch_layers or usual, h, w)
-        self.generator = UNet(
-            channels, channels, config.width, levels, dropout=config.dropout, upsampling=config.upsampling
-        )
+        self.generator = unet(config, channels, levels)
         seen = 2 * channels if config.conditional_discriminator else channels
         self.discriminator = PatchDiscriminator(seen, config.width, layers, norm="batch")
         init_normal(self)
@@ -139,3 +142,12 @@ class Pix2Pix(Model):
 
     def mapped(self, image: Tensor, direction: str) -> Tensor:
         return self.generator(image)
+
+
+def unet(config: Config, channels: int, levels: int) -> UNet | PyTorchGanUNet:
+    size, dropout = (channels, channels, config.width, levels), config.dropout
+    if config.generator != "pytorch_gan":
+        return UNet(*size, dropout=dropout, dropped=config.generator, upsampling=config.upsampling)
+    if config.upsampling != "transposed" or levels < 2:
+        raise UserError("PyTorch-GAN's U-Net has transposed convolutions, and at least 2 levels.")
+    return PyTorchGanUNet(*size, dropout)

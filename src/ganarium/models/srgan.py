@@ -32,6 +32,7 @@ from ganarium.layers.precision import full
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.networks.msrresnet import MSRResNet
 from ganarium.networks.srresnet import Discriminator, SRResNet
 from ganarium.networks.vgg import VGG19, load_vgg
 
@@ -56,6 +57,9 @@ class Config:
     """Iterations of the first phase, SRResNet. Paper: 1,000,000. As many as the run has: SRResNet alone."""
     adversarial_weight: float = 1e-3
     """Weight of D's verdict in the loss of G (section 2.2)."""
+    generator: Literal["paper", "basicsr", "pytorch_gan"] = "paper"
+    """SRResNet as in the paper, as in BasicSR (no batch norm), or as in PyTorch-GAN (ImageNet's colours, and
+    a tanh that never reaches black or white)."""
     num_blocks: int = 16
     """Residual blocks of G (section 2.1)."""
     width: int = 64
@@ -86,7 +90,7 @@ class SRGAN(Model):
         super().__init__(config, shape, num_classes)
         image = image_shape(shape, "srgan")
         self.scale = config.scale
-        self.generator = SRResNet(image[0], config.width, config.num_blocks, config.scale)
+        self.generator = srresnet(config, image[0])
         self.reach = self.generator.reach
         height, width = (side // config.scale * config.scale for side in image[1:])
         self.discriminator = Discriminator((image[0], height, width), config.discriminator_width)
@@ -137,6 +141,13 @@ class SRGAN(Model):
     def enlarged(self, image: Tensor) -> Tensor:
         made: Tensor = self.generator((image + 1) / 2)
         return made
+
+
+def srresnet(config: Config, channels: int) -> SRResNet | MSRResNet:
+    size = (channels, config.width, config.num_blocks, config.scale)
+    if config.generator == "basicsr":
+        return MSRResNet(*size)
+    return SRResNet(*size, imagenet=config.generator == "pytorch_gan")
 
 
 def frozen_features(content: str) -> tuple[VGG19, ...]:

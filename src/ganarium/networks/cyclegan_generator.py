@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.layers.precision import full
+from ganarium.layers.upsampling import Upsampling
 
 
 class ResNetGenerator(nn.Module):
@@ -12,17 +13,17 @@ class ResNetGenerator(nn.Module):
 
     Instance norm has neither weights nor running statistics, so training and evaluation agree; convolutions
     have biases. A side that is no multiple of 4 is padded by reflection at its end, and the result cropped.
+    `upsampling` of u128 and u64 is a transposed convolution (paper), or resizing and a convolution.
     """
 
-    def __init__(self, channels: int, width: int, num_blocks: int) -> None:
+    def __init__(self, channels: int, width: int, num_blocks: int, upsampling: Upsampling = "transposed") -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7), *_norm_relu(width)]
         for fan_in in (width, 2 * width):
             layers += [nn.Conv2d(fan_in, 2 * fan_in, 3, 2, 1), *_norm_relu(2 * fan_in)]
         layers += [ResidualBlock(4 * width) for _ in range(num_blocks)]
         for fan_in in (4 * width, 2 * width):
-            up = nn.ConvTranspose2d(fan_in, fan_in // 2, 3, 2, 1, output_padding=1)
-            layers += [up, *_norm_relu(fan_in // 2)]
+            layers += [_doubled(fan_in, fan_in // 2, upsampling), *_norm_relu(fan_in // 2)]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7)]
         self.layers = nn.Sequential(*layers)
         self.reach = 8 * num_blocks + 16  # pixels around one, a multiple of 4, where the statistics are fixed
@@ -45,6 +46,12 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
+
+
+def _doubled(inputs: int, outputs: int, upsampling: Upsampling) -> nn.Module:
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(inputs, outputs, 3, 2, 1, output_padding=1)
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, 1, 1))
 
 
 def _norm_relu(width: int) -> tuple[nn.Module, nn.Module]:

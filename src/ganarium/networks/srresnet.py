@@ -2,16 +2,22 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
+from ganarium.layers.colours import ImageNetColours
 from ganarium.layers.precision import full
 
 
 class SRResNet(nn.Module):
     """(b, c, h, w) in [0, 1] -> (b, c, scale h, scale w), linear: `num_blocks` residual blocks with batch norm and
-    PReLU, a skip over all of them, then a sub-pixel layer for each factor of 2. `scale` is a power of two."""
+    PReLU, a skip over all of them, then a sub-pixel layer for each factor of 2. `scale` is a power of two.
 
-    def __init__(self, channels: int, width: int, num_blocks: int, scale: int) -> None:
+    With `imagenet`, as PyTorch-GAN has it, colours go in and come out in ImageNet's statistics, with a tanh at the end:
+    the result is in [-1, 1] but never reaches black or white.
+    """
+
+    def __init__(self, channels: int, width: int, num_blocks: int, scale: int, *, imagenet: bool = False) -> None:
         super().__init__()
         self.first = nn.Sequential(nn.Conv2d(channels, width, 9, 1, 4), nn.PReLU())
         self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(num_blocks)))
@@ -22,12 +28,14 @@ class SRResNet(nn.Module):
         ]
         self.doublings = nn.Sequential(*doublings)
         self.last = nn.Conv2d(width, channels, 9, 1, 4)
+        self.colours = ImageNetColours(channels) if imagenet else None
         self.reach = 2 * num_blocks + 8  # pixels of the input around one: 4 + 2 a block + 1, and 3 behind the doublings
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.first(x)
+        x = self.first(self.colours(x) if self.colours else x)
         x = x + self.middle(self.blocks(x))
-        return full(self.last(self.doublings(x)))
+        made = full(self.last(self.doublings(x)))
+        return 2 * self.colours.restored(torch.tanh(made)) - 1 if self.colours else made
 
 
 class ResidualBlock(nn.Module):

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from ganarium.layers.precision import full
 from ganarium.layers.shapes import reflect_to_multiple
-
-Upsampling = Literal["transposed", "resize"]
+from ganarium.layers.upsampling import Upsampling
 
 
 class UNet(nn.Module):
@@ -18,7 +17,8 @@ class UNet(nn.Module):
     `levels` convolutions of stride 2 lead down, C64-C128-C256-C512-C512-..., and as many lead up again; each way up
     also reads what came down at its own size. Batch norm follows every layer but the first and the innermost on the way
     down (a 1x1 map normalised by its own statistics would be 0 everywhere) and the last on the way up; only the last
-    has a bias. `dropout` (a share) stands behind the norm of the three innermost layers on the way up. `upsampling` is
+    has a bias. `dropout` (a share) stands behind the norm of the three innermost layers on the way up; `dropped`
+    "released" has it one layer further out, and none behind the four outermost layers. `upsampling` is
     a transposed convolution (paper), or nearest-neighbour resizing and a convolution, which draws no checkerboards. A
     side that is no multiple of 2^levels is padded by reflection at its end, and the result cropped.
     """
@@ -31,9 +31,11 @@ class UNet(nn.Module):
         levels: int,
         *,
         dropout: float = 0.5,
+        dropped: Literal["paper", "released"] = "paper",
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
+        with_dropout = range(levels - 3, levels) if dropped == "paper" else range(4, levels - 1)
         widths = [width * min(2**level, 8) for level in range(levels)]  # of the maps, from the outside in
         self.levels = levels
         self.down = nn.ModuleList()
@@ -49,8 +51,8 @@ class UNet(nn.Module):
             else:
                 outputs = widths[level - 1]
                 layers = [nn.ReLU(), _upsampled(inputs, outputs, upsampling, bias=False), nn.BatchNorm2d(outputs)]
-                dropped = dropout > 0 and levels - 3 <= level
-                self.up.append(nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropped else [])))
+                drops = dropout > 0 and level in with_dropout
+                self.up.append(nn.Sequential(*layers, *([nn.Dropout(dropout)] if drops else [])))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]

@@ -1,6 +1,7 @@
 """The model, the config and the data of a run, from its path alone. No trainer is built."""
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,21 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
         model = registry.create(
             config["model"], tuple(config["data"]["shape"]), config["data"]["num_classes"], **config["model_options"]
         )
+    if "imported" in config:
+        leave_only(model, config["imported"]["part"], config["imported"]["directions"])
     add_averages(model.to(PRECISIONS[config["precision"]]))
     checkpoint.restore_model(model, files, meta)
     if raw:
         model.averages = {}
     return to_channels_last(model.to(resolve_device(device))).eval()
+
+
+def leave_only(model: Model, part: str, directions: Iterable[str]) -> None:
+    """Leaves one network of a model, for weights that came without the rest: it cannot be trained any more."""
+    for name, _ in [*model.named_children()]:
+        if name != part:
+            setattr(model, name, None)
+    model.players, model.ema, model.directions = {}, {}, tuple(directions)
 
 
 def config_of(path: str | Path) -> dict[str, Any]:
@@ -95,6 +106,8 @@ def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
     """The two splits of the data that a run's config names; classes keep the numbers that the run gave them."""
     options = config["options"]
     place = options["data"]
+    if "imported" in config and not place:
+        raise UserError(f"weights from {config['imported']['file']} came without data: name some, as in --data NEW.")
     if "data" in config and place not in SOURCES and not place.startswith("hf:") and not Path(place).exists():
         raise UserError(
             f"the data of the run are no longer at {place}: if they have moved, name the new place, as in --data NEW."

@@ -137,6 +137,11 @@ class Run:
         """
         folder = run_folder(folder)
         written = json.loads((folder / "config.json").read_text())
+        if "imported" in written:
+            raise UserError(
+                f"{folder} holds weights from {written['imported']['file']} and no training to go on with: start one "
+                f"with --init-from {shlex.quote(str(folder))}."
+            )
         begun = checkpoint.exists(folder)  # false after a kill before the first checkpoint
         _, files, meta = checkpoint.newest(folder) if begun else (None, {}, {"step": 0, "config": written})
         config = meta["config"]
