@@ -60,6 +60,7 @@ SETTINGS = {
         "mnist_binarised",
         note="Many are ones, and some digits are still speckled, after so few steps.",
     ),
+    "bigan": Setting(8000, {"width": 256, "batch_size": 64, "lr": 5e-4}),
     "catgan": Setting(1500, {"width": 16}),
     "cgan": Setting(6000, {}),
     "cls_gan": Setting(2000, {**SMALL, "lr": 6e-4}),

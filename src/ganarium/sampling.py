@@ -185,7 +185,7 @@ class Sampling(Mapping):
 
     def _check_encoder(self) -> None:
         if not self.encodes:
-            raise UserError(f"{type(self).__name__} has no encoder: use a run of a model that has one, such as aae.")
+            raise UserError(f"{type(self).__name__} has no encoder: use a run of a model that has one, aae or bigan.")
 
     def fitted(self, image: Any, verb: str) -> tuple[Tensor, bool]:
         """An image as a batch of the size, device and type of the model, and whether it came as a batch; see

@@ -8,7 +8,7 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(layer.weight, 0.0, std)
-        elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
+        elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d) and layer.affine:
             nn.init.normal_(layer.weight, 1.0, std)
         else:
             continue
