@@ -4,6 +4,7 @@ Each objective runs 100 steps twice, in double precision: by the model's own `st
 records what it drew, and by `lab_engine.js` in Chromium from the same weights and the same draws.
 """
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import torch
 from torch import nn
 
 import ganarium.studio
-from ganarium import registry
+from ganarium import cli, registry
+from ganarium.data import load_data
 from ganarium.data.dataset import Images
 from ganarium.data.sources.points import MODE_STD, mode_centres, ring
 from ganarium.layers.heads import PerClass
@@ -21,6 +23,7 @@ from ganarium.model import Model, Player, Prior
 from ganarium.models.r3gan import R3GAN
 from ganarium.models.r3gan import Config as R3GANConfig
 from ganarium.networks.mlp import MLP
+from ganarium.studio.single_file import single_file
 from ganarium.trainer import Trainer
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -75,16 +78,52 @@ RUN = """({id, settings, start, drawn, steps}) => [1, 1.2].map((factor) => {
 
 
 @pytest.fixture(scope="module")
-def page():
+def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.add_script_tag(path=str(ENGINE))
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield opened
-        browser.close()
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    opened = browser.new_page()
+    opened.add_script_tag(path=str(ENGINE))
+    return opened
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("laboratory") / "lab.html"
+    path.write_text(single_file("lab.html"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def lab(browser, file):
+    """Opens the laboratory's one file from disk; the test fails if the page says an error or asks for anything."""
+    troubles, contexts = [], []
+
+    def opened(**options):
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on(
+            "request", lambda request: troubles.append(request.url) if request.url[:5] not in ("data:", "blob:") else 0
+        )
+        page.goto(file.as_uri())
+        assert troubles.pop(0) == file.as_uri()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert troubles == []
 
 
 class Points:
@@ -265,3 +304,112 @@ def test_updates_a_second(page, id, least):
       return Math.max(...rates);
     }"""
     assert page.evaluate(measure, id) >= least
+
+
+def test_it_is_one_small_file(file):
+    text = file.read_text(encoding="utf-8")
+    assert file.stat().st_size <= 250 * 1024
+    assert "src=" not in text.replace('"data:,"', "")
+    assert 'rel="stylesheet"' not in text
+
+
+def test_it_trains_pauses_steps_and_starts_anew(lab):
+    page = lab()
+    page.locator("#run").click()
+    page.wait_for_function("Laboratory.trainer.iteration > 20")
+    page.locator("#run").click()
+    done = page.evaluate("Laboratory.trainer.iteration")
+    page.locator("#step").click()
+    assert page.evaluate("Laboratory.trainer.iteration") == done + 1
+    assert page.locator("#iteration").inner_text() == f"{done + 1:,}"
+    assert page.locator("#w1").inner_text()[0].isdigit()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("r")
+    assert page.evaluate("Laboratory.trainer.iteration") == 0
+
+
+def test_every_objective_runs_from_its_menu(lab):
+    page = lab()
+    values = page.evaluate("[...document.querySelectorAll('#objective option')].map((option) => option.value)")
+    assert sorted(values) == sorted(IDS)
+    for id in values:
+        page.locator("#objective").select_option(id)
+        page.locator("#step").click()
+        assert page.evaluate("[Laboratory.trainer.objective.id, Laboratory.trainer.iteration]") == [id, 1]
+        assert page.locator("#formula").inner_text()
+
+
+def test_presets_collapse_and_cure(lab):
+    """W1 to the data after 600 steps of seed 1, by the arithmetic of the page alone: the same on every machine."""
+    page = lab()
+    distance = """(n) => {
+      document.getElementById(`preset-${n}`).click();
+      document.getElementById('run').click();
+      const {trainer} = Laboratory;
+      for (let step = trainer.iteration; step < 600; step++) trainer.iterate();
+      const points = trainer.generate(new GanLab.Random(5).normals(1000)).points;
+      return GanLab.wasserstein1(trainer.draws.reals(200), points.slice(0, 400));
+    }"""
+    fast, cured_fast, sure, cured_sure = (page.evaluate(distance, n) for n in range(4))
+    assert fast > 1.2
+    assert sure > 1
+    assert cured_fast < 0.85 * fast
+    assert cured_sure < 0.6
+
+
+def test_a_drawing_becomes_data_that_ganarium_reads(lab, tmp_path):
+    page = lab()
+    page.locator("#data button").nth(3).click()
+    box = page.locator("#plane").bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"], steps=8)
+    page.mouse.up()
+    page.locator("#plane").focus()
+    page.locator("#repeat").click()
+    with page.expect_download() as download:
+        page.locator("#save-points").click()
+    path = tmp_path / "drawing.npz"
+    download.value.save_as(path)
+    train, test = load_data(str(path))
+    points = torch.cat([train.images, test.images])
+    assert points.shape == (20000, 2)
+    assert points[:, 1].mean() == pytest.approx(2.1 * 0.2, abs=0.02)
+    assert (points[:, 0].min().item(), points[:, 0].max().item()) == pytest.approx((-0.84, 0.84), abs=0.15)
+    assert "--data drawing.npz" in page.locator("#command-text").inner_text()
+
+
+def test_the_command_is_one_that_ganarium_takes(page, lab, tmp_path, monkeypatch, capsys):
+    """Every objective's options exist; the first command is run, for two steps."""
+    opened = lab()
+    for id in IDS:
+        opened.evaluate("(id) => Laboratory.choose(id)", id)
+        command = opened.evaluate("Laboratory.commandOf(Laboratory.state, 1000).command")
+        if id == "r3gan":
+            assert command == ""
+            continue
+        words = shlex.split(command)
+        assert words[:2] == ["ganarium", "train"]
+        flags = dict(zip(words[3::2], words[4::2], strict=True))
+        known = {"--" + name.replace("_", "-") for name in registry.module(words[2]).Config.__dataclass_fields__}
+        assert set(flags) - {"--data", "--batch-size", "--steps", "--seed"} <= known
+        if id in ("wgan", "f_gan_js"):
+            monkeypatch.chdir(tmp_path)
+            words[words.index("--steps") + 1] = "2"
+            assert cli.main([*words[1:], "--device", "cpu", "--evaluate-every", "0"]) == 0
+    capsys.readouterr()
+
+
+def test_it_fits_a_phone_speaks_chinese_and_turns_dark(lab):
+    page = lab(viewport={"width": 375, "height": 800}, color_scheme="dark")
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.locator("#theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.locator("#language").click()
+    assert page.locator("#title").inner_text() == "亲眼看 GAN 学习"
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    assert page.evaluate("document.querySelectorAll('canvas:not([aria-label])').length") == 0
+    unnamed = "[...document.querySelectorAll('input, select')].filter((input) => !input.labels.length).length"
+    assert page.evaluate(unnamed) == 0

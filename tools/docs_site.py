@@ -11,8 +11,10 @@ from mkdocs.structure.files import File
 from ganarium import registry
 from ganarium.cli.app import HELP, application
 from ganarium.data import OWN_DATA, SOURCES, suitable_data
+from ganarium.studio.single_file import single_file
 
 ROOT = Path(__file__).parents[1]
+LABORATORY = "src/ganarium/studio/static/lab.html"
 RESULTS = "benchmarks/results/proofs/"
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")  # to a file: `!` if a picture, words, file, anchor
 FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
@@ -28,6 +30,7 @@ def on_config(config: Any) -> Any:
 def on_files(files: Any, config: Any) -> Any:
     for name, text in made().items():
         files.append(File.generated(config, name, content=text))
+    files.append(File.generated(config, "lab.html", content=single_file("lab.html")))
     for path in sorted((ROOT / RESULTS).glob("*.png")):
         files.append(File.generated(config, f"images/proofs/{path.name}", abs_src_path=str(path)))
     return files
@@ -87,6 +90,8 @@ def _link(picture: str, words: str, target: str, anchor: str, page: str) -> str:
         shown, anchor = README.get(anchor, "index.md"), ""
     elif file == "CONTRIBUTING.md":
         shown = "contributing.md"
+    elif file == LABORATORY:
+        shown = "lab.html"
     elif file.startswith("src/ganarium/models/"):
         shown = f"models/{Path(file).stem}.md"
     elif file.startswith(RESULTS):
