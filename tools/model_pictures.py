@@ -160,6 +160,20 @@ SETTINGS = {
         {"size": "64", "width": 32, "num_blocks": 4, "discriminator_width": 16, "num_pretraining_steps": 1500},
         "textures",
     ),
+    "stylegan": Setting(
+        3000,
+        {
+            "size": "32",
+            "width": 32,
+            "latent_dim": 64,
+            "mapping_layers": 4,
+            "batch_size": 16,
+            "stable_images": 40000,
+            "fading_images": 20000,
+            "mirror": True,
+        },
+        "lfw64",
+    ),
     "triple_gan": Setting(
         1500, {"size": "16", "width": 256, "classifier_width": 8, "noise": 0.0, "num_pretraining_steps": 300}
     ),

@@ -58,6 +58,7 @@ class Sampling(Mapping):
     prior: Prior | None = None  # of z, for models that make samples from noise
     conditional: bool = False  # whether `sample` takes `label=`, one of `num_classes`
     code: Code | None = None  # whether `sample` takes `code=`
+    styles: int = 0  # layers with a style w each, for whom `sample` takes `truncation=`, `noise_seed=` and `second=`
     classifies: bool = False  # whether `classify` is there
     has_likelihood: bool = False  # whether `nll` is there
     encodes: bool = False  # whether `encode` and `decode` are there
@@ -131,7 +132,9 @@ class Sampling(Mapping):
         Uses the averaged weights where the model keeps them, and the mode in which its paper samples; in the mode
         "train" batch norm sees batches of 64 whatever `n`, so one sample alone is as good as one of many. The same seed
         gives the same samples; without one they differ from call to call. `latent=` (n, latent_dim) fixes the codes of
-        a noise model; `label=` and `code=` exist where the model has them. Raises `UserError` (a `ValueError`) for
+        a noise model; `label=` and `code=` exist where the model has them. Models with `styles` take `truncation=`,
+        from 0 (the average image) to 1 (as in training), `noise_seed=`, the same noise for all images, and `second=`
+        codes (n, latent_dim), whose styles are used from layer `crossover=` on. Raises `UserError` (a `ValueError`) for
         anything else.
         """
         return torch.cat(list(samples(self, n, seed=seed, **conditions)))

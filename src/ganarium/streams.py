@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ganarium.sampling import Sampling
 
 CHUNK = 64  # samples made in one forward; also the batch whose statistics batch norm sees in the mode "train"
+STYLES = ("truncation", "noise_seed", "second", "crossover")  # what a model with styles takes
 FEW = 8  # samples made in one forward of codes that were asked for: whoever moves a slider waits for one
 
 
@@ -155,9 +156,11 @@ def conditions(
     """What a model was asked for, by what it declares: tensors with one row for each of the `n` samples.
 
     `latent` (n, prior.dim) are the codes of a model with a prior. `label` is a class for all samples, or (n,) one for
-    each. `code` is a category, or (category, numbers in [-1, 1] ...), for all samples, or (n, ...) a row for each.
+    each. `code` is a category, or (category, numbers in [-1, 1] ...), for all samples, or (n, ...) a row for each. For
+    what a model with styles takes see `of_styles`.
     """
     name = type(model).__name__
+    styles = {word: unknown.pop(word) for word in STYLES if model.styles and word in unknown}
     asked = {"label": label is not None and not model.conditional, "code": code is not None and model.code is None}
     wrong = sorted([word for word, refused in asked.items() if refused] + list(unknown))
     if latent is not None and model.prior is None:
@@ -178,6 +181,35 @@ def conditions(
         checked["latent"] = latent.to(model.device, model.dtype)
     if label is not None:
         checked["label"] = asked_labels(label, n, model.num_labels, model.device)
+    return checked | of_styles(model, n, **styles)
+
+
+def of_styles(
+    model: Sampling, n: int, truncation: Any = None, noise_seed: Any = None, second: Any = None, crossover: Any = None
+) -> dict[str, Tensor]:
+    """What a model with styles was asked for, checked, one row for each of the `n` samples.
+
+    `truncation` draws the styles towards their average, from 0 (all the way) to 1 (not). `noise_seed` gives all samples
+    the same noise. `second` are codes (n, prior.dim) whose styles are used from layer `crossover` on; both or neither.
+    """
+    checked = {}
+    if truncation is not None:
+        if isinstance(truncation, bool) or not isinstance(truncation, int | float) or not 0 <= truncation <= 2:
+            raise UserError(f"truncation must be a number from 0 (the average) to 1 (none), not {truncation!r}.")
+        checked["truncation"] = torch.full((n,), float(truncation), device=model.device, dtype=model.dtype)
+    if noise_seed is not None:
+        checked["noise_seed"] = torch.full((n,), checked_seed(noise_seed), device=model.device)
+    if (second is None) != (crossover is None):
+        raise UserError("styles are mixed from second= codes and a layer, crossover=: give both or neither.")
+    if second is not None:
+        assert model.prior is not None
+        if not isinstance(second, Tensor) or second.shape != (n, model.prior.dim):
+            got = tuple(second.shape) if isinstance(second, Tensor) else type(second).__name__
+            raise UserError(f"second must be a tensor of shape {(n, model.prior.dim)}, not {got}.")
+        if isinstance(crossover, bool) or not isinstance(crossover, int) or not 0 <= crossover <= model.styles:
+            raise UserError(f"crossover must be a layer from 0 to {model.styles}, not {crossover!r}.")
+        checked["second"] = second.to(model.device, model.dtype)
+        checked["crossover"] = torch.full((n,), crossover, device=model.device)
     return checked
 
 

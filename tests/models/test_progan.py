@@ -16,10 +16,9 @@ from ganarium.layers.resampling import Blur
 from ganarium.networks.progan import (
     Discriminator,
     Generator,
+    Growth,
     enlarged,
     faded,
-    phase_at,
-    phases_of,
     seen_at,
     stage_widths,
 )
@@ -228,28 +227,32 @@ def test_the_papers_schedule():
     with torch.device("meta"):
         model = registry.create("progan", (3, 1024, 1024), width=4)
     images = 0
-    for phase, after in pairwise(model.phases):
+    for phase, after in pairwise(model.growth.phases):
         assert after.start == phase.start + phase.length
         images += phase.length * {6: 14, 7: 6, 8: 3}.get(phase.stage, 16)
-    assert [(phase.stage, phase.fading) for phase in model.phases[:4]] == [(0, False), (1, True), (1, False), (2, True)]
-    assert len(model.phases) == 17
+    assert [(phase.stage, phase.fading) for phase in model.growth.phases[:4]] == [
+        (0, False),
+        (1, True),
+        (1, False),
+        (2, True),
+    ]
+    assert len(model.growth.phases) == 17
     assert images == pytest.approx(16 * 800_000, abs=100)
-    assert model.stages == tuple(phase.start for phase in model.phases[1:])
+    assert model.stages == tuple(phase.start for phase in model.growth.phases[1:])
 
 
 def test_phases_follow_one_another_and_alpha_rises_within_a_fade():
     model = trainer().model  # 2 stable steps, 3 fading
     seen = []
     for iteration in range(15):
-        model.iteration = iteration
-        model.clock.fill_(iteration)
-        seen.append((model.phase.stage, None if model.alpha is None else round(model.alpha.item(), 3)))
+        stage, alpha = model.growth.at(iteration, torch.tensor(iteration))
+        seen.append((stage, None if alpha is None else round(alpha.item(), 3)))
     fade = [0.0, 0.333, 0.667]
     assert seen[:7] == [(0, None)] * 2 + [(1, alpha) for alpha in fade] + [(1, None)] * 2
     assert seen[7:] == [(2, alpha) for alpha in fade] + [(2, None)] * 5
-    at_once = phases_of(0, 2, lambda stage: 5, lambda stage: 0)
-    assert [tuple(phase) for phase in at_once] == [(0, 5, 0, False), (5, 5, 1, False), (10, 5, 2, False)]
-    assert phase_at(at_once, 9).stage == 1
+    at_once = Growth(16, 4, 50, 0, lambda side: 10)
+    assert [tuple(phase) for phase in at_once.phases] == [(0, 5, 0, False), (5, 5, 1, False), (10, 5, 2, False)]
+    assert at_once.at(9, torch.tensor(9)) == (1, None)
 
 
 def test_a_new_stage_has_players_with_a_new_optimiser_that_move_all_it_uses():
@@ -294,7 +297,7 @@ def test_large_images_have_the_papers_smaller_batches():
             drawn.append(n)
             raise Seen
 
-    for phase in model.phases:
+    for phase in model.growth.phases:
         model.iteration = phase.start
         with pytest.raises(Seen):
             next(model.step(Counting()))
@@ -416,7 +419,7 @@ def test_without_growing_and_what_is_refused():
     assert list(made.model.players) == ["D16", "G16"]
     assert [update.player for update in made.updates()] == ["D16", "G16"]
     assert {name.split(".")[2] for name in made.model.still if "outputs" in name} == {"0", "1"}
-    assert len(trainer(first_size=64).model.phases) == 1
+    assert len(trainer(first_size=64).model.growth.phases) == 1
     half = trainer(first_size=8)
     assert list(half.model.players) == ["D8", "G8", "D16", "G16"]
     for _ in range(10):

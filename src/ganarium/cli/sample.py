@@ -24,6 +24,9 @@ def sample(
     seed: Whole = 0,
     label: str | None = None,
     code: str | None = None,
+    truncation: float | None = None,
+    noise_seed: Whole | None = None,
+    mix: Whole | None = None,
     out: str | None = None,
     files: bool = False,
     gif: bool = False,
@@ -51,6 +54,14 @@ def sample(
     code
         Draw this code only, if the model has one beside the noise (infogan): a category, or a category and numbers,
         such as 3 or 3,0.5,-1.
+    truncation
+        Draw styles towards their average, if the model has any (stylegan): from 0, the average image, to 1, as in
+        training. 0.7 is usual for looking at.
+    noise_seed
+        Give all samples the same noise in their pixels, if the model has styles.
+    mix
+        Also write a grid of mixed styles: rows have the coarse styles of the first samples, columns the fine ones of
+        the samples of this other seed.
     out
         Folder to write to. Default: RUN/generated.
     files
@@ -89,19 +100,24 @@ def sample(
         animation.video_package()  # says early that the package is missing
     model = load(run, raw=raw, device=device)
     conditions = _conditions(model, run, label, code)
+    asked = {"truncation": truncation, "noise_seed": noise_seed}
+    conditions |= {name: value for name, value in asked.items() if value is not None}
     parts = streams.samples(model, n, seed=seed, **conditions)
     flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": terms, "--classes": classes, "--traverse": traverse}
+    flags["--mix"] = mix is not None
     for flag in (flag for flag, value in flags.items() if value):
         _check_flag(model, flag)
-        if conditions and flag in ("--classes", "--traverse"):
+        if conditions.keys() & {"label", "code"} and flag in ("--classes", "--traverse"):
             raise UserError(f"{flag} shows every class: leave --label and --code away.")
     walk = latents.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
     class_rows = latents.class_grid(model, seed=seed) if classes else None
     traversals = latents.traversals(model, seed=seed) if traverse else []
+    mixture = latents.style_mixing(model, seed=seed, other_seed=mix, **conditions) if mix is not None else None
     code_sum = latents.arithmetic(model, terms, n=n, seed=seed, **conditions) if terms else None
     stem = f"seed{seed}"
     stem += f"-label{_class_in_file_name(run, conditions['label'])}" if label is not None else ""
     stem += f"-code{code}" if code is not None else ""
+    stem += "".join(f"-{name.replace('_', '')}{value:g}" for name, value in asked.items() if value is not None)
     points = len(model.shape) == 1
     if files:
         check_room(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that a file of each takes
@@ -121,6 +137,8 @@ def sample(
         print(save_picture(class_rows, folder / f"classes-{stem}.png"))
     for number, picture in enumerate(traversals, 1):
         print(save_picture(picture, folder / f"traversal{number}-{stem}.png"))
+    if mixture:
+        print(save_picture(mixture, folder / f"mixed-{stem}-with{mix}.png"))
     if code_sum:
         words = re.sub(r"\s", "", str(arithmetic)).replace(",", "_")[:80]
         print(save_picture(code_sum, folder / f"arithmetic-{stem}-{words}.png"))
@@ -173,7 +191,12 @@ def parse_code_sum(text: str) -> list[tuple[int, list[int]]]:
 
 def _check_flag(model: "Model", flag: str) -> None:
     """`UserError` if the model makes no images, or has no codes and the flag needs them."""
-    names = {"--arithmetic": "a sum of codes", "--classes": "a grid of classes", "--traverse": "a traversal"}
+    names = {
+        "--arithmetic": "a sum of codes",
+        "--classes": "a grid of classes",
+        "--traverse": "a traversal",
+        "--mix": "a mixture",
+    }
     name = names.get(flag, "an interpolation")
     if len(model.shape) != 3:
         raise UserError(f"{name} shows images, and this model makes points: leave {flag} away.")

@@ -21,26 +21,24 @@ Differences from the paper:
   the convolution before.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ganarium.data.batches import Batches
-from ganarium.errors import UserError, require_not_negative, require_positive
+from ganarium.errors import require_not_negative, require_positive
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import gradient_norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.progan import (
-    SMALLEST,
     Discriminator,
     Generator,
-    Phase,
+    Growth,
     enlarged,
-    phase_at,
-    phases_of,
+    growing_size,
     seen_at,
+    side_of,
     stage_widths,
 )
 
@@ -82,8 +80,6 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "stable_images", "width", "latent_dim", "group_size", "slope", "lr")
         require_not_negative(self, "fading_images", "penalty_weight", "drift_weight")
-        if self.first_size < SMALLEST or self.first_size & (self.first_size - 1):
-            raise UserError(f"first_size must be a power of two from 4 on, not {self.first_size}.")
 
     @classmethod
     def small(cls) -> "Config":
@@ -96,25 +92,17 @@ class ProGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         channels, height, width = image_shape(shape, "progan")
-        self.size = 2 ** math.ceil(math.log2(max(height, width)))
-        if self.size > 1024:
-            raise UserError(
-                f"progan makes images of at most 1024 pixels, not {height}x{width}: use --size 1024."
-            )
-        last = int(math.log2(self.size / SMALLEST))
-        first = min(last, int(math.log2(config.first_size / SMALLEST)))
+        self.size = growing_size(height, width, config.first_size, "progan")
+        self.growth = Growth(
+            self.size, config.first_size, config.stable_images, config.fading_images, batch_size_at
+        )
+        self.stages = self.growth.starts
+        first, last = self.growth.first, self.growth.last
         widths = stage_widths(config.width, last + 1)
         self.prior = Prior(config.latent_dim)
         self.generator = Generator(config.latent_dim, channels, widths)
         self.discriminator = Discriminator(channels, widths, config.group_size)
         self.ema = {"generator": 0.999}
-        self.phases = phases_of(
-            first,
-            last,
-            lambda stage: steps(config.stable_images, stage),
-            lambda stage: steps(config.fading_images, stage),
-        )
-        self.stages = tuple(phase.start for phase in self.phases[1:])
         adam = Adam(lr=config.lr, betas=(0.0, 0.99))
         for stage in range(first, last + 1):  # players of their own: Adam starts anew where layers enter
             for name, network in (("D", self.discriminator), ("G", self.generator)):
@@ -129,9 +117,10 @@ class ProGAN(Model):
             )
 
     def step(self, batches: Batches) -> Step:
-        config, phase, alpha = self.config, self.phase, self.alpha
-        side, stage = side_of(phase.stage), phase.stage
-        batch = max(1, batches.batch_size * batch_size_at(stage) // batch_size_at(0))
+        config = self.config
+        stage, alpha = self.growth.at(self.iteration, self.clock)
+        side = side_of(stage)
+        batch = max(1, batches.batch_size * batch_size_at(side) // self.batch_size)
         D, G = (lambda x: self.discriminator(x, stage, alpha)), (lambda z: self.generator(z, stage, alpha))
         real = seen_at(reflect_to_multiple(batches.draw(batch).image, self.size), side, alpha)
         with torch.no_grad():
@@ -150,33 +139,13 @@ class ProGAN(Model):
 
         yield f"G{side}", {"wasserstein": -D(G(self.latent(batch))).mean()}
 
-    @property
-    def phase(self) -> Phase:
-        """The phase of this iteration."""
-        return phase_at(self.phases, self.iteration)
-
-    @property
-    def alpha(self) -> Tensor | None:
-        """The share of the stage that fades in, (); None in a stable phase."""
-        phase = self.phase
-        return ((self.clock - phase.start) / phase.length).clamp(0, 1) if phase.fading else None
-
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         """At the resolution reached so far, with pixels repeated up to the size of the data."""
-        image = self.generator(self.latent(n) if latent is None else latent, self.phase.stage, self.alpha)
+        stage, alpha = self.growth.at(self.iteration, self.clock)
+        image = self.generator(self.latent(n) if latent is None else latent, stage, alpha)
         return enlarged(image, self.size // image.shape[2])[:, :, : self.shape[1], : self.shape[2]]
 
 
-def side_of(stage: int) -> int:
-    """Pixels on a side."""
-    return SMALLEST * 2**stage
-
-
-def batch_size_at(stage: int) -> int:
+def batch_size_at(side: int) -> int:
     """The paper's."""
-    return BATCH_SIZES.get(side_of(stage), 16)
-
-
-def steps(images: int, stage: int) -> int:
-    """The steps in which a stage is shown so many images; at least one if there are any."""
-    return max(1, round(images / batch_size_at(stage))) if images else 0
+    return BATCH_SIZES.get(side, 16)

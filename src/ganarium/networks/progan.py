@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganarium.errors import UserError
 from ganarium.layers.equalized import EqualizedConv2d, EqualizedLinear
 from ganarium.layers.minibatch_std import minibatch_std
 from ganarium.layers.penalized import LeakyReLU
@@ -20,7 +21,7 @@ from ganarium.layers.pixel_norm import PixelNorm, pixel_norm
 from ganarium.layers.precision import full
 from ganarium.layers.resampling import ONE_TWO_ONE, Blur
 
-SMALLEST = 4  # pixels on a side in stage 0
+SMALLEST, LARGEST = 4, 1024  # pixels on a side in stage 0, and in the last one there can be
 
 
 class Phase(NamedTuple):
@@ -32,25 +33,48 @@ class Phase(NamedTuple):
     fading: bool
 
 
-def phases_of(first: int, last: int, stable: Callable[[int], int], fading: Callable[[int], int]) -> list[Phase]:
-    """Stages `first` to `last`, each faded in (the first one not) and then stable. The functions give the iterations
-    that a stage fades and is stable; 0 leaves a phase out."""
-    phases, start = [], 0
-    for stage in range(first, last + 1):
-        for length, fades in ((fading(stage) if stage > first else 0, True), (stable(stage), False)):
-            if length:
-                phases.append(Phase(start, length, stage, fades))
-                start += length
-    return phases
+class Growth:
+    """The schedule: from `first_size` to `size` pixels, each resolution fades in (the first one not) and is then
+    stable, for so many images in batches of `batch_size(side)`."""
+
+    def __init__(
+        self, size: int, first_size: int, stable_images: int, fading_images: int, batch_size: Callable[[int], int]
+    ) -> None:
+        self.size, self.last = size, int(math.log2(size // SMALLEST))
+        self.first = min(self.last, int(math.log2(first_size // SMALLEST)))
+        self.phases: list[Phase] = []
+        start = 0
+        for stage in range(self.first, self.last + 1):
+            for images, fades in ((fading_images if stage > self.first else 0, True), (stable_images, False)):
+                if images:
+                    length = max(1, round(images / batch_size(side_of(stage))))
+                    self.phases.append(Phase(start, length, stage, fades))
+                    start += length
+        self.starts = tuple(phase.start for phase in self.phases[1:])
+
+    def at(self, iteration: int, clock: Tensor) -> tuple[int, Tensor | None]:
+        """The stage of an iteration, and its share while it fades in, (), by the clock; None where it is stable."""
+        phase = next(phase for phase in reversed(self.phases) if phase.start <= iteration)
+        return phase.stage, ((clock - phase.start) / phase.length).clamp(0, 1) if phase.fading else None
 
 
-def phase_at(phases: Sequence[Phase], iteration: int) -> Phase:
-    return next(phase for phase in reversed(phases) if phase.start <= iteration)
+def growing_size(height: int, width: int, first_size: int, model: str) -> int:
+    """The power of two whose square holds an image; `UserError` above 1024 pixels, or for a first size that is none."""
+    if max(height, width) > LARGEST:
+        raise UserError(f"{model} makes images of at most 1024 pixels, not {height}x{width}: use --size 1024.")
+    if first_size < SMALLEST or first_size & (first_size - 1):
+        raise UserError(f"first_size must be a power of two from 4 on, not {first_size}.")
+    return int(2 ** math.ceil(math.log2(max(height, width))))
+
+
+def side_of(stage: int) -> int:
+    """Pixels on a side."""
+    return int(SMALLEST * 2**stage)
 
 
 def stage_widths(width: int, num_stages: int) -> list[int]:
     """Channels of every stage: `width` up to 32 pixels, and half of it with every doubling beyond."""
-    return [max(1, min(width, 32 * width // (SMALLEST * 2**stage))) for stage in range(num_stages)]
+    return [max(1, min(width, 32 * width // side_of(stage))) for stage in range(num_stages)]
 
 
 def faded(old: Tensor, new: Tensor, alpha: Tensor) -> Tensor:

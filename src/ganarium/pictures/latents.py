@@ -76,6 +76,31 @@ def traversals(model: Any, *, seed: int = 0, columns: int = 9) -> list[Image.Ima
     return sheets
 
 
+def style_mixing(
+    model: Any, *, seed: int = 0, other_seed: int = 1, count: int = 6, crossover: int | None = None, **conditions: Any
+) -> Image.Image:
+    """Draws a grid of mixed styles (Karras et al. 2019, figure 3): the first row is samples of `other_seed`, the first
+    column those of `seed`, and every other image has the styles of its row up to layer `crossover` and those of its
+    column from there on. None: the first half of the layers, at least the four coarsest, are the row's.
+
+    All images have the same noise. Raises `UserError` for a model without styles.
+    """
+    if not model.styles:
+        raise UserError(f"{type(model).__name__} has no styles to mix: use a run of stylegan.")
+    at = min(model.styles - 1, max(4, model.styles // 2)) if crossover is None else crossover
+    conditions = {"noise_seed": seed} | conditions
+    codes = []
+    for own in (seed, other_seed):
+        with streams.undisturbed(model, own, model.sample_mode):
+            codes.append(model.latent(count))
+    rows, columns = (model.sample(count, seed=seed, latent=code, **conditions) for code in codes)
+    both = {"latent": codes[0].repeat_interleave(count, 0), "second": codes[1].repeat(count, 1), "crossover": at}
+    mixtures = model.sample(count**2, seed=seed, **both, **conditions).unflatten(0, (count, count))
+    blank = torch.ones_like(rows[:1])
+    lines = [torch.cat([blank, columns]), *(torch.cat([rows[k : k + 1], mixtures[k]]) for k in range(count))]
+    return grid(torch.cat(lines), count + 1)
+
+
 def code_sum(codes: Tensor, groups: Groups) -> tuple[Tensor, Tensor]:
     """The mean code of each group (groups, latent_dim), and their sum with the groups' signs (latent_dim,)."""
     means = torch.stack([codes[list(places)].mean(0) for _, places in groups])
