@@ -51,6 +51,7 @@ check: install
 tables: install
 	$(BIN)/python tools/model_table.py
 	$(BIN)/python tools/proof_table.py
+	$(BIN)/python tools/which_gan.py
 	GANARIUM_FREEZE=1 $(PYTEST) tests/test_cli.py -k frozen
 
 # The site, in build/site: a page for each model and all the rest. A broken link is an error.

@@ -15,6 +15,13 @@ def test_the_table_of_models_is_drawn_from_the_cards():
 
     text = (ROOT / "README.md").read_text()
     assert text == written(text), "run `python tools/model_table.py`"
+
+
+def test_the_page_has_the_rules_of_recommend() -> None:
+    from which_gan import PAGE, written
+
+    text = PAGE.read_text()
+    assert text == written(text), "run `python tools/which_gan.py`"
     assert all(f"`{name}`" in text for name in ganarium.list_models())
 
 

@@ -14,6 +14,7 @@ _HOMES = {
     "evaluate": "api",
     "export": "api",
     "import_weights": "exporting.weights.importing",
+    "recommend": "training.recommend",
     "save_grid": "pictures.grid",
     "load_data": "data",
     "UserError": "errors",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ganarium.registry import create as create
     from ganarium.registry import list_models as list_models
     from ganarium.runs.loading import load as load
+    from ganarium.training.recommend import recommend as recommend
 
 
 def __getattr__(name: str) -> Any:

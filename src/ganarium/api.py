@@ -13,26 +13,40 @@ from ganarium.exporting.export import export
 from ganarium.model import Model
 from ganarium.runs.loading import change_of_data, config_of, data_of, load
 from ganarium.runs.options import Options, from_mapping
+from ganarium.training.recommend import recommend
 from ganarium.training.session import Run
 
 __all__ = ["config_of", "evaluate", "export", "load", "resume", "train"]
 
 
-def train(model: str | Path, data: str, *, quiet: bool = False, **settings: Any) -> Model:
+def train(model: str | Path | None = None, data: str = "", *, quiet: bool = False, **settings: Any) -> Model:
     """Trains a model on a data set, leaves the run in a folder, and gives the trained model, ready to sample.
 
-    `model` is one of `list_models()`, or the path of a model file of your own, which the run records.
+    `model` is one of `list_models()`, or the path of a model file of your own, which the run records. Without one,
+    `recommend` chooses a model and the settings that `minutes` (60 where it is not given) can pay for.
     `settings` are the options of `ganarium train` (steps, seed, out, device ...: see `runs.options.Options`) and of the
     model (see `ganarium show MODEL`). Raises `UserError` for bad input, before anything is written, and `RunError` for
     a run that cannot go on. SIGINT and SIGTERM save the run and raise KeyboardInterrupt.
     """
+    if not data:
+        raise UserError('name the data, as in train(data="my_photos"): a set that `ganarium list` names, or a folder.')
+    if model is None:
+        if settings.get("steps"):
+            raise UserError("without a model the minutes decide what is trained: give minutes and no steps.")
+        fixed = {key: value for key, value in settings.items() if key not in ("minutes", "device")}
+        chosen = recommend(
+            str(data), minutes=settings.get("minutes") or 60.0, device=settings.get("device") or "auto", **fixed
+        )
+        if not quiet:
+            print("\n".join(chosen.reasons), flush=True)
+        model, settings = chosen.model, settings | {key: chosen.options[key] for key in chosen.options if key != "data"}
     model = registry.read_anew(model)
-    chosen, model_options = from_mapping({"data": str(data), **settings})
+    options, model_options = from_mapping({"data": str(data), **settings})
     known = {field.name for kind in (Options, registry.module(model).Config) for field in fields(kind)}
     for option in model_options:
         if option not in known:
             raise UserError(f"there is no option {option!r} of {registry.title(model)}: {nearest(option, known)}")
-    return _trained(Run.new(model, chosen, model_options, quiet=quiet), quiet)
+    return _trained(Run.new(model, options, model_options, quiet=quiet), quiet)
 
 
 def resume(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, UnknownOptionError
+from cyclopts.completion.detect import ShellDetectionError
 
 import ganarium
 from ganarium.cli.classify import classify
@@ -134,6 +135,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
     for verb in verbs:
         verb.__doc__ = _with_long_lines(verb)
         app.command(verb, name=verb.__name__.rstrip("_"))
+    app.command(install_completion, name="--install-completion")
     return app, register_train(app, arguments)
 
 
@@ -142,6 +144,19 @@ def _with_long_lines(verb: Callable[..., Any]) -> str:
     return re.sub(
         r"(?m)^ {4}\S.*(\n {4}\S.*)+", lambda block: "    " + " ".join(block[0].split()), inspect.getdoc(verb) or ""
     )
+
+
+def install_completion() -> int:
+    """Teach the shell (bash, zsh or fish) to complete commands and options, from its next start on."""
+    app, _ = application([])
+    try:
+        path = app.install_completion()
+    except (RuntimeError, ValueError, ShellDetectionError) as error:
+        raise UserError(
+            f"completion was not installed: {error}. bash, zsh and fish have it; run this in one."
+        ) from None
+    print(f"{path}: the next shell that you open completes ganarium's commands and options.")
+    return 0
 
 
 def versions() -> str:

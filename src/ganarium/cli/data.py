@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganarium import registry
-from ganarium.cli.parameters import Count
+from ganarium.cli.parameters import Count, Number
 from ganarium.runs.options import DEFAULT_STEPS, parse_size
 from ganarium.runtime.device import resolve_device
 from ganarium.runtime.files import atomic_write
@@ -25,6 +25,7 @@ def data(
     fit: str | None = None,
     layout: str | None = None,
     classes: str | None = None,
+    passed_over: Number = None,
     model: str | None = None,
     batch_size: Count = None,
     steps: Count = None,
@@ -52,6 +53,8 @@ def data(
     classes
         What sub-folders are: folders (each is a class, whatever its name), splits (train, test and val are parts of the
         data, and other folders are left out) or none (all images are of one kind). Default: found from the names.
+    passed_over
+        Share of the pictures that may be broken and are passed over, from 0 to 1. Default: 0.05.
     model
         Predict the memory and the time that training this model would take, from a few steps of it.
     batch_size
@@ -66,8 +69,10 @@ def data(
         File of the picture grid; the page has the same name and ends in .html. Default: runs/data/NAME.png.
     """
     from ganarium.cli.data_report import line, prediction_lines, report, verdict
+    from ganarium.data.files.layout import PASSED_OVER
     from ganarium.data.inspect.dataset import survey
     from ganarium.training.compatibility import model_compatibility, reason_against
+    from ganarium.training.recommend import suited
     from ganarium.web.dataset import page
 
     if model is not None:
@@ -81,11 +86,13 @@ def data(
         fit=fit,
         layout=layout,
         classes=classes,
+        passed_over=PASSED_OVER if passed_over is None else passed_over,
     )
     target = Path(out) if out else Path("runs") / "data" / _file_name(examined)
     grid = _save_grid(examined, target.with_suffix(".png"))
     models = model_compatibility(examined)
-    print("\n".join(report(examined, models)), flush=True)
+    first = suited(examined)
+    print("\n".join(report(examined, models, first)), flush=True)
     if grid and examined.grid is not None:
         print(line("pictures", f"{min(len(examined.grid), 2000)} of them in {grid}"))
     prediction: list[str] = []
@@ -101,10 +108,10 @@ def data(
         with atomic_write(path) as temporary:
             temporary.write_text(page(examined, models, grid, prediction), encoding="utf-8")
         print(line("page", str(path)))
-    chosen = {"size": size, "channels": channels, "characters": characters, "fit": fit}
-    chosen |= {"layout": layout, "classes": classes}
+    chosen: dict[str, str | float | None] = {"size": size, "channels": channels, "characters": characters, "fit": fit}
+    chosen |= {"layout": layout, "classes": classes, "passed-over": passed_over}
     words = [f"--{option}={value}" for option, value in chosen.items() if value is not None]
-    print(verdict(examined, models, [name_or_path, *words], model, obstacle))
+    print(verdict(examined, models, first, [name_or_path, *words], model, obstacle))
     return 0
 
 

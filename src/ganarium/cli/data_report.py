@@ -8,13 +8,15 @@ from ganarium import registry
 from ganarium.data.inspect.duplicates import Groups
 from ganarium.data.inspect.survey import Survey
 from ganarium.training.estimate import Estimate
+from ganarium.training.recommend import Choice
 
 WIDTH, MARGIN = 80, 12  # columns: of a line, and of the word that it begins with
 NUM_NAMES = 3  # names of files in a line; the page has all of them
 
 
-def report(survey: Survey, models: dict[str, str]) -> list[str]:
-    """The lines of the report, of at most 80 columns. `models` is what `model_compatibility` gives."""
+def report(survey: Survey, models: dict[str, str], first: list[Choice]) -> list[str]:
+    """The lines of the report, of at most 80 columns. `models` is what `model_compatibility` gives, `first` the models
+    that suit best."""
     points = len(survey.shape) == 1
     things = "points" if points else "images"
     lines = [f"{survey.name}: {survey.layout}"]
@@ -54,7 +56,10 @@ def report(survey: Survey, models: dict[str, str]) -> list[str]:
         line("gives", f"{' or '.join(survey.kinds)} of {'2-D points' if points else 'x'.join(map(str, survey.shape))}")
     )
     fits = [name for name, why in models.items() if not why]
-    lines.append(line("suits", ", ".join(fits) if fits else "no model"))
+    for place, choice in enumerate(first):
+        lines.append(line("" if place else "first", f"{choice.model}: {choice.reason}"))
+    others = [name for name in fits if name not in [choice.model for choice in first]]
+    lines.append(line("then", ", ".join(others)) if first and others else line("suits", ", ".join(fits) or "no model"))
     return lines
 
 
@@ -125,7 +130,12 @@ def prediction_lines(prediction: Estimate) -> list[str]:
 
 
 def verdict(
-    survey: Survey, models: dict[str, str], data: list[str], model: str | None = None, obstacle: str = ""
+    survey: Survey,
+    models: dict[str, str],
+    first: list[Choice],
+    data: list[str],
+    model: str | None = None,
+    obstacle: str = "",
 ) -> str:
     """The last line: whether the data can be trained on, and the command that does it.
 
@@ -137,7 +147,7 @@ def verdict(
             f"not to be trained on yet: {survey.refusal}", WIDTH, break_long_words=False, break_on_hyphens=False
         )
     fits = [name for name, why in models.items() if not why]
-    chosen = model or ("dcgan" if "dcgan" in fits else fits[0] if fits else None)
+    chosen = model or (first[0].model if first else fits[0] if fits else None)
     if model and obstacle:
         return f"{registry.title(model)} cannot be trained on it: {obstacle}"
     skipped = f"; {len(survey.broken)} files would be passed over" if survey.broken else ""

@@ -14,7 +14,9 @@ from ganarium.runs.options import Options
 
 GENERAL = """Train a model on a data set, in a folder of its own.
 
-`ganarium train MODEL --help` shows the options of that model as well; `ganarium list` names the models.
+`ganarium train MODEL --help` shows the options of that model as well; `ganarium list` names the models. Without one,
+`ganarium train --data my_photos --minutes 60` looks at the data, takes the model that suits them and the size that the
+time can pay for, and says why.
 """
 
 
@@ -29,6 +31,8 @@ def register_train(app: App, arguments: list[str]) -> list[str]:
         file = read_file(path) if path else {}
         place = _place_of_model(rest)
         model, rest = (file.get("model"), rest) if place is None else (rest[place], rest[:place] + rest[place + 1 :])
+        if model is None and path is None and not {"--help", "-h"} & {*rest}:
+            model, rest = _recommended(rest)
         if model is not None:
             known = {
                 field.name
@@ -40,11 +44,48 @@ def register_train(app: App, arguments: list[str]) -> list[str]:
                 raise UserError("name the data, as in `--data glyphs`: a set that `ganarium list` names, or a folder.")
         elif not {"--help", "-h"} & {*rest}:
             raise UserError(
-                "name a model first, as in `ganarium train dcgan --data glyphs`; `ganarium list` names them."
+                f"{path} names no model: add a line such as `model: dcgan`, or name it on the command line."
             )
         rest = ["train", *([str(model)] if model else []), *rest]
     app.command(_command(str(model) if model else None), name="train")
     return rest
+
+
+def _recommended(words: list[str]) -> tuple[str, list[str]]:
+    """The model that suits the data which the options name, and the options with what the time can pay for."""
+    given: dict[str, str] = {}
+    for name in Options.__dataclass_fields__:
+        value, _ = take_option(words, name.replace("_", "-"))
+        if value is not None:
+            given[name] = value
+    if "data" not in given:
+        raise UserError(
+            "name the data, as in `ganarium train --data my_photos --minutes 60`, and a model if you want one: "
+            "`ganarium train dcgan --data glyphs`; `ganarium list` names both."
+        )
+    if "steps" in given:
+        raise UserError("without a model the minutes decide what is trained: give --minutes and no --steps.")
+    try:
+        minutes = float(given.get("minutes", 60))
+        fixed: dict[str, Any] = {key: int(given[key]) for key in ("channels", "batch_size") if key in given}
+    except ValueError as error:
+        raise UserError(f"--minutes, --channels and --batch-size must be numbers: {error}.") from None
+    fixed |= {
+        key: given[key] for key in ("size", "characters", "fit", "layout", "classes", "precision") if key in given
+    }
+    from ganarium.training.recommend import recommend
+
+    print("looking at the data, and timing what this machine can do ...", flush=True)
+    advice = recommend(given["data"], minutes=minutes, device=given.get("device", "auto"), **fixed)
+    for line in advice.reasons:
+        print(line, flush=True)
+    new = {key: value for key, value in advice.options.items() if key not in given and not _is_given(key, words)}
+    return advice.model, [*words, *(f"--{key.replace('_', '-')}={value}" for key, value in new.items())]
+
+
+def _is_given(name: str, words: list[str]) -> bool:
+    option = f"--{name.replace('_', '-')}"
+    return any(word == option or word.startswith(f"{option}=") for word in words)
 
 
 def _place_of_model(words: list[str]) -> int | None:

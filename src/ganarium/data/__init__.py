@@ -115,6 +115,7 @@ def load_data(
     fit: str | None = None,
     layout: str | None = None,
     classes: str | None = None,
+    passed_over: float | None = None,
     mirror: bool = False,
     kind: type | None = None,
 ) -> "tuple[Dataset, Dataset]":
@@ -123,8 +124,9 @@ def load_data(
     `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
     `glyphs`: `digits`, `letters`, `all` or the characters themselves. `fit` (`crop` or `pad`) and `layout` (`images`,
     `pairs` or `patches`) are for folders: see `sources.folder`; so is `classes`, which says what sub-folders are:
-    `folders`, `splits` or `none` (see `files.layout`). With `mirror`, half of the training images drawn are
-    mirrored left to right. `kind` is the batch type that will be drawn.
+    `folders`, `splits` or `none` (see `files.layout`), and `passed_over`, the share of pictures that may be broken.
+    With `mirror`, half of the training images drawn are mirrored left to right. `kind` is the batch type that will be
+    drawn.
     Raises `UserError` if the data do not exist, cannot be read, have no such option or do not give `kind`.
     """
     check_shape(size, channels)
@@ -134,8 +136,8 @@ def load_data(
     function = getattr(import_module(f"ganarium.data.sources.{source.module}"), source.function)
     parameters = signature(function).parameters.items()
     known = [name for name, parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    options = {"size": size, "channels": channels, "characters": characters, "fit": fit, "layout": layout}
-    options["classes"] = classes
+    options: dict[str, Any] = {"size": size, "channels": channels, "characters": characters, "fit": fit}
+    options |= {"layout": layout, "classes": classes, "passed_over": passed_over}
     for option, value in options.items():
         if value is not None and option not in known:
             takes = f"it takes {' and '.join(known)}" if known else "it takes none"

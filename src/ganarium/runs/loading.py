@@ -120,6 +120,7 @@ def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
         fit=options.get("fit"),  # absent from the configs of older runs
         layout=options.get("layout"),
         classes=options.get("classes"),
+        passed_over=options.get("passed_over"),
         mirror=options.get("mirror", False),
     )
     names = config.get("data", {}).get("class_names")  # absent from the config of a new run

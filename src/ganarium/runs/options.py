@@ -32,6 +32,8 @@ class Options:
     classes: str | None = None
     """What sub-folders are: folders (each is a class, whatever its name), splits (train, test and val are parts of the
     data, and other folders are left out) or none (all images are of one kind). Default: found from the names."""
+    passed_over: float | None = None
+    """Share of the pictures of a folder that may be broken and are passed over, from 0 to 1. Default: 0.05."""
     mirror: bool = False
     """Mirror half of the training images left to right, chosen at random."""
     labels_per_class: int | None = None
@@ -67,6 +69,8 @@ class Options:
         counts = ("steps", "minutes", "batch_size", "save_every", "keep", "sample_every", "log_every", "threads")
         require_positive(self, *counts, "labels_per_class")
         parse_size(self.size)
+        if self.passed_over is not None and not 0 <= self.passed_over < 1:
+            raise UserError(f"passed_over is a share of the pictures, from 0 to below 1, not {self.passed_over:g}.")
         if self.evaluate_every is not None and self.evaluate_every < 0:
             raise UserError(f"evaluate_every must be 0 (never) or above, not {self.evaluate_every}.")
         if self.minutes and not math.isfinite(self.minutes):

@@ -1,5 +1,7 @@
 """Says which models can be trained on a data set, before anything is trained."""
 
+from functools import lru_cache
+
 import torch
 
 from ganarium import registry
@@ -13,14 +15,20 @@ def model_compatibility(data: Survey) -> dict[str, str]:
 
 
 def reason_against(model: str, data: Survey) -> str:
-    """Why a model cannot be trained on such data, or "" if it can. The model is built without memory.
+    """Why a model cannot be trained on such data, or "" if it can.
 
     `model` is a name of the registry or the path of a model file.
     """
+    batch, refusal = _batch_type(model, data.shape, len(data.classes) or None)
+    return refusal or ("" if batch in data.kinds else f"it learns from {batch}")
+
+
+@lru_cache(256)
+def _batch_type(model: str, shape: tuple[int, ...], num_classes: int | None) -> tuple[str, str]:
+    """The name of a model's batch type, or why it takes no such shape. The model is built without memory, which still
+    takes seconds where many layers are normalised by their spectrum."""
     try:
         with torch.device("meta"):
-            instance = registry.create(model, data.shape, len(data.classes) or None)
+            return registry.create(model, shape, num_classes).batch_type.__name__, ""
     except UserError as error:
-        return str(error)
-    batch = instance.batch_type.__name__
-    return "" if batch in data.kinds else f"it learns from {batch}"
+        return "", str(error)

@@ -29,7 +29,7 @@ from ganarium.trainer import PRECISIONS, Trainer
 from ganarium.training.state import capture
 
 USABLE = 0.8  # the share of the free memory that a run may take
-SECONDS = 8.0  # for all steps together, unless two batch sizes take longer
+SECONDS = 8.0  # for all steps together, unless two batch sizes take longer, where nobody asks for less
 RESERVE = 1.1  # times the memory that was measured: pictures, checkpoints and the allocator's gaps
 
 
@@ -67,8 +67,11 @@ def estimate(
     device: str = "auto",
     precision: str = "fp32",
     model_options: dict[str, Any] | None = None,
+    seconds: float = SECONDS,
 ) -> Estimate:
     """Trains a new model for a few steps at two to four batch sizes, up to the one asked for, and fits a line.
+
+    The steps take about so many `seconds`, unless two batch sizes take longer.
 
     The images are noise: the time and the memory of a step do not depend on what they show. `data_bytes` is what the
     data set itself will take on the device. Raises `UserError` if the model does not take such images, or if even the
@@ -85,6 +88,7 @@ def estimate(
         "options": model_options or {},
         "threads": torch.get_num_threads(),
         "num_train": num_train,
+        "seconds": seconds,
     }
     registry.make_config(model, job["options"])
     env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -110,11 +114,11 @@ def estimate(
             "suffice; use a smaller --size or a narrower model."
         )
     batch_size, free, start = lines[0]["batch_size"], lines[0]["free"], lines[1]["start"]
-    sizes, peaks, seconds = (tuple(row[key] for row in rows) for key in ("size", "bytes", "seconds"))
+    sizes, peaks, steps_seconds = (tuple(row[key] for row in rows) for key in ("size", "bytes", "seconds"))
     fixed, slope = _line(sizes, [RESERVE * peak for peak in peaks])
     room = USABLE * free - max(fixed, RESERVE * start) - data_bytes
     largest = num_train if slope <= 0 and room > 0 else max(0, min(num_train, int(room / max(slope, 1e-9))))
-    base, each = _line(sizes, seconds)
+    base, each = _line(sizes, steps_seconds)
     return Estimate(
         model,
         device,
@@ -123,10 +127,10 @@ def estimate(
         int(max(fixed + slope * batch_size, RESERVE * start) + data_bytes),
         free,
         largest,
-        seconds[-1] if sizes[-1] == batch_size else base + each * batch_size,
+        steps_seconds[-1] if sizes[-1] == batch_size else base + each * batch_size,
         sizes,
         peaks,
-        seconds,
+        steps_seconds,
     )
 
 
@@ -235,13 +239,13 @@ def _measure(job: dict[str, Any]) -> None:
     peaks: list[int] = []
     began, seconds = time.monotonic(), [0.0]
     for size in sizes:
-        left = SECONDS - (time.monotonic() - began)
+        left = job["seconds"] - (time.monotonic() - began)
         next_peak = 2 * peaks[-1] - peaks[-2] if len(peaks) > 1 else 0
         if len(peaks) > 1 and (next_peak > USABLE * free or 6 * seconds[-1] > left):  # 3 steps, of twice the size
             return
         forget_peak(device)
         batches.batch_size, start, seconds = size, time.monotonic(), []
-        while len(seconds) < 12 and (len(seconds) < 3 or time.monotonic() - start < 0.2 * SECONDS):
+        while len(seconds) < 12 and (len(seconds) < 3 or time.monotonic() - start < 0.2 * job["seconds"]):
             step_began = time.monotonic()
             trainer.iterate()
             trainer.drain()

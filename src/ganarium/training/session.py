@@ -44,6 +44,7 @@ from ganarium.runtime.environment import differences, environment, variable
 from ganarium.trainer import Trainer
 from ganarium.training.build import build, prepare
 from ganarium.training.console import Bar, MetricsLog, warn
+from ganarium.training.recommend import LEAST_STEPS, cheaper
 from ganarium.training.signals import Signals
 from ganarium.training.state import capture, restore
 from ganarium.training.timing import steps_within
@@ -101,6 +102,8 @@ class Run:
         trainer, test = build(config)
         if rank == 0:
             _warn_of_stages(trainer)
+        if options.minutes and train_options["steps"] < LEAST_STEPS and rank == 0 and not quiet:
+            print(f"{cheaper(config, train_options['steps'])}.", flush=True)
         prepare(trainer, quiet=quiet)
         if options.evaluate_every and rank == 0:
             quick_measure(trainer.model, trainer.batches.data, test)  # its error, before anything is written

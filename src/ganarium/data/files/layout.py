@@ -54,6 +54,9 @@ class Domain:
     test: list[str]
 
 
+PASSED_OVER = 0.05  # share of the pictures that may be broken, unless somebody allows more
+
+
 @dataclass
 class Layout:
     """What each picture of a tree is for. There are one or two domains."""
@@ -65,6 +68,7 @@ class Layout:
     tables: list[str] = field(default_factory=list)  # the files that labels and captions are read from
     reasons: dict[str, str] = field(default_factory=dict)  # why a picture is left out, by name
     left_out: list[tuple[str, str]] = field(default_factory=list)  # every entry of the tree that is not used, and why
+    passed_over: float = PASSED_OVER  # share of the pictures that may be broken
 
 
 @dataclass

@@ -13,7 +13,7 @@ from ganarium.data import FOLDER, check_shape, find_source, load_data
 from ganarium.data.arrays import MIN_IMAGES, check_count, held_out, note_on_absent
 from ganarium.data.files.decode import MIN_CROP, decode_file, silence_warnings
 from ganarium.data.files.decode_cache import progress
-from ganarium.data.files.layout import Domain, Layout, find_layout, lines_of_left_out, summary_of_left_out
+from ganarium.data.files.layout import PASSED_OVER, Domain, Layout, find_layout, lines_of_left_out, summary_of_left_out
 from ganarium.data.files.open import open_tree
 from ganarium.data.files.tree import Tree, printable
 from ganarium.data.inspect.duplicates import Pictures, find_duplicates
@@ -38,6 +38,7 @@ def survey(
     fit: str | None = None,
     layout: str | None = None,
     classes: str | None = None,
+    passed_over: float = PASSED_OVER,
 ) -> Survey:
     """Examines a built-in set, a folder or `.zip` of images, `hf:owner/name` or a `.npz`; options as in `load_data`.
 
@@ -52,7 +53,7 @@ def survey(
             raise UserError(f"the data set {name_or_path} has no option 'characters': it is for glyphs.")
         check_choices(fit, layout, classes)
         tree = open_tree(arguments["path"])
-        return survey_of_files(tree, size or (64, 64), channels, fit or "crop", layout, classes)
+        return survey_of_files(tree, size or (64, 64), channels, fit or "crop", layout, classes, passed_over)
     options: dict[str, Any] = {"size": size, "channels": channels, "characters": characters, "fit": fit}
     return survey_of_tensors(*load_data(name_or_path, **options, layout=layout, classes=classes))
 
@@ -69,10 +70,17 @@ class Reading(NamedTuple):
 
 
 def survey_of_files(
-    tree: Tree, size: tuple[int, int], channels: int | None, fit: str, layout: str | None, classes: str | None = None
+    tree: Tree,
+    size: tuple[int, int],
+    channels: int | None,
+    fit: str,
+    layout: str | None,
+    classes: str | None = None,
+    passed_over: float = PASSED_OVER,
 ) -> Survey:
     """Examines the pictures of a tree."""
     files = find_layout(tree, layout, classes)
+    files.passed_over = passed_over
     names = [name for domain in files.domains for name in domain.train + domain.test]
     records = Records(names)
     for name, record in examine_files(tree, names):

@@ -1,6 +1,7 @@
 """Reads pictures of a folder, of a `.zip` or of a data set of the hub, in the layouts that `files.layout` knows."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from ganarium.data.files.layout import (
     CLASSES,
     EXTENSIONS,
     LAYOUTS,
+    PASSED_OVER,
     Domain,
     Layout,
     find_layout,
@@ -30,7 +32,6 @@ from ganarium.data.files.tree import FolderTree, Tree, printable, same_form
 from ganarium.errors import UserError, nearest
 
 FITS = ("crop", "pad")
-MAX_BAD_SHARE = 20  # one file in so many may be unreadable
 
 
 def folder(
@@ -41,6 +42,7 @@ def folder(
     fit: str | None = None,
     layout: str | None = None,
     classes: str | None = None,
+    passed_over: float = PASSED_OVER,
 ) -> tuple[Dataset, Dataset]:
     """The train and the test split of the pictures in a folder or archive; 64x64 unless `size` (h, w) is given.
 
@@ -50,10 +52,18 @@ def folder(
     their full resolution). Without it the layout is found from the names, and files that are all twice as wide as high
     are taken for pairs. `classes` says what sub-folders are: see `files.layout.find_layout`. A tenth of each domain is
     held out if there is no test part. Files that cannot be used are named, with the reason, in `skipped` of the train
-    split. If they are more than one in twenty, this raises `UserError`.
+    split. If they are more than a share `passed_over` of the pictures, this raises `UserError`.
     """
     check_choices(fit, layout, classes)
-    return from_tree(open_tree(path), size=size, channels=channels, fit=fit or "crop", layout=layout, classes=classes)
+    return from_tree(
+        open_tree(path),
+        size=size,
+        channels=channels,
+        fit=fit or "crop",
+        layout=layout,
+        classes=classes,
+        passed_over=passed_over,
+    )
 
 
 def check_choices(fit: str | None, layout: str | None, classes: str | None) -> None:
@@ -91,9 +101,11 @@ def from_tree(
     fit: str,
     layout: str | None,
     classes: str | None = None,
+    passed_over: float = PASSED_OVER,
 ) -> tuple[Dataset, Dataset]:
     """The two splits of a tree of pictures; see `folder`."""
     files = find_layout(tree, layout, classes)
+    files.passed_over = passed_over
     for domain in files.domains:
         check_count(tree.location, len(domain.train))
         if not domain.test:
@@ -305,17 +317,18 @@ def skipped_files(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """All that is not used, each entry with the reason, and a note of how much that is.
 
-    `UserError` if more than one picture in twenty cannot be used.
+    `UserError` if more than a share `files.passed_over` of the pictures cannot be used.
     """
     skipped = [f"{printable(name)} {reason}" for name, reason in zip(names, reasons, strict=True) if reason]
     skipped.sort()
-    if len(skipped) > len(names) // MAX_BAD_SHARE:
+    if len(skipped) > int(files.passed_over * len(names)):
         more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
         crops = np.mean(["shows almost nothing" in line for line in skipped]) > 0.5
         remedy = "use --fit pad, or a --size of their proportions" if crops else "replace or remove them"
         raise UserError(
             f"{len(skipped)} of the {len(names)} images in {tree.location} cannot be used ({'; '.join(skipped[:5])}"
-            f"{more}): {remedy}; at most one in {MAX_BAD_SHARE} is passed over."
+            f"{more}): {remedy}; at most {files.passed_over:.0%} are passed over, unless --passed-over "
+            f"{math.ceil(100 * len(skipped) / len(names)) / 100:g} allows more."
         )
     summary = summary_of_left_out(len(skipped), files.left_out)
     notes = (f"skipped {summary}: named in the data of config.json",) if summary else ()

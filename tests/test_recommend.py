@@ -1,0 +1,254 @@
+"""What `ganarium.recommend` takes for twelve folders at 5, 60 and 600 minutes, and `train` without a model."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganarium
+from ganarium import cli
+from ganarium.cli import app as app_module
+from ganarium.data.inspect.dataset import survey
+from ganarium.errors import UserError
+from ganarium.training import recommend as recommend_module
+from ganarium.training.estimate import Estimate, estimate
+from ganarium.training.recommend import KINDS, cheaper, recommend, suited
+
+RNG = np.random.default_rng(0)
+
+
+def pictures(folder: Path, count: int, size: tuple[int, int] = (72, 72), *, grey: bool = False, same: int = 1) -> None:
+    """PNG files (h, w) of noise; each is written `same` times under other names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        pixels = RNG.integers(0, 256, size if grey else (*size, 3), np.uint8)
+        for copy in range(same):
+            Image.fromarray(pixels).save(folder / f"{folder.name}-{number:05d}-{copy}.png")
+
+
+def captions(folder: Path) -> None:
+    pictures(folder, 24)
+    rows = [{"file_name": path.name, "text": f"a picture called {path.stem}"} for path in sorted(folder.iterdir())]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def broken(folder: Path) -> None:
+    pictures(folder, 39)
+    (folder / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+
+
+FOLDERS: dict[str, Callable[[Path], Any]] = {
+    "30 photos": lambda folder: pictures(folder, 30),
+    "500 photos": lambda folder: pictures(folder, 30, (64, 64)),  # the survey is told how many they are
+    "20,000 photos": lambda folder: pictures(folder, 30),
+    "two classes": lambda folder: [pictures(folder / name, 115, (40, 40)) for name in ("cats", "dogs")],
+    "pairs": lambda folder: pictures(folder, 20, (140, 280)),
+    "two domains": lambda folder: [pictures(folder / name, 12) for name in ("trainA", "trainB", "testA", "testB")],
+    "captions": captions,
+    "grey": lambda folder: pictures(folder, 30, grey=True),
+    "tiny": lambda folder: pictures(folder, 60, (16, 16)),
+    "mixed sizes": lambda folder: [pictures(folder / "a", 15, (300, 200)), pictures(folder / "b", 15, (80, 90))],
+    "one broken": broken,
+    "duplicates": lambda folder: pictures(folder, 3, same=12),
+}
+EXPECTED = {
+    "30 photos": "fastgan",
+    "500 photos": "fastgan",
+    "20,000 photos": "fastgan",
+    "two classes": "sngan",
+    "pairs": "pix2pix",
+    "two domains": "cyclegan",
+    "captions": "text_to_image",
+    "grey": "fastgan",
+    "tiny": "fastgan",
+    "mixed sizes": "fastgan",
+    "one broken": "fastgan",
+    "duplicates": "fastgan",
+}
+
+
+def fake_measure(model: str, shape: tuple[int, ...], num_classes: int | None, **job: Any) -> Estimate:
+    """A machine whose step costs 2.5e-7 s a pixel and width."""
+    own = job["model_options"]
+    width = own.get("width") or own.get("generator_width") or 32
+    seconds = 2.5e-7 * shape[1] * shape[2] * width * 4
+    batch = job["batch_size"] or 8
+    return Estimate(model, "cpu", batch, 1000, 10**9, 10**10, 64, seconds, (batch,), (10**9,), (seconds,))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_choice_for_a_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "photos"
+    FOLDERS[name](folder)
+    layout = {"layout": "images", "classes": "none"} if name == "mixed sizes" else {}
+    examined = survey(str(folder), **layout)
+    if name.endswith("0 photos") and name != "30 photos":
+        examined = replace(examined, num_train=int(name.split()[0].replace(",", "")))
+    monkeypatch.setattr(recommend_module, "survey", lambda *args, **options: examined)
+    known = ganarium.list_models()
+    kind = recommend_module.kind_of(examined)
+    expected = next(choice.model for choice in KINDS[kind] if choice.model in known)
+    if EXPECTED[name] in known:
+        assert expected == EXPECTED[name]
+    pixels = []
+    for minutes in (5, 60, 600):
+        advice = recommend(str(folder), minutes=minutes, measure=fake_measure, **layout)
+        assert advice.model == expected
+        assert len(advice.reasons) == 5
+        assert all(0 < len(line) < 160 for line in advice.reasons)
+        fit = advice.seconds_per_step * advice.steps / 60
+        assert 0.8 * minutes < fit <= minutes, "the steps fill the minutes"
+        assert advice.options["data"] == str(folder)
+        size = int(advice.options["size"])
+        width = advice.options.get("width") or advice.options["generator_width"]
+        pixels.append(size**2 * width)
+        assert size <= max(64, recommend_module._short_side(examined)), "nothing is enlarged for nothing"
+        if expected == "fastgan" and examined.num_train < 5000:
+            assert advice.options["augment"] == "diff"
+    assert pixels == sorted(pixels), "more time, larger networks"
+    assert pixels[0] < pixels[2] or name == "tiny"
+    said = " ".join(advice.reasons)
+    if name == "one broken":
+        assert "1 broken file" in said
+    if name == "duplicates":
+        assert "look like others" in said
+    assert ("classes" in advice.reasons[0]) == (name == "two classes")
+
+
+def test_what_is_fixed_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    pictures(folder, 30)
+    advice = recommend(str(folder), minutes=60, measure=fake_measure, size="32", augment="none", batch_size=4)
+    assert advice.options["size"] == "32"
+    assert advice.options["augment"] == "none"
+    assert advice.options["batch_size"] == 4
+    assert advice.command.startswith("ganarium train fastgan --data=")
+
+
+def test_a_batch_that_does_not_fit_is_made_smaller(tmp_path: Path) -> None:
+    def full(*args: Any, **job: Any) -> Estimate:
+        return replace(fake_measure(*args, **job), largest=5)
+
+    pictures(tmp_path / "photos", 30)
+    assert recommend(str(tmp_path / "photos"), minutes=60, measure=full).options["batch_size"] == 4
+
+
+def test_data_that_no_model_learns_from_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UserError):
+        recommend(str(tmp_path / "photos"), minutes=5, measure=fake_measure)
+
+
+def test_few_minutes_are_told_with_the_width_that_could() -> None:
+    config = {
+        "model": "fastgan",
+        "options": {"minutes": 1.0, "batch_size": None},
+        "model_options": {"width": 64},
+        "data": {"shape": [3, 32, 32], "num_classes": None, "train": 100},
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    # 1,000 steps in 51 seconds: 51 ms each, and fake_measure has 1.024 ms for each channel of the width
+    words = cheaper(config, 500, fake_measure)
+    assert "take 2 minutes" in words
+    assert words.endswith("--width 32 would do that in 1")
+    config["model_options"] = {"width": 8}
+    assert cheaper(config, 500, fake_measure).endswith("a smaller --size than 32, or a lighter model, would be quicker")
+
+
+def test_train_without_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "run"
+    pictures(folder, 30)
+    words = ["train", "--data", str(folder), "--minutes", "0.02", "--batch-size=2", "--out", str(out)]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert "30 images" not in said
+    assert "27 images to train on, in colour" in said
+    assert "fastgan: is made for a few hundred photos" in said
+    config = json.loads((out / "config.json").read_text())
+    assert config["model"] == "fastgan"
+    assert config["options"]["batch_size"] == 2
+    assert config["model_options"]["augment"] == "diff"
+    assert (config["options"]["size"], config["model_options"]["width"]) == ("32", 8)
+    assert cli.main(["train", "--minutes", "1"]) == 2
+    assert "name the data" in capsys.readouterr().err
+    assert cli.main(["train", "--data", str(folder), "--steps", "10"]) == 2
+    assert "give --minutes" in capsys.readouterr().err
+    with pytest.raises(UserError, match="give minutes"):
+        ganarium.train(data=str(folder), steps=10)
+
+
+def test_data_names_three_models_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "photos"
+    pictures(folder, 30)
+    first = suited(survey(str(folder)))
+    assert 2 <= len(first) <= 3
+    assert cli.main(["data", str(folder), "--out", str(tmp_path / "grid.png")]) == 0
+    said = capsys.readouterr().out
+    lines = said.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("  first"))
+    for place, choice in enumerate(first):
+        assert f"{choice.model}: {choice.reason}" in lines[start + place]
+    assert "ganarium train fastgan --data" in lines[-1]
+
+
+def test_the_share_of_broken_files_can_be_raised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "photos"
+    pictures(folder, 27)
+    for number in range(3):
+        (folder / f"torn{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    with pytest.raises(UserError, match=r"at most 5% are passed over, unless --passed-over 0\.1 allows more"):
+        ganarium.load_data(str(folder))
+    train, test = ganarium.load_data(str(folder), passed_over=0.1)
+    assert len(train) + len(test) == 27
+    assert survey(str(folder)).refusal
+    assert not survey(str(folder), passed_over=0.1).refusal
+    assert cli.main(["data", str(folder), "--passed-over", "0.1", "--out", str(tmp_path / "grid.png")]) == 0
+    assert "--passed-over=0.1" in capsys.readouterr().out
+    words = ["train", "gan", "--data", str(folder), "--steps", "1", "--size", "16", "--out", str(tmp_path / "run")]
+    words += ["--batch-size", "8"]
+    assert cli.main(words) == 2
+    assert not (tmp_path / "run").exists()
+    assert cli.main([*words, "--passed-over", "0.1"]) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["options"]["passed_over"] == 0.1
+    assert cli.main([*words, "--passed-over", "1.5"]) == 2
+    assert "from 0 to below 1" in capsys.readouterr().err
+
+
+def test_completion_is_installed_for_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    monkeypatch.setattr("cyclopts.core.detect_shell", lambda: "bash", raising=False)
+    assert cli.main(["--install-completion"]) == 0
+    path = Path(capsys.readouterr().out.split(":")[0])
+    assert path.is_relative_to(tmp_path)
+    assert "translate" in path.read_text()
+
+    def unknown(*args: Any, **options: Any) -> None:
+        raise app_module.ShellDetectionError("the shell is not known")
+
+    monkeypatch.setattr(app_module.App, "install_completion", unknown)
+    assert cli.main(["--install-completion"]) == 2
+    assert "bash, zsh and fish" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_time_predicted_is_the_time_taken(tmp_path: Path) -> None:
+    """On a machine that does nothing else: within a factor of 1.5."""
+    pictures(tmp_path / "photos", 60)
+    for minutes in (0.5, 2.0):
+        advice = recommend(str(tmp_path / "photos"), minutes=minutes)
+        options = {key: value for key, value in advice.options.items() if key not in ("data", "minutes", "size")}
+        size = int(advice.options["size"])
+        again = estimate(advice.model, (3, size, size), None, num_train=54, model_options=options)
+        assert 1 / 1.5 < again.seconds_per_step / advice.seconds_per_step < 1.5
+        assert 0.75 < again.bytes_needed / advice.bytes_needed < 1.25
