@@ -154,6 +154,12 @@ SETTINGS = {
         "lfw64",
     ),
     "sgan": Setting(2000, SMALL),
+    "sagan": Setting(1200, {"size": "32", "width": 16, "batch_size": 16, "mirror": True}, "lfw64"),
+    "sngan": Setting(
+        1500,
+        {"size": "32", "generator_width": 24, "discriminator_width": 24, "num_critic_steps": 2, "batch_size": 16},
+        "lfw64",
+    ),
     "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
     "srgan": Setting(
         2000,
