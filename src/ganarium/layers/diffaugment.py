@@ -6,11 +6,12 @@ Every image has draws of its own, and gradients go through to G. Images are in [
 import torch
 from torch import Tensor
 
+POLICY = ("color", "translation", "cutout")
 SHIFT = 1 / 8  # largest translation, in parts of a side
 HOLE = 1 / 2  # side of the hole that cutout leaves, in parts of a side
 
 
-def augmented(*images: Tensor, policy: tuple[str, ...] = ("color", "translation", "cutout")) -> list[Tensor]:
+def augmented(*images: Tensor, policy: tuple[str, ...] = POLICY) -> list[Tensor]:
     """Images (b, c, h, w), each augmented by the named parts of the policy, in this order.
 
     Several tensors are of the same b images at several sizes, the largest first: all get the same draws.

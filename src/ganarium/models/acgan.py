@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.init import init_normal
 from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import unrecorded
@@ -45,7 +46,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AugmentOptions):
     latent_dim: int = 100
     """Numbers in z, normal. The one-hot label stands beside them: 110 numbers in all for ten classes (paper's
     network for CIFAR-10)."""
@@ -80,6 +81,7 @@ class ACGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "acgan", shape)
         image = image_shape(shape, "acgan")
         K = known_classes(num_classes, "acgan")
         self.prior = Prior(config.latent_dim)
@@ -96,10 +98,11 @@ class ACGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.D, self.generate
+        D, G, T = self.D, self.generate, self.augment
         real, label = next(batches)  # (b, c, h, w) in [-1, 1], and (b,)
+        real = T(real)
         with torch.no_grad():
-            fake = G(len(real), label=label)
+            fake = T(G(len(real), label=label))
         # apart, not in one batch: each has statistics of its own in D's batch norm, and reals' are kept
         score_real, class_real = D(real)
         with unrecorded(self.trunk):
@@ -110,9 +113,9 @@ class ACGAN(Model):
             "class_real": F.cross_entropy(class_real, label),
             "class_fake": F.cross_entropy(class_fake, label),
         }
-        yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
         with unrecorded(self.trunk):
-            score, logits = D(G(len(real), label=label), steady=True)
+            score, logits = D(T(G(len(real), label=label)), steady=True)
         yield "G", {"adversarial": as_real(score), "class": F.cross_entropy(logits, label)}
 
     def D(self, image: Tensor, *, steady: bool = False) -> tuple[Tensor, Tensor]:

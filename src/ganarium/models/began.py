@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.precision import full
 from ganarium.layers.shapes import halvings, image_shape, pyramid
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -42,7 +43,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiffAugmentOptions):
     gamma: float = 0.5
     """Diversity ratio in (0, 1]: the reconstruction loss of fakes over that of reals, which is held at this
     value (section 3.3; the paper shows 0.3 to 0.7). Lower gives sharper and less varied images."""
@@ -114,6 +115,7 @@ class BEGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "began", shape)
         image = image_shape(shape, "began")
         self.prior = Prior(config.latent_dim, "uniform")
         width = config.width or (64 if min(image[1:]) >= 64 else 32)
@@ -130,13 +132,13 @@ class BEGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        G, L = self.generate, self.reconstruction
-        real = next(batches).image  # (b, c, h, w) in [-1, 1]
+        G, L, T = self.generate, self.reconstruction, self.augment
+        real = T(next(batches).image)  # (b, c, h, w) in [-1, 1]
         with torch.no_grad():
-            fake = G(len(real))
+            fake = T(G(len(real)))
         loss_real, loss_fake = L(real), L(fake)
         yield "D", {"real": loss_real, "fake": -self.k * loss_fake}
-        loss_g = L(G(len(real)))
+        loss_g = L(T(G(len(real))))
         balance = (self.config.gamma * loss_real - loss_g).detach()
         yield "G", {"reconstruction": loss_g}, watch(k=self.k.clone(), convergence=loss_real + balance.abs())
         self.k.add_(self.config.lambda_k * balance).clamp_(0, 1)

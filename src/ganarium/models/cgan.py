@@ -19,8 +19,7 @@ Differences from the paper:
 - Of the paper's experiments only MNIST's is here, for any height and width. z is uniform on [-sqrt(3),
   sqrt(3)], first weights are small and G starts at the mean of 1,000 images, as in the released code of GAN.
 - Not the paper's: other networks, where G and D read an embedding of the label and z is on [-1, 1]; 2-D
-  points; the two other designs, the product and Adam. Projection has these losses; Miyato and Koyama's are
-  hinges.
+  points; the two other designs, the product and Adam. Miyato and Koyama's projection has hinge losses.
 """
 
 import math
@@ -34,6 +33,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.init import mean_logit
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.normalization import Norm
@@ -52,12 +52,11 @@ PAPER = Paper(
     idea="Both networks are told a label: the generator learns to make a sample of the class asked for.",
 )
 
-
 LABEL_DIM = 50  # numbers of an embedded label beside z; as a one-hot row it would be one number among 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(AugmentOptions, BackboneOptions):
     design: Literal["joint", "two_networks", "projection"] = "joint"
     """How the discriminator takes the label: joined with the sample in a hidden layer (the paper), in a
     network of its own beside one that judges the sample alone, or as a projection (Miyato, Koyama 2018)."""
@@ -111,6 +110,7 @@ class CGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "cgan", shape)
         K = known_classes(num_classes, "cgan")
         bound = math.sqrt(3) if config.perceptrons else 1.0
         low = 0.0 if config.joining == "product" else -bound
@@ -129,10 +129,11 @@ class CGAN(Model):
         self.players = {"D": Player(*judges, optimizer=rule), "G": Player(self.generator, optimizer=rule)}
 
     def step(self, batches: Batches) -> Step:
-        D, Q, G = self.D, self.quality, self.generate
+        D, Q, G, T = self.D, self.quality, self.generate, self.augment
         real, label = next(batches)  # (b, c, h, w) in [-1, 1], or (b, 2); and (b,)
+        real = T(real)
         with torch.no_grad():
-            fake = G(len(real), label=label)
+            fake = T(G(len(real), label=label))
         # apart, not in one batch: D may have batch norm
         score_real, score_fake = D(real, label), D(fake, label)
         if Q is None:
@@ -142,8 +143,8 @@ class CGAN(Model):
             terms = {"match": as_real(score_real), "mismatch": 0.5 * wrong + 0.5 * as_fake(score_fake)}
             score_real, score_fake = Q(real), Q(fake)
             terms |= {"real": as_real(score_real), "fake": as_fake(score_fake)}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
-        fake = G(len(real), label=label)
+        yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
+        fake = T(G(len(real), label=label))
         terms = {"adversarial": as_real(D(fake, label))}
         if Q is not None:
             terms["quality"] = as_real(Q(fake))

@@ -27,6 +27,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.init import init_normal
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import image_shape
@@ -44,7 +45,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AugmentOptions):
     fake_target: float = 0.0
     """a, the score that the discriminator is trained to give to fakes (released)."""
     real_target: float = 1.0
@@ -79,6 +80,7 @@ class ConditionalLSGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "cls_gan", shape)
         image = image_shape(shape, "cls_gan")
         K = known_classes(num_classes, "cls_gan")
         self.prior = Prior(config.latent_dim, "uniform")
@@ -94,16 +96,18 @@ class ConditionalLSGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.D, self.generate
+        D, G, T = self.D, self.generate, self.augment
         a, b, c = self.config.fake_target, self.config.real_target, self.config.generator_target
         real, label = next(batches)  # (b, c, h, w) in [-1, 1], and (b,)
+        real = T(real)
         with torch.no_grad():
-            fake = G(len(real), label=label)
+            fake = T(G(len(real), label=label))
         # apart, not in one batch: each has statistics of its own in D's batch norm
         score_real, score_fake = D(real, label), D(fake, label)
         terms = {"real": half_squares(score_real - b), "fake": half_squares(score_fake - a)}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"adversarial": half_squares(D(G(len(real), label=label), label) - c)}
+        watched = watch(real=score_real, fake=score_fake, **T.adapt(score_real - (a + b) / 2))
+        yield "D", terms, watched
+        yield "G", {"adversarial": half_squares(D(T(G(len(real), label=label)), label) - c)}
 
     def D(self, image: Tensor, label: Tensor) -> Tensor:
         """Scores (b,) of samples with their labels."""

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import PartlyLabelledImages
 from ganarium.errors import UserError, require_fraction, require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import SplitDiscriminator
 from ganarium.layers.labels import known_classes
 from ganarium.layers.normalization import Norm, check_penalised
@@ -47,12 +48,11 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(DiffAugmentOptions, BackboneOptions):
     semi_supervised: bool = False
     """Learn to classify as well, from few labels (--labels-per-class) and all images."""
     consistency_weight: float | None = None
-    """Weight of the consistency term, by which the critic judges a real image alike twice: lambda_2. None: 2,
-    or 0.1 with semi_supervised (both released)."""
+    """Weight of the consistency term: lambda_2. None: 2, or 0.1 with semi_supervised (both released)."""
     margin: float = 0.0
     """Difference between the two judgements that costs nothing: M' (released)."""
     dropout: float = 0.5
@@ -86,10 +86,10 @@ class Config(BackboneOptions):
         require_not_negative(self, "consistency_weight", "margin")
         if self.semi_supervised and (self.penalty_weight is not None or self.num_critic_steps != 5):
             raise UserError("with --semi-supervised leave --penalty-weight and --num-critic-steps away.")
+        if self.semi_supervised and self.augment != "none":
+            raise UserError("--semi-supervised learns from images as they are: leave --augment away.")
         if self.perceptrons and (self.norm != "none" or self.dropout != 0.5):
-            raise UserError(
-                "the perceptrons have their own norm and noise: choose --network mlp, dcgan or resnet."
-            )
+            raise UserError("perceptrons have their own norm and noise: use --network mlp, dcgan or resnet.")
 
     @property
     def perceptrons(self) -> bool:  # whether the networks are the released ones for MNIST
@@ -107,6 +107,7 @@ class Config(BackboneOptions):
 class CTGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "ct_gan", shape)
         semi = config.semi_supervised
         K = known_classes(num_classes, "the semi-supervised ct_gan") if semi else 0
         latent_dim = config.latent_dim or (100 if semi else 128)
@@ -118,9 +119,8 @@ class CTGAN(Model):
         usual = 0.1 if semi else 2.0
         self.consistency_weight = usual if config.consistency_weight is None else config.consistency_weight
         if semi:  # as released, but for eps, which there is 1e-8 inside the root
-            self.batch_type = PartlyLabelledImages
+            self.batch_type, self.classifies = PartlyLabelledImages, True
             self.batch_size = 100
-            self.classifies = True
             self.ema = {"critic": 0.9999}
             adam = Adam(lr=config.lr or 3e-3, betas=(config.beta1, 0.999), eps=1e-4)
         else:
@@ -134,11 +134,11 @@ class CTGAN(Model):
         if self.config.semi_supervised:
             yield from self.semi_supervised_step(batches)
             return
-        D, G = self.critic, self.generate
+        D, G, T = self.critic, self.generate, self.augment
         for _ in range(self.config.num_critic_steps):
-            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
-                fake = G(len(real))
+                fake = T(G(len(real)))
             features = D.features(torch.cat([real, real, fake]))  # one pass: each row has its own dropout
             first, second, _ = features.chunk(3)
             score_real, score_again, score_fake = D.head(features).chunk(3)
@@ -151,7 +151,7 @@ class CTGAN(Model):
                 "consistency": self.consistency_weight * F.relu(apart - self.config.margin).mean(),
             }
             yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"wasserstein": -D(G(len(real))).mean()}
+        yield "G", {"wasserstein": -D(T(G(len(real)))).mean()}
 
     def semi_supervised_step(self, batches: Batches) -> Step:
         D, G = self.critic, self.generate

@@ -22,6 +22,7 @@ import torch
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
@@ -38,7 +39,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AugmentOptions):
     latent_dim: int = 100
     """Numbers in z, uniform on [-1, 1] (released)."""
     width: int | None = None
@@ -67,6 +68,7 @@ class DCGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "dcgan", shape)
         image = image_shape(shape, "dcgan")
         self.prior = Prior(config.latent_dim, "uniform")
         width = config.width or (128 if min(image[1:]) >= 48 else 32)
@@ -80,12 +82,12 @@ class DCGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.discriminator, self.generate
-        real = next(batches).image  # (b, c, h, w) in [-1, 1]
+        D, G, T = self.discriminator, self.generate, self.augment
+        real = T(next(batches).image)  # (b, c, h, w) in [-1, 1]
         with torch.no_grad():
-            fake = G(len(real))
+            fake = T(G(len(real)))
         # apart, not in one batch: each has statistics of its own in D's batch norm
         score_real, score_fake = D(real), D(fake)
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"adversarial": as_real(D(G(len(real))))}
+        yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
+        yield "G", {"adversarial": as_real(D(T(G(len(real)))))}

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.normalization import Norm, check_penalised, normalise_spectrally
 from ganarium.layers.penalized import LeakyReLU
 from ganarium.layers.shapes import image_shape
@@ -46,7 +47,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(AugmentOptions, BackboneOptions):
     penalty_weight: float = 10.0
     """Weight of the gradient penalty: lambda (paper, and the authors' notebook)."""
     slope: float = 1.0
@@ -91,6 +92,7 @@ class Config(BackboneOptions):
 class DRAGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "dragan", shape)
         self.prior = Prior(config.latent_dim, config.prior)
         if config.network == "auto":
             self.generator, self.discriminator = notebook_networks(config, shape)
@@ -113,15 +115,15 @@ class DRAGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G, k = self.discriminator, self.generate, self.config.slope
-        real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+        D, G, T, k = self.discriminator, self.generate, self.augment, self.config.slope
+        real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
         with torch.no_grad():
-            fake = G(len(real))
+            fake = T(G(len(real)))
         score_real, score_fake = D(torch.cat([real, fake])).chunk(2)  # one pass: nothing in D mixes samples
         penalty = self.config.penalty_weight * (gradient_norm(D, self.around(real)) - k).square().mean()
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake), "penalty": penalty}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"adversarial": as_real(D(G(len(real))))}
+        yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
+        yield "G", {"adversarial": as_real(D(T(G(len(real)))))}
 
     def around(self, real: Tensor) -> Tensor:
         """x^, one for each real, in its neighbourhood."""

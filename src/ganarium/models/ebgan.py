@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import PerClass
 from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -41,7 +42,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(DiffAugmentOptions, BackboneOptions):
     margin: float | None = None
     """The energy (mean squared error of a rebuilt pixel, of values in [-1, 1]) up to which that of fakes is
     pushed: m (section 2.1). None: measured before training, as margin_factor times the energy of reals."""
@@ -89,6 +90,7 @@ class EBGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "ebgan", shape)
         self.prior = Prior(config.latent_dim, config.prior)
         self.generator, body = backbone(
             "ebgan",
@@ -118,15 +120,15 @@ class EBGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G, m = self.discriminator, self.generate, self.margin
-        real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+        D, G, T, m = self.discriminator, self.generate, self.augment, self.margin
+        real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
         with torch.no_grad():
-            fake = G(len(real))
+            fake = T(G(len(real)))
         # apart, not in one batch: each has statistics of its own in D's batch norm
         energy_real, energy_fake = energies(real, D(real)), energies(fake, D(fake))  # (b,)
         terms = {"real": energy_real.mean(), "fake": F.relu(m - energy_fake).mean()}
         yield "D", terms, watch(real=-energy_real, fake=-energy_fake)  # as scores, which are high on reals
-        fake = G(len(real))
+        fake = T(G(len(real)))
         code = D[0](fake)  # (b, code_dim)
         terms = {"energy": energies(fake, D[1](code)).mean()}
         if self.config.pull_away_weight:
@@ -140,7 +142,7 @@ class EBGAN(Model):
         D = deepcopy(self.discriminator)
         adam = self.players["D"].optimizer.build([{"params": list(D.parameters())}], fused=False)
         for _ in range(self.config.num_measuring_steps):
-            real = next(batches).image
+            real = self.augment(next(batches).image)
             energy = energies(real, D(real)).mean()
             adam.zero_grad()
             energy.backward()

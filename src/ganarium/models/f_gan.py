@@ -32,6 +32,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.backbones import BackboneOptions, Network, backbone
@@ -46,7 +47,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(AugmentOptions, BackboneOptions):
     divergence: Literal[
         "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "js", "gan", "total_variation"
     ] = "pearson"
@@ -128,6 +129,7 @@ DIVERGENCES = {
 class FGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "f_gan", shape)
         self.prior = Prior(config.latent_dim, config.prior)
         self.divergence = DIVERGENCES[config.divergence]
         self.generator, self.discriminator = backbone(
@@ -146,15 +148,16 @@ class FGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        V, G = self.discriminator, self.generate
+        V, G, T = self.discriminator, self.generate, self.augment
         g, conjugate, threshold = self.divergence
         for _ in range(self.config.num_discriminator_steps):
-            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
-                fake = G(len(real))
+                fake = T(G(len(real)))
             score_real, score_fake = V(real), V(fake)  # two passes: V may have batch norm
             terms = {"real": -g(score_real).mean(), "fake": conjugate(score_fake).mean()}
-            yield "D", terms, watch(real=g(score_real) - threshold, fake=g(score_fake) - threshold)
-        score = V(G(len(real)))
+            signed_real, signed_fake = g(score_real) - threshold, g(score_fake) - threshold
+            yield "D", terms, watch(real=signed_real, fake=signed_fake, **T.adapt(signed_real))
+        score = V(T(G(len(real))))
         reward = g(score) if self.config.loss == "practical" else conjugate(score)
         yield "G", {"adversarial": -reward.mean()}

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
-from ganarium.layers.diffaugment import augmented
+from ganarium.layers.augmentation import Augmentation
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -89,12 +89,11 @@ class FastGAN(Model):
                 f"fastgan makes images of at most 1024 pixels, not {height}x{width}: use --size 1024."
             )
         self.size = internal_size(height, width)
+        policy = ("color", "translation", "cutout")[: 2 + config.cutout]
+        self.augment = Augmentation(config.augment, "fastgan", shape, policy)
         self.prior = Prior(config.latent_dim)
         self.generator = Generator(config.latent_dim, channels, config.width, self.size)
         self.discriminator = Discriminator(channels, config.width, self.size, config.width)
-        self.policy = (
-            () if config.augment == "none" else ("color", "translation", "cutout")[: 2 + config.cutout]
-        )
         init_normal(self)
         self.ema = {"generator": 0.999}  # released
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
@@ -107,10 +106,10 @@ class FastGAN(Model):
             self.still = dict.fromkeys(unused, "nothing is redrawn with reconstruction_weight 0")
 
     def step(self, batches: Batches) -> Step:
-        D, weight = self.discriminator, self.config.reconstruction_weight
+        D, T, weight = self.discriminator, self.augment, self.config.reconstruction_weight
         real = reflect_to_multiple(next(batches).image, self.size)  # (b, c, size, size) in [-1, 1]
-        fake, fake_small = augmented(*self.generator(self.latent(len(real))), policy=self.policy)
-        (real,) = augmented(real, policy=self.policy)
+        fake, fake_small = T.together(*self.generator(self.latent(len(real))))
+        real = T(real)
         real_small = F.interpolate(real, size=small_size(self.size), mode="area")
 
         # apart, not in one batch: each has statistics of its own in D's batch norm

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.init import init_uniform, mean_logit
 from ganarium.layers.maxout import MaxoutDiscriminator
 from ganarium.layers.normalization import Norm
@@ -46,7 +47,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(AugmentOptions, BackboneOptions):
     loss: Literal["non_saturating", "minimax"] = "non_saturating"
     """The generator's loss: -log p(G(z)), with which the paper trains, or log(1 - p(G(z))) of equation 1,
     which stands still where the discriminator is sure."""
@@ -95,6 +96,7 @@ class Config(BackboneOptions):
 class GAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "gan", shape)
         self.prior = Prior(config.latent_dim, config.prior, -math.sqrt(3), math.sqrt(3))
         self.own_networks = config.network == "auto"
         self.paper = config.recipe == "paper" or (config.recipe == "auto" and self.own_networks)
@@ -122,18 +124,18 @@ class GAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.discriminator, self.generate
+        D, G, T = self.discriminator, self.generate, self.augment
         for _ in range(self.config.num_discriminator_steps):
-            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
-                fake = G(len(real))
+                fake = T(G(len(real)))
             if self.norm == "batch":  # each has statistics of its own
                 score_real, score_fake = D(real), D(fake)
             else:  # one pass: nothing in D mixes samples
                 score_real, score_fake = D(torch.cat([real, fake])).chunk(2)
             terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
-            yield "D", terms, watch(real=score_real, fake=score_fake)
-        score = D(G(len(real)))
+            yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
+        score = D(T(G(len(real))))
         loss = as_real(score) if self.config.loss == "non_saturating" else -as_fake(score)
         yield "G", {"adversarial": loss}
 

@@ -31,6 +31,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import UserError, require_fraction, require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import PerClass, last_linear
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.normalization import unrecorded
@@ -47,7 +48,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(DiffAugmentOptions, BackboneOptions):
     conditional: bool = False
     """Learn from labels: G draws the class it is told, and L has an output for each class (released as
     clsgan)."""
@@ -91,6 +92,7 @@ class Config(BackboneOptions):
 class LossSensitiveGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "loss_sensitive_gan", shape)
         self.conditional = self.classifies = config.conditional
         K = 0
         if self.conditional:
@@ -116,21 +118,21 @@ class LossSensitiveGAN(Model):
             self.still = {f"discriminator.{name}.bias": reason}
 
     def step(self, batches: Batches) -> Step:
-        L, G, scale = self.L, self.generate, self.margin_scale
+        L, G, T, scale = self.L, self.generate, self.augment, self.margin_scale
         batch = next(batches)
         real = batch.image  # (b, c, h, w) in [-1, 1], or (b, 2)
         label = batch.label if self.conditional else None  # (b,)
         with torch.no_grad():
             fake = G(len(real), label=label)
         margin = scale * (real - fake).abs().flatten(1).sum(1)
-        loss_real = L(real, label)
+        loss_real = L(T(real), label)
         with unrecorded(self.discriminator):  # two passes: L may have batch norm
-            loss_fake = L(fake, label)
+            loss_fake = L(T(fake), label)
         violated = F.leaky_relu(margin + loss_real - loss_fake, self.config.slope)
         terms = {"real": self.gamma * loss_real.mean(), "margin": violated.mean()}
         yield "D", terms, watch(real=-loss_real, fake=-loss_fake)  # as scores, which are high on reals
         with unrecorded(self.discriminator):
-            loss = L(G(len(real), label=label), label)
+            loss = L(T(G(len(real), label=label)), label)
         yield "G", {"loss": loss.mean()}
 
     def L(self, image: Tensor, label: Tensor | None = None) -> Tensor:

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.model import Adam, Model, OptimizerConfig, Paper, Player, Prior, RMSProp, Step, watch
 from ganarium.networks.backbones import BackboneOptions, backbone
 
@@ -42,7 +43,7 @@ CODINGS = {"0-1-1": (0.0, 1.0, 1.0), "pearson": (-1.0, 1.0, 0.0)}  # (a, b, c)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(AugmentOptions, BackboneOptions):
     latent_dim: int = 1024
     """Numbers in z (released)."""
     prior: Literal["normal", "uniform"] = "uniform"
@@ -80,6 +81,7 @@ class Config(BackboneOptions):
 class LSGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "lsgan", shape)
         own = (config.fake_target, config.real_target, config.generator_target)
         targets = zip(own, CODINGS[config.coding], strict=True)
         self.targets = tuple(preset if given is None else given for given, preset in targets)
@@ -102,16 +104,17 @@ class LSGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.discriminator, self.generate
+        D, G, T = self.discriminator, self.generate, self.augment
         a, b, c = self.targets
-        real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+        real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
         with torch.no_grad():
-            fake = G(len(real))
+            fake = T(G(len(real)))
         # apart, not in one batch: each has statistics of its own in D's batch norm
         score_real, score_fake = D(real), D(fake)
         terms = {"real": half_squares(score_real - b), "fake": half_squares(score_fake - a)}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"adversarial": half_squares(D(G(len(real))) - c)}
+        watched = watch(real=score_real, fake=score_fake, **T.adapt(score_real - (a + b) / 2))
+        yield "D", terms, watched
+        yield "G", {"adversarial": half_squares(D(T(G(len(real)))) - c)}
 
 
 def half_squares(x: Tensor) -> Tensor:

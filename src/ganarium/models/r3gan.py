@@ -21,7 +21,6 @@ Differences from the paper:
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +29,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import require_positive
-from ganarium.layers.diffaugment import augmented
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import gradient_norm
@@ -47,7 +46,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiffAugmentOptions):
     conditional: bool = False
     """Learn from labels: G draws the class it is told, and D projects on the label's embedding."""
     gamma: float | None = None
@@ -58,8 +57,6 @@ class Config:
     """Residual blocks at each size (presets)."""
     latent_dim: int = 64
     """Numbers in z, normal (presets)."""
-    augment: Literal["none", "diff"] = "none"
-    """What D sees: images as they are, or changed by DiffAugment: colour, place and a hidden square."""
     burn_in: int = 20_000_000
     """Images over which rates fall to a quarter, gamma to a tenth, and Adam's second momentum rises from 0.9
     to 0.99, along a half cosine (presets: 20 million)."""
@@ -80,6 +77,7 @@ class R3GAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         channels, height, width = image_shape(shape, "r3gan")
+        self.augment = Augmentation(config.augment, "r3gan", shape)
         self.size = 2 ** math.ceil(math.log2(max(height, width)))
         self.gamma = config.gamma or next(
             (gamma for side, gamma in ((32, 0.05), (64, 2.0), (128, 20.0)) if self.size <= side), 150.0
@@ -135,9 +133,7 @@ class R3GAN(Model):
 
     def D(self, image: Tensor, label: Tensor | None) -> Tensor:
         """Scores (b,) of images, behind the augmentation if there is one."""
-        if self.config.augment == "diff":
-            (image,) = augmented(image)
-        score: Tensor = self.discriminator(image, label)
+        score: Tensor = self.discriminator(self.augment(image), label)
         return score
 
     def gamma_now(self, batch_size: int) -> Tensor:

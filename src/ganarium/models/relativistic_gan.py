@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -44,7 +45,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(DiffAugmentOptions, BackboneOptions):
     loss: Literal["rsgan", "rasgan", "ralsgan", "rahinge"] = "rasgan"
     """Which differences of scores are compared, and by which loss. rsgan: each real with one fake, logistic
     loss. The others: each sample with the mean score of the other kind, by logistic loss (rasgan), squares
@@ -89,6 +90,7 @@ class RelativisticGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "relativistic_gan", shape)
         self.prior = Prior(config.latent_dim, config.prior)
         self.generator, self.discriminator = backbone(
             "relativistic_gan",
@@ -111,17 +113,17 @@ class RelativisticGAN(Model):
             self.still = {f"discriminator.{name}.bias": reason}
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.discriminator, self.generate
+        D, G, T = self.discriminator, self.generate, self.augment
         for _ in range(self.config.num_discriminator_steps):
-            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
-                fake = G(len(real))
+                fake = T(G(len(real)))
             score_real, score_fake = D(real), D(fake)  # two passes: D may have batch norm
             yield "D", self.above(score_real, score_fake), watch(real=score_real, fake=score_fake)
         # reals are no function of G; its gradient flows through the fakes of both terms
         with torch.no_grad():
             score_real = D(real)
-        yield "G", self.above(D(G(len(real))), score_real)
+        yield "G", self.above(D(T(G(len(real)))), score_real)
 
     def above(self, high: Tensor, low: Tensor) -> dict[str, Tensor]:
         """The terms of the player who wants the scores `high` (b,) above the scores `low` (b,)."""

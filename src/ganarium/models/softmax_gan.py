@@ -24,6 +24,7 @@ import torch
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -39,7 +40,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(DiffAugmentOptions, BackboneOptions):
     prior: Literal["normal", "uniform"] = "uniform"
     """Distribution of the numbers in z: normal, or uniform on [-1, 1], as in DCGAN."""
     generator_norm: bool = False
@@ -69,6 +70,7 @@ class Config(BackboneOptions):
 class SoftmaxGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "softmax_gan", shape)
         self.prior = Prior(config.latent_dim, config.prior)
         self.generator, self.discriminator = backbone(
             "softmax_gan",
@@ -90,14 +92,14 @@ class SoftmaxGAN(Model):
             self.still = {f"discriminator.{name}.bias": reason}
 
     def step(self, batches: Batches) -> Step:
-        D, G = self.discriminator, self.generate
-        real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+        D, G, T = self.discriminator, self.generate, self.augment
+        real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
         with torch.no_grad():
-            fake = G(len(real))
+            fake = T(G(len(real)))
         score_real, score_fake = D(real), D(fake)  # apart, for the sake of --norm batch
         log_z = torch.cat([score_real, score_fake]).logsumexp(0)
         yield "D", {"cross_entropy": log_z - score_real.mean()}, watch(real=score_real, fake=score_fake)
         with torch.no_grad():
             score_real = D(real)  # constants to G, but part of log Z
-        score = torch.cat([score_real, D(G(len(real)))])
+        score = torch.cat([score_real, D(T(G(len(real))))])
         yield "G", {"cross_entropy": score.logsumexp(0) - score.mean()}

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import last_linear
 from ganarium.model import Model, Paper, Player, Prior, RMSProp, Step, watch
 from ganarium.networks.backbones import BackboneOptions, backbone
@@ -40,7 +41,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(DiffAugmentOptions, BackboneOptions):
     clip: float = 0.01
     """c: after each update, every parameter of the critic is clipped to [-c, c] (Algorithm 1)."""
     num_critic_steps: int = 5
@@ -74,6 +75,7 @@ class WGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "wgan", shape)
         self.prior = Prior(config.latent_dim, config.prior)
         self.generator, self.critic = backbone(
             "wgan",
@@ -93,12 +95,12 @@ class WGAN(Model):
             self.still = {f"critic.{name}.bias": reason}
 
     def step(self, batches: Batches) -> Step:
-        D, G, c = self.critic, self.generate, self.config.clip
+        D, G, T, c = self.critic, self.generate, self.augment, self.config.clip
         long = self.iteration < 25 or self.iteration % 500 == 0
         for _ in range(self.config.num_long_critic_steps if long else self.config.num_critic_steps):
-            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
-                fake = G(len(real))
+                fake = T(G(len(real)))
             # apart, not in one batch: each has statistics of its own in D's batch norm
             score_real, score_fake = D(real), D(fake)
             terms = {"wasserstein": score_fake.mean() - score_real.mean()}
@@ -107,4 +109,4 @@ class WGAN(Model):
                 weights: list[Tensor] = list(D.parameters())  # all of them, batch norm's too
                 torch._foreach_clamp_min_(weights, -c)
                 torch._foreach_clamp_max_(weights, c)
-        yield "G", {"wasserstein": -D(G(len(real))).mean()}
+        yield "G", {"wasserstein": -D(T(G(len(real)))).mean()}

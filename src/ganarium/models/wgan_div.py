@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm, check_penalised
 from ganarium.losses import gradient_norm
@@ -41,7 +42,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(BackboneOptions):
+class Config(DiffAugmentOptions, BackboneOptions):
     penalty_weight: float = 2.0
     """k, the weight of the penalty on the critic's gradient (paper; the released file has 10)."""
     penalty_power: float = 6.0
@@ -82,6 +83,7 @@ class Config(BackboneOptions):
 class WGANDiv(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "wgan_div", shape)
         self.prior = Prior(config.latent_dim, config.prior)
         self.generator, self.critic = backbone(
             "wgan_div",
@@ -101,17 +103,18 @@ class WGANDiv(Model):
         self.still = {f"critic.{name}.bias": reason}
 
     def step(self, batches: Batches) -> Step:
-        D, G, k, p = self.critic, self.generate, self.config.penalty_weight, self.config.penalty_power
+        D, G, T = self.critic, self.generate, self.augment
+        k, p = self.config.penalty_weight, self.config.penalty_power
         for _ in range(self.config.num_critic_steps):
-            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
-                fake = G(len(real))
+                fake = T(G(len(real)))
             # one pass: nothing in D mixes samples
             score_real, score_fake = D(torch.cat([real, fake])).chunk(2)
             penalty = k * gradient_norm(D, self.places(real, fake)).pow(p).mean()
             terms = {"wasserstein": score_fake.mean() - score_real.mean(), "penalty": penalty}
             yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"wasserstein": -D(G(len(real))).mean()}
+        yield "G", {"wasserstein": -D(T(G(len(real)))).mean()}
 
     def places(self, real: Tensor, fake: Tensor) -> Tensor:
         """x^, where the gradient is penalised: one for each sample, two for `both`."""

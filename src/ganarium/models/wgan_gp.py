@@ -27,6 +27,7 @@ from torch import nn
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm, check_penalised, normalise_spectrally
 from ganarium.layers.shapes import image_shape
@@ -46,7 +47,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiffAugmentOptions):
     penalty_weight: float = 10.0
     """lambda (equation 3)."""
     num_critic_steps: int = 5
@@ -87,6 +88,7 @@ class Config:
 class WGANGP(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "wgan_gp", shape)
         colour = len(shape) == 3 and shape[0] > 1
         self.prior = Prior(config.latent_dim)
         norm = config.generator_norm
@@ -115,11 +117,11 @@ class WGANGP(Model):
         self.still = {f"critic.{name}.bias": reason}
 
     def step(self, batches: Batches) -> Step:
-        D, G, config = self.critic, self.generate, self.config
+        D, G, T, config = self.critic, self.generate, self.augment, self.config
         for _ in range(config.num_critic_steps):
-            real = next(batches).image  # (b, c, h, w) in [-1, 1], or (b, 2)
+            real = T(next(batches).image)  # (b, c, h, w) in [-1, 1], or (b, 2)
             with torch.no_grad():
-                fake = G(len(real))
+                fake = T(G(len(real)))
             # one pass: nothing in D mixes samples
             score_real, score_fake = D(torch.cat([real, fake])).chunk(2)
             e = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
@@ -129,7 +131,7 @@ class WGANGP(Model):
                 "penalty": config.penalty_weight * (norm - 1).square().mean(),
             }
             yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"wasserstein": -D(G(len(real))).mean()}
+        yield "G", {"wasserstein": -D(T(G(len(real)))).mean()}
 
 
 def released_networks(config: Config, shape: tuple[int, ...], width: int, norm: bool) -> Pair:

@@ -19,6 +19,11 @@ def start(device: torch.device) -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
+def num_processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
 def wait() -> None:
     """Until every process is here. A process that ends while another still works may be aborted by gloo's threads."""
     if dist.is_initialized():
