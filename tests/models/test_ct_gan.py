@@ -351,8 +351,8 @@ def test_batch_norm_in_d_is_refused():
     [
         ("leave --penalty-weight and --num-critic-steps away", {"penalty_weight": 5.0}),
         ("leave --penalty-weight and --num-critic-steps away", {"num_critic_steps": 2}),
-        ("choose --network mlp, dcgan or resnet", {"norm": "layer"}),
-        ("choose --network mlp, dcgan or resnet", {"dropout": 0.1}),
+        ("use --network mlp, dcgan or resnet", {"norm": "layer"}),
+        ("use --network mlp, dcgan or resnet", {"dropout": 0.1}),
         ("width must be at least 2", {"width": 1}),
     ],
 )

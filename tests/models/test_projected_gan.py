@@ -11,6 +11,7 @@ import reference
 from ganarium import registry
 from ganarium.data.dataset import Images
 from ganarium.errors import UserError
+from ganarium.layers import diffaugment
 from ganarium.models import projected_gan
 from ganarium.networks.efficientnet_lite import CHANNELS, load_efficientnet_lite
 from ganarium.networks.fastgan import Noise
@@ -163,7 +164,7 @@ def test_augmentation_is_on_what_d_sees_in_both_steps(monkeypatch) -> None:
         seen.append((images[0].requires_grad, policy))
         return list(images)
 
-    monkeypatch.setattr(projected_gan, "augmented", recording)
+    monkeypatch.setattr(diffaugment, "augmented", recording)
     made = small_trainer("projected_gan", (3, 32, 32))
     made.iterate()
     assert seen == [(needs, ("color", "translation", "cutout")) for needs in (True, False, False)]

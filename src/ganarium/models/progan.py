@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import gradient_norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -54,7 +55,7 @@ BATCH_SIZES = {256: 14, 512: 6, 1024: 3}  # side in pixels -> images in a batch 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiffAugmentOptions):
     first_size: int = 4
     """Side in pixels of the first images, a power of two (section 2). The size of the data: no growing."""
     stable_images: int = 800_000
@@ -92,6 +93,7 @@ class ProGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         channels, height, width = image_shape(shape, "progan")
+        self.augment = Augmentation(config.augment, "progan", shape)
         self.size = growing_size(height, width, config.first_size, "progan")
         self.growth = Growth(
             self.size, config.first_size, config.stable_images, config.fading_images, batch_size_at
@@ -117,14 +119,14 @@ class ProGAN(Model):
             )
 
     def step(self, batches: Batches) -> Step:
-        config = self.config
+        T, config = self.augment, self.config
         stage, alpha = self.growth.at(self.iteration, self.clock)
         side = side_of(stage)
         batch = max(1, batches.batch_size * batch_size_at(side) // self.batch_size)
         D, G = (lambda x: self.discriminator(x, stage, alpha)), (lambda z: self.generator(z, stage, alpha))
-        real = seen_at(reflect_to_multiple(batches.draw(batch).image, self.size), side, alpha)
+        real = T(seen_at(reflect_to_multiple(batches.draw(batch).image, self.size), side, alpha))
         with torch.no_grad():
-            fake = G(self.latent(batch))  # (b, c, side, side)
+            fake = T(G(self.latent(batch)))  # (b, c, side, side)
         # apart, not in one batch: D sees deviations within a batch
         score_real, score_fake = D(real), D(fake)
         e = torch.rand(batch, 1, 1, 1, device=real.device, dtype=real.dtype)
@@ -137,7 +139,7 @@ class ProGAN(Model):
         }
         yield f"D{side}", terms, watch(real=score_real, fake=score_fake)
 
-        yield f"G{side}", {"wasserstein": -D(G(self.latent(batch))).mean()}
+        yield f"G{side}", {"wasserstein": -D(T(G(self.latent(batch)))).mean()}
 
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         """At the resolution reached so far, with pixels repeated up to the size of the data."""

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
-from ganarium.layers.diffaugment import augmented
+from ganarium.layers.augmentation import Augmentation
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.efficientnet_lite import (
@@ -104,7 +104,7 @@ class ProjectedGAN(Model):
         self.discriminators = Discriminators(config.discriminator_width, max(self.size, config.feature_size))
         # loaded when training begins, in a list: no part of the model, its checkpoints or its samples
         self.loaded: list[EfficientNetLite] = []
-        self.policy = ("color", "translation", "cutout") if config.augment == "diff" else ()
+        self.augment = Augmentation(config.augment, "projected_gan", shape)
         self.ema = {"generator": 0.5 ** (32 / 10_000)}
         adam = Adam(lr=config.lr, betas=(0.0, config.beta2))
         self.players = {
@@ -130,7 +130,7 @@ class ProjectedGAN(Model):
 
     def D(self, image: Tensor) -> Tensor:
         """Scores (b, patches) of images (b, c, size, size), behind augmentation, features and mixing."""
-        (image,) = augmented(image, policy=self.policy)
+        image = self.augment(image)
         side = self.config.feature_size
         if image.shape[2] < side:
             image = F.interpolate(image, size=(side, side), mode="bilinear", align_corners=False)
