@@ -18,6 +18,7 @@ CLASSIFIER = "what it is for is a classifier, which sees images as they are"
 INTO_OTHERS = "it learns from pairs or domains, and has flips and crops of its own"
 WITHOUT = {  # models without --augment diff, and why
     "aae": "its discriminators judge codes, and no images",
+    "bigan": "D judges an image and its code together, which is not the code of the changed image",
     "bgan": "G learns from weights of samples, each augmented by other draws, and through no gradient",
     "catgan": CLASSIFIER,
     "context_encoder": INTO_OTHERS,
@@ -43,7 +44,7 @@ def choices(name):
 OFFERED = [name for name in ALL if "diff" in choices(name)]
 ADAPTIVE = [name for name in OFFERED if "ada" in choices(name)]
 SHAPE = (3, 16, 16)
-OPTIONS = {"progan": {"first_size": 16}}  # so that D sees whole images from the start
+OPTIONS = {name: {"first_size": 16} for name in ("progan", "stylegan")}  # so that D sees whole images from the start
 
 
 def test_every_model_offers_augmentation_or_says_why_not():

@@ -16,7 +16,6 @@ Differences from the paper:
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import require_fraction, require_positive
-from ganarium.layers.diffaugment import augmented
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import halvings, image_shape
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -41,7 +40,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiffAugmentOptions):
     conditional: bool = False
     """Learn from labels (paper): G draws the class it is told, and D projects the label on its features."""
     attention: bool = True
@@ -51,8 +50,6 @@ class Config:
     width: int = 64
     """Channels of both networks next to the picture, doubled at every smaller map up to 16 times (released).
     16 suits a CPU."""
-    augment: Literal["none", "diff"] = "none"
-    """What D sees: images as they are, or changed by DiffAugment: colour, place and a hidden square."""
     lr: float = 1e-4
     """Learning rate of Adam for G (section 5)."""
     discriminator_lr: float = 4e-4
@@ -74,6 +71,7 @@ class SAGAN(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "sagan", shape)
         image, classes = image_shape(shape, "sagan"), 0
         self.prior = Prior(config.latent_dim)
         if config.conditional:
@@ -121,8 +119,6 @@ class SAGAN(Model):
 
     def D(self, image: Tensor, label: Tensor | None) -> Tensor:
         """Scores (b,) of images, with their labels (b,) if it learns from them, behind the augmentation."""
-        if self.config.augment == "diff":
-            (image,) = augmented(image)
         told = None if label is None else one_hot(label, self.num_labels, image.dtype)
-        score: Tensor = self.discriminator(image, told)
+        score: Tensor = self.discriminator(self.augment(image), told)
         return score

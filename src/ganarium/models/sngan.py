@@ -29,7 +29,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import require_fraction, require_positive
-from ganarium.layers.diffaugment import augmented
+from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
@@ -46,7 +46,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(DiffAugmentOptions):
     conditional: bool = False
     """Learn from labels: G draws the class it is told, and D projects the label on its features
     (1802.05637)."""
@@ -63,8 +63,6 @@ class Config:
     doubled at every smaller map up to 16 times (released). 32 suits a CPU."""
     discriminator_width: int | None = None
     """Channels of D's first block, likewise. None: 128 below 48 pixels, 64 above (released)."""
-    augment: Literal["none", "diff"] = "none"
-    """What D sees: images as they are, or changed by DiffAugment: colour, place and a hidden square."""
     lr: float = 2e-4
     """Learning rate of Adam, which falls linearly to 0 over the run (appendix B.4, released)."""
     beta1: float = 0.0
@@ -86,6 +84,7 @@ class Config:
 class SNGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "sngan", shape)
         image, classes = image_shape(shape, "sngan"), 0
         self.prior = Prior(config.latent_dim)
         if config.conditional:
@@ -130,8 +129,6 @@ class SNGAN(Model):
 
     def D(self, image: Tensor, label: Tensor | None) -> Tensor:
         """Scores (b,) of images, with their labels (b,) if it learns from them, behind the augmentation."""
-        if self.config.augment == "diff":
-            (image,) = augmented(image)
         told = None if label is None else one_hot(label, self.num_labels, image.dtype)
-        score: Tensor = self.discriminator(image, told)
+        score: Tensor = self.discriminator(self.augment(image), told)
         return score

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import as_fake, as_real, gradient_norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -61,7 +62,7 @@ TRUNCATED = 8  # the first layers, to which `truncation` applies (released)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AugmentOptions):
     first_size: int = 8
     """Side in pixels of the first images, a power of two (appendix C). The size of the data: no growing."""
     stable_images: int = 600_000
@@ -103,6 +104,7 @@ class Config:
 class StyleGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "stylegan", shape)
         channels, height, width = image_shape(shape, "stylegan")
         self.size = growing_size(height, width, config.first_size, "stylegan")
         self.growth = Growth(
@@ -128,23 +130,23 @@ class StyleGAN(Model):
         self.still = {name: reason for name, value in self.named_parameters() if value not in moved}
 
     def step(self, batches: Batches) -> Step:
-        config = self.config
+        T, config = self.augment, self.config
         stage, alpha = self.growth.at(self.iteration, self.clock)
         side = side_of(stage)
         batch = batches.batch_size * batch_size_at(side) // self.batch_size
         D = partial(self.discriminator, stage=stage, alpha=alpha)
-        real = seen_at(reflect_to_multiple(batches.draw(batch).image, self.size), side, alpha)
+        real = T(seen_at(reflect_to_multiple(batches.draw(batch).image, self.size), side, alpha))
         with torch.no_grad():
-            fake = self.synthesised(self.random_styles(batch))  # (b, c, side, side)
+            fake = T(self.synthesised(self.random_styles(batch)))  # (b, c, side, side)
         # apart, not in one batch: D sees deviations within a batch
         score_real, score_fake = D(real), D(fake)
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
         if self.iteration % config.penalty_interval == 0:
             weight = config.penalty_interval * config.gamma / 2
             terms["penalty"] = weight * gradient_norm(D, real).square().mean()
-        yield f"D{side}", terms, watch(real=score_real, fake=score_fake)
+        yield f"D{side}", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
 
-        fake = self.synthesised(self.random_styles(batch))
+        fake = T(self.synthesised(self.random_styles(batch)))
         yield f"G{side}", {"adversarial": as_real(D(fake))}
 
     def random_styles(self, n: int) -> Tensor:
