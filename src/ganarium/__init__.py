@@ -11,6 +11,7 @@ _HOMES = {
     "train": "api",
     "resume": "api",
     "load": "runs.loading",
+    "load_pretrained": "runs.pretrained",
     "evaluate": "api",
     "export": "api",
     "import_weights": "exporting.weights.importing",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ganarium.registry import create as create
     from ganarium.registry import list_models as list_models
     from ganarium.runs.loading import load as load
+    from ganarium.runs.pretrained import load_pretrained as load_pretrained
     from ganarium.training.recommend import recommend as recommend
 
 

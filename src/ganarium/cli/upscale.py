@@ -10,40 +10,46 @@ from ganarium.errors import UserError
 
 
 def upscale(
-    run: str,
-    pictures: Annotated[list[str], Parameter(name="FILES", negative=())],
+    run_and_files: Annotated[list[str], Parameter(name="RUN FILES", negative=())],
     /,
     *,
+    pretrained: bool = False,
     tile: Count = None,
     compare: bool = False,
     out: str | None = None,
     device: str = "auto",
 ) -> int:
-    """Enlarge pictures with a run's model, such as srgan.
+    """Enlarge pictures with a run's model, such as srgan, or with the small one that comes with the package.
 
-    Large pictures are enlarged in overlapping tiles, which show no seams. Grey, transparency, 16 bits and the colour
-    profile are kept. A file that cannot be read is named and passed over, and the exit code is 2.
+    `ganarium upscale RUN photo.jpg`, or `ganarium upscale --pretrained photo.jpg`, which enlarges four times. Large
+    pictures are enlarged in overlapping tiles, which show no seams. Grey, transparency, 16 bits and the colour profile
+    are kept. A file that cannot be read is named and passed over, and the exit code is 2.
 
     Parameters
     ----------
-    run
-        The run's folder, or the folder of one checkpoint.
-    pictures
-        Picture files, or folders of them, one or more.
+    run_and_files
+        The run's folder, or the folder of one checkpoint; then picture files, or folders of them, one or more.
+    pretrained
+        Use the generator that comes with the package; all words are pictures then. It is small, and trained on drawn
+        pictures alone.
     tile
         Side of the tiles in pixels of the original, a multiple of 64. Smaller ones need less memory and more time.
         Default: 320.
     compare
         Also write the middle of each picture twice, side by side: enlarged by bicubic, and by the model.
     out
-        Where to write. Default: RUN/upscaled. No file is overwritten.
+        Where to write. Default: RUN/upscaled, or ./upscaled with --pretrained. No file is overwritten.
     device
         auto, cpu, cuda or mps.
     """
     from ganarium.mapping import TILE, WHOLE
     from ganarium.runs.loading import load
+    from ganarium.runs.pretrained import load_pretrained
 
-    model = load(run, device=device)
+    run, *pictures = [".", *run_and_files] if pretrained else run_and_files
+    if not pictures:
+        raise UserError("name a run and the pictures, as in `ganarium upscale runs/srgan-photos photo.jpg`.")
+    model = load_pretrained("upscaler", device=device) if pretrained else load(run, device=device)
     if not model.scale:
         raise UserError(f"{run} does not enlarge images: give a run of srgan or esrgan.")
 
