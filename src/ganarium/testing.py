@@ -23,7 +23,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganarium import registry
 from ganarium.data.batches import Batches
-from ganarium.data.dataset import CaptionedImages, Dataset, HighResolutionImages, PairedImages, Photos, UnpairedImages
+from ganarium.data.dataset import (
+    CaptionedImages,
+    Dataset,
+    HighResolutionImages,
+    PairedImages,
+    Photos,
+    SourceTargetImages,
+    UnpairedImages,
+)
 from ganarium.errors import Diverged, UserError
 from ganarium.model import Model, Step
 from ganarium.runs import checkpoint, loading
@@ -148,6 +156,9 @@ def synthetic_data(
         stored, (channels, height, width) = images(), shape
         photos = Photos(stored.flatten(), torch.full((n,), height), torch.full((n,), width), (height, width), channels)
         return Dataset("synthetic", stored, photos=photos)
+    if kind is SourceTargetImages:
+        labels, names = torch.arange(n) % (num_classes or 1), tuple(f"class {k}" for k in range(num_classes or 1))
+        return Dataset("synthetic", images(), labels, names, images(), target_labels=labels)
     captions = (("a smooth picture",),) * n if kind is CaptionedImages else None
     if num_classes is None:
         return Dataset("synthetic", images(), captions=captions)

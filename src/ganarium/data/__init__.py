@@ -55,6 +55,7 @@ SOURCES = {
     ),
     "mnist_tinted": Source("mnist_variants", "mnist_tinted", "MNIST, each digit in one of six hues, RGB", _LABELLED),
     "mnist_negative": Source("mnist_variants", "mnist_negative", "MNIST black on white, grey", _LABELLED),
+    "mnist_edges": Source("mnist_variants", "mnist_edges", "the outlines of MNIST's digits, grey", _LABELLED),
     "mnist_m": Source("mnist_variants", "mnist_m", "digits on crops of photos, as MNIST-M, RGB", _LABELLED),
     "glyphs": Source("glyphs", "glyphs", "digits and letters drawn from fonts, any size, grey", _LABELLED),
     "glyphs_coloured": Source("textures", "glyphs_coloured", "glyphs on drawn textures, any size, RGB", _LABELLED),
@@ -71,6 +72,7 @@ SOURCES = {
     "swiss_roll": Source("points", "swiss_roll", "2-D points: a spiral", _PLAIN),
 }
 
+TWO_SETS = Source("two_sets", "two_sets", "a source and a target: NAME+NAME", ())
 FOLDER = Source("folder", "folder", "a folder or .zip of images, or hf:owner/name", ())
 NPZ = Source("npz", "npz", "a .npz file of arrays", ())
 
@@ -93,6 +95,7 @@ OWN_DATA = {
     "PairedImages": "a folder of pairs side by side, or with the same names in A and B",
     "HighResolutionImages": "a folder of photos with --layout patches",
     "CaptionedImages": "a folder with captions in metadata.jsonl",
+    "SourceTargetImages": "two sets joined by a +, of which the first has labels (my_labelled+my_other)",
 }
 
 
@@ -121,6 +124,8 @@ def load_data(
 ) -> "tuple[Dataset, Dataset]":
     """Loads the train and test split of a built-in set, a folder or `.zip` of images, `hf:owner/name` or a `.npz`.
 
+    Two of these joined by a +, such as `mnist+usps`, are a source domain and a target: see `sources.two_sets`.
+
     `size` is (height, width) in pixels and `channels` 1, 3 or 4; each source has its own default. `characters` is for
     `glyphs`: `digits`, `letters`, `all` or the characters themselves. `fit` (`crop` or `pad`) and `layout` (`images`,
     `pairs` or `patches`) are for folders: see `sources.folder`; so is `classes`, which says what sub-folders are:
@@ -133,7 +138,7 @@ def load_data(
     source, arguments = find_source(name_or_path)
     if kind is not None and source.kinds:
         _check_kind(name_or_path, source.kinds, kind)
-    function = getattr(import_module(f"ganarium.data.sources.{source.module}"), source.function)
+    function = function_of(source)
     parameters = signature(function).parameters.items()
     known = [name for name, parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     options: dict[str, Any] = {"size": size, "channels": channels, "characters": characters, "fit": fit}
@@ -152,6 +157,21 @@ def load_data(
     if kind is not None:
         _check_kind(name_or_path, tuple(own_kind.__name__ for own_kind in train.kinds), kind)
     return train, test
+
+
+def function_of(source: Source) -> Any:
+    """The function that loads a source."""
+    return getattr(import_module(f"ganarium.data.sources.{source.module}"), source.function)
+
+
+def halves(name_or_path: str) -> tuple[str, str] | None:
+    """The two sets of a name such as `mnist+usps`; None for one set, also one whose path has a +."""
+    first, plus, second = name_or_path.partition("+")
+    if not plus or name_or_path.startswith("hf:") or Path(name_or_path).exists():
+        return None
+    if not first or not second or "+" in second:
+        raise UserError(f"{name_or_path!r} is no pair of sets: join two names or paths by one +, as in mnist+usps.")
+    return first, second
 
 
 def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
@@ -175,6 +195,8 @@ def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:
                 f"{name_or_path} is the built-in set; the folder of that name is --data ./{name_or_path}.", stacklevel=2
             )
         return SOURCES[name_or_path], {}
+    if both := halves(name_or_path):
+        return TWO_SETS, {"source": both[0], "target": both[1]}
     if name_or_path.startswith("hf:"):
         return FOLDER, {"path": name_or_path}
     try:
@@ -216,6 +238,7 @@ def _check_kind(name: str, kinds: tuple[str, ...], kind: type) -> None:
     """`UserError` with data that would do, unless `kind` is among the batch types of the set."""
     if kind.__name__ not in kinds:
         remedies = [*suitable_data(kind.__name__), OWN_DATA.get(kind.__name__, "")]
+        remedies = remedies if len(remedies) > 1 else ["mnist+usps", *remedies]
         raise UserError(
             f"the data set {name} gives {' or '.join(kinds)}, not {kind.__name__}: "
             f"use {', '.join(filter(None, remedies[:-1]))} or {remedies[-1]}."

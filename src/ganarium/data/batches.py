@@ -12,6 +12,7 @@ from ganarium.data.dataset import (
     LabelledImages,
     PairedImages,
     PartlyLabelledImages,
+    SourceTargetImages,
     UnpairedImages,
     decode,
     seeded_generator,
@@ -80,6 +81,13 @@ class Batches:
             mirror = self._mirror(start, n)
             mirror_b = mirror if paired else self._mirror(start, n, stream=1)
             return self.kind(self._decode(self.images[index], mirror), self._decode(self.second[index_b], mirror_b))
+        if self.kind is SourceTargetImages:
+            assert self.second is not None
+            assert self.labels is not None
+            source = self._decode(self.images[index], self._mirror(start, n))
+            other = self._index(1, len(self.second), start, n)
+            target = self._decode(self.second[other], self._mirror(start, n, stream=1))
+            return SourceTargetImages(source, self.labels[index].to(self.device), target)
         image = self._image(index, start)
         if self.kind is PartlyLabelledImages:
             assert self.labels is not None

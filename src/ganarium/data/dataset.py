@@ -46,6 +46,12 @@ class CaptionedImages(NamedTuple):
     caption: tuple[str, ...]  # b sentences, each one of its image's captions
 
 
+class SourceTargetImages(NamedTuple):
+    source: Tensor  # (b, c, h, w) in [-1, 1], from the domain whose labels are known
+    label: Tensor  # (b,) int64, of `source`
+    target: Tensor  # (b, c, h, w) in [-1, 1], from the other domain, drawn independently; no labels
+
+
 @dataclass(frozen=True)
 class Photos:
     """Photos of any size in one tensor, from which windows of one size are cut."""
@@ -102,6 +108,7 @@ class Dataset:
     mapped: bool = False  # `images` and `second` lie in a file on disk, from which batches are read
     digest: str = ""  # of the content, if the source knows it; else it is taken from the tensors
     labelled: Tensor | None = None  # (k,) indices of the images whose labels a semi-supervised model knows; None: all
+    target_labels: Tensor | None = None  # (m,) int64, of `second`: for evaluation alone, no batch has them
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -119,6 +126,8 @@ class Dataset:
     def kinds(self) -> tuple[type, ...]:
         """The batch types that can be drawn from this set."""
         if self.second is not None:
+            if self.labels is not None and not self.paired:
+                return (SourceTargetImages, UnpairedImages)
             return (PairedImages, UnpairedImages) if self.paired else (UnpairedImages,)
         kinds: tuple[type, ...] = (Images,)
         if self.labels is not None:
@@ -128,6 +137,13 @@ class Dataset:
         if self.photos is not None:
             kinds += (HighResolutionImages,)
         return kinds
+
+    @property
+    def target(self) -> "Dataset | None":
+        """The second domain with its labels as a set of its own, for evaluation; None if there are none."""
+        if self.second is None or self.target_labels is None:
+            return None
+        return replace(self, images=self.second, labels=self.target_labels, second=None, target_labels=None)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -160,7 +176,8 @@ class Dataset:
                 + (f", of which {gone[0]!r} is gone: give the folder its old name." if gone else ": take it away.")
             )
         places = torch.tensor([names.index(name) for name in self.class_names])
-        return replace(self, labels=places[self.labels], class_names=tuple(names))
+        of_target = None if self.target_labels is None else places[self.target_labels]
+        return replace(self, labels=places[self.labels], class_names=tuple(names), target_labels=of_target)
 
     def keep_labels(self, per_class: int, seed: int) -> "Dataset":
         """The set with `per_class` images of each class as the labelled ones, chosen by the seed alone.

@@ -60,8 +60,9 @@ def evaluate_model(
     values = measure.full()
     if model.has_likelihood and isinstance(measure, ImageMeasure):
         values |= LikelihoodMeasure(model, test, NUM_HELD_OUT, seed).full()
-    if model.classifies:
-        values["test_accuracy"] = classifier_accuracy(model, test)
+    labelled = test.target if test.second is not None else test  # of two domains, the one whose labels are not told
+    if model.classifies and labelled is not None:
+        values["test_accuracy"] = classifier_accuracy(model, labelled)
     return values, measure.protocol
 
 

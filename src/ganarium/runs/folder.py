@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ganarium import registry
+from ganarium.data import halves
 from ganarium.data.files.tree import printable
 from ganarium.errors import RunError, UserError, nearest
 from ganarium.runs.options import Options
@@ -63,7 +64,8 @@ def choose(model: str, options: Options) -> Path:
             )
             raise UserError(f"{folder} exists already and a run is never overwritten: {way}give another --out.")
         return folder
-    name = f"{registry.title(model)}-{Path(options.data).name.removesuffix('.npz') or 'data'}"
+    named = "+".join(Path(part).name.removesuffix(".npz") for part in halves(options.data) or [options.data])
+    name = f"{registry.title(model)}-{named or 'data'}"
     number = 1
     while (folder := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganarium import registry
-from ganarium.data import SOURCES, load_data
+from ganarium.data import SOURCES, halves, load_data
 from ganarium.data.dataset import Dataset
 from ganarium.errors import UserError
 from ganarium.model import Model
@@ -108,7 +108,8 @@ def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
     place = options["data"]
     if "imported" in config and not place:
         raise UserError(f"weights from {config['imported']['file']} came without data: name some, as in --data NEW.")
-    if "data" in config and place not in SOURCES and not place.startswith("hf:") and not Path(place).exists():
+    gone = [part for part in halves(place) or [place] if part not in SOURCES and not part.startswith("hf:")]
+    if "data" in config and not all(Path(part).exists() for part in gone):
         raise UserError(
             f"the data of the run are no longer at {place}: if they have moved, name the new place, as in --data NEW."
         )

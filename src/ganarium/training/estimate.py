@@ -21,6 +21,7 @@ from ganarium.data.dataset import (
     HighResolutionImages,
     PairedImages,
     Photos,
+    SourceTargetImages,
     UnpairedImages,
 )
 from ganarium.errors import UserError
@@ -146,7 +147,7 @@ def noise(kind: type, shape: tuple[int, ...], num_classes: int | None, count: in
     classes = tuple(map(str, range(num_classes or 0)))
     labels = torch.arange(count) % num_classes if num_classes else None
     images = items()
-    second = items() if kind in (UnpairedImages, PairedImages) else None
+    second = items() if kind in (UnpairedImages, PairedImages, SourceTargetImages) else None
     photos = None
     if kind is HighResolutionImages:
         sides = [torch.full((count,), side) for side in shape[1:]]

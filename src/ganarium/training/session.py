@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ganarium import registry
-from ganarium.data import SOURCES
+from ganarium.data import SOURCES, halves
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
 from ganarium.doctor.notes import RunDoctor
@@ -401,6 +401,8 @@ def _one_line(error: BaseException) -> str:
 
 def _lasting(data: str) -> str:
     """A path as it can be found from any folder; a name as it is."""
+    if both := halves(data):
+        return "+".join(map(_lasting, both))
     return str(Path(data).resolve()) if data not in SOURCES and Path(data).exists() else data
 
 

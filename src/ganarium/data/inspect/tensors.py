@@ -84,6 +84,8 @@ def _layout_in_words(data: Dataset) -> str:
     if len(data.shape) == 1:
         return "points" + ", with the component that each was drawn from" * (data.labels is not None)
     if data.second is not None:
+        if data.labels is not None and not data.paired:
+            return "a source of images with classes, and a target"
         return "pairs of images" if data.paired else "two unpaired domains of images"
     extras = [word for word, value in (("classes", data.labels), ("captions", data.captions)) if value is not None]
     return "images" + (f" with {' and '.join(extras)}" if extras else "")
