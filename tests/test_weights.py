@@ -8,6 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
+import ganarium
 import other_programs as other
 from ganarium.cli.app import main
 from ganarium.errors import UserError
@@ -171,6 +172,35 @@ def test_what_does_not_fit_is_refused_with_the_reason(name, tmp_path):
         import_weights(tmp_path / "w.pth", tmp_path / "run")
     assert str(tmp_path / "w.pth") in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+# ---- ours, for other programs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scale", "unshuffle"), [(4, 1), (2, 1), (2, 2), (1, 4)])
+def test_spandrel_reads_what_export_writes(scale, unshuffle, tmp_path):
+    spandrel = pytest.importorskip("spandrel", reason="spandrel is not here: pip install spandrel")
+    weights, _ = other.rrdb("old" if unshuffle == 1 else "new", scale, growth=32, blocks=1, unshuffle=unshuffle)
+    model = imported(weights, tmp_path)
+    (made,) = ganarium.export(tmp_path / "run", to="pth")
+    assert made.difference == 0
+    theirs = spandrel.ModelLoader().load_from_file(made.path)
+    assert (theirs.architecture.id, theirs.scale) == ("ESRGAN", scale)
+    image = torch.rand(1, 3, 16, 20, generator=torch.Generator().manual_seed(0))
+    ours = (model.upscale(2 * image - 1) + 1) / 2
+    assert torch.allclose(theirs(image).clamp(0, 1), ours, atol=2e-5)
+
+
+def test_the_exported_file_is_imported_again_with_the_same_results(tmp_path):
+    model = imported(other.rrdb(growth=32, blocks=1)[0], tmp_path)
+    (made,) = ganarium.export(tmp_path / "run", to="pth", out=tmp_path / "out")
+    again = load(import_weights(made.path, tmp_path / "again"))
+    image = torch.rand(1, 3, 16, 16) * 2 - 1
+    assert torch.equal(model.upscale(image), again.upscale(image))
+    for name, weights in (("growth", other.rrdb()[0]), ("onnx", other.basicsr_srresnet()[0])):
+        torch.save(weights, tmp_path / f"{name}.pth")
+        with pytest.raises(UserError, match=name):
+            ganarium.export(import_weights(tmp_path / f"{name}.pth", tmp_path / name), to="pth")
 
 
 # ---- the folder, and the commands that take it ---------------------------------------------------------------

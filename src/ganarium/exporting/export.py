@@ -8,10 +8,11 @@ from ganarium.errors import UserError, nearest
 from ganarium.exporting import to_onnx
 from ganarium.exporting.network import Network, networks
 from ganarium.exporting.result import Exported
+from ganarium.exporting.weights.writing import write_pth
 from ganarium.runs.loading import config_of, load
 from ganarium.version import __version__
 
-TARGETS = ("onnx",)
+TARGETS = ("onnx", "pth")
 
 
 def export(
@@ -24,7 +25,8 @@ def export(
 ) -> list[Exported]:
     """Writes the networks of a run, or of one of its checkpoints, for use without this library.
 
-    `to` is `onnx`: a file for each network (generate, classify, upscale, inpaint, or the directions of `translate`).
+    `to` is `onnx`: a file for each network (generate, classify, upscale, inpaint, or the directions of `translate`); or
+    `pth`: the generator of esrgan in the layout of its authors, which spandrel and chaiNNer read.
     They are written to the folder `out`, by default RUN/exported; each is compared with PyTorch first, and the largest
     difference stands in a .json beside it. `size` (height, width) is that of the pictures a network maps; default: that
     of the training. Averaged weights are taken where the model keeps some, unless `raw`.
@@ -33,6 +35,11 @@ def export(
     """
     if to not in TARGETS:
         raise UserError(f"there is no target {to!r}: {nearest(to, TARGETS)}")
+    if to == "pth":
+        config, model = config_of(run), load(run, raw=raw)
+        exported = write_pth(model, _folder(Path(run), out) / f"{Path(run).resolve().name}.pth")
+        exported.write_beside({"model": registry.title(config["model"]), "step": model.iteration, "scale": model.scale})
+        return [exported]
     to_onnx.runtime_package()  # says early that it is missing
     config = config_of(run)
     model = load(run, raw=raw)

@@ -37,7 +37,7 @@ class RRDBNet(nn.Module):
         imagenet: bool = False,
     ) -> None:
         super().__init__()
-        self.unshuffle, self.slope = unshuffle, 0.01 if imagenet else SLOPE
+        self.growth, self.unshuffle, self.slope = growth, unshuffle, 0.01 if imagenet else SLOPE
         self.colours = ImageNetColours(channels) if imagenet else None
         self.first = nn.Conv2d(channels * unshuffle**2, width, 3, 1, 1)
         self.blocks = nn.Sequential(*(RRDB(width, growth, self.slope) for _ in range(num_blocks)))

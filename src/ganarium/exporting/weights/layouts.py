@@ -1,7 +1,7 @@
 """Which network a file of weights is for, from the names and shapes of its tensors alone."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +119,7 @@ def _same_channels(inputs: int, outputs: int, name: str) -> int:
 
 # ---- super-resolution --------------------------------------------------------------------------------------
 
-_RRDB_FORMS = {  # first, a dense block's convolution, middle, a doubling, before the last, last
+RRDB_FORMS = {  # first, a dense block's convolution, middle, a doubling, before the last, last
     "RRDBNet as in Real-ESRGAN and BasicSR": (
         "conv_first", "body.{block}.rdb{dense}.conv{layer}", "conv_body", "conv_up{level}", "conv_hr", "conv_last",
     ),
@@ -135,11 +135,11 @@ def _rrdb(shapes: Shapes) -> Layout | None:
     if "model.1.sub.0.RDB1.conv1.0.weight" in shapes:
         name, forms = "RRDBNet as in the first ESRGAN", _old_rrdb(shapes)
     elif "body.0.rdb1.conv1.weight" in shapes or "RRDB_trunk.0.RDB1.conv1.weight" in shapes:
-        name = [*_RRDB_FORMS]["RRDB_trunk.0.RDB1.conv1.weight" in shapes]
-        forms = _RRDB_FORMS[name]
+        name = [*RRDB_FORMS]["RRDB_trunk.0.RDB1.conv1.weight" in shapes]
+        forms = RRDB_FORMS[name]
     else:
         return None
-    first, dense, middle, doubling, before_last, last = forms
+    first, dense, _, doubling, _, last = forms
     block_pattern = re.escape(dense).replace(r"\{block\}", r"(\d+)").replace(r"\{dense\}", "1")
     blocks = _count(shapes, block_pattern.replace(r"\{layer\}", "1") + r"\.weight")
     doublings = 0
@@ -157,6 +157,14 @@ def _rrdb(shapes: Shapes) -> Layout | None:
         raise Unfit(
             f"it is {name} with {doublings} doublings and unshuffle {unshuffle}, which is no scale from 1 to 8."
         )
+    tensors = rrdb_names(forms, blocks, doublings)
+    options = {"scale": scale, "unshuffle": unshuffle, "width": width, "num_blocks": blocks, "growth": growth}
+    return Layout(f"{name}, x{scale}", "esrgan", options, (outputs, 128, 128), "generator", tensors)
+
+
+def rrdb_names(forms: Sequence[str], blocks: int, doublings: int) -> dict[str, str]:
+    """Names in our RRDBNet -> names in a file, by the forms of its layout."""
+    first, dense, middle, doubling, before_last, last = forms
     tensors: dict[str, str] = {}
     _both(tensors, "first", first)
     for block in range(blocks):
@@ -170,8 +178,7 @@ def _rrdb(shapes: Shapes) -> Layout | None:
         _both(tensors, f"doublings.{level}", doubling.format(level=level + 1, place=3 * (level + 1)))
     _both(tensors, "before_last", before_last)
     _both(tensors, "last", last)
-    options = {"scale": scale, "unshuffle": unshuffle, "width": width, "num_blocks": blocks, "growth": growth}
-    return Layout(f"{name}, x{scale}", "esrgan", options, (outputs, 128, 128), "generator", tensors)
+    return tensors
 
 
 def _dense(form: str, block: int, dense: int, layer: int) -> str:
