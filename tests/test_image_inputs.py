@@ -1,6 +1,7 @@
 """People's pictures through every door: PIL, arrays, tensors, files; in any size, with all that belongs to them."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from PIL import Image, ImageCms
 
 import ganarium
 from ganarium import cli
-from ganarium.data.files.photo import Photo, free_name, photo_of, read_photo, write_png
+from ganarium.data.files.decode import as_displayed
+from ganarium.data.files.photo import Photo, free_name, image_of, photo_of, read_photo, write_png
+from ganarium.data.files.profile import from_srgb, to_srgb
 from ganarium.data.tiles import STEP, tiles
 from ganarium.model import Model
 from synthetic import refused, saved, trainer
@@ -226,6 +229,89 @@ def test_the_profile_is_kept(enlarger: Model, translator: Model) -> None:
         assert made.info["icc_profile"] == SRGB
 
 
+def test_what_is_not_filled_keeps_its_numbers_under_any_profile() -> None:
+    model, pixels = model_of("context_encoder", 3), smooth(16, 16)
+    mask = np.zeros((16, 16), bool)
+    mask[6:10, 6:10] = True
+    made = model.inpaint(Photo(pixels, None, display_p3()), mask)
+    assert made.profile == display_p3()
+    assert np.array_equal(made.pixels[~mask], pixels[~mask])
+    assert not np.array_equal(made.pixels[mask], pixels[mask])
+
+
+def display_p3() -> bytes:
+    """A profile with the primaries of Display P3 under D50 (SMPTE EG 432-1) and the curve of sRGB."""
+    profile = bytearray(SRGB)
+    primaries = {b"rXYZ": (0.51512, 0.24120, -0.00105), b"gXYZ": (0.29198, 0.69225, 0.04189),
+                 b"bXYZ": (0.15710, 0.06657, 0.78407)}  # fmt: skip
+    for place in range(struct.unpack_from(">I", profile, 128)[0]):
+        name, start, _ = struct.unpack_from(">4sII", profile, 132 + 12 * place)
+        if name in primaries:
+            struct.pack_into(">3i", profile, start + 8, *(round(65536 * value) for value in primaries[name]))
+    return bytes(profile).replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
+
+
+# colours of sRGB, and the same ones in the numbers of Display P3
+IN_P3 = {(255, 0, 0): (234, 51, 35), (0, 255, 0): (117, 251, 76), (0, 0, 255): (0, 0, 245), (255, 255, 255): (255,) * 3,
+         (0, 0, 0): (0,) * 3, (128, 128, 128): (128,) * 3}  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [1, 257])
+def test_colours_of_a_profile_are_those_of_srgb_and_back(steps: int) -> None:
+    """At 8 and at 16 bits, known values; the inverse gives the numbers back."""
+    dtype = np.uint8 if steps == 1 else np.uint16
+    of_srgb, of_p3 = (np.array([list(colours)], int) * steps for colours in (IN_P3, IN_P3.values()))
+    # a level of the one is up to three of the other where the curve is steep, near 0
+    assert np.abs(to_srgb(of_p3.astype(dtype), display_p3()) - of_srgb.astype(float)).max() <= 3 * steps
+    assert np.abs(from_srgb(of_srgb.astype(dtype), display_p3()) - of_p3.astype(float)).max() <= steps
+    inside = from_srgb(noise(40, 50, 3, dtype=dtype), display_p3())
+    again = from_srgb(to_srgb(inside, display_p3()), display_p3())
+    assert np.abs(again.astype(float) - inside).max() <= (2 if steps == 1 else 8)
+    for profile in (None, SRGB, b"", b"broken", SRGB[:200], SRGB[:16] + b"GRAY" + SRGB[20:]):
+        assert np.array_equal(to_srgb(inside, profile), inside)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_tone_curves_are_those_of_pillow(gamma: float) -> None:
+    """A gamma as ICC writes it, beside Pillow's own conversion, which training uses."""
+    profile, curve = bytearray(display_p3()), struct.pack(">4sIIH2x", b"curv", 0, 1, round(gamma * 256))
+    for place in range(struct.unpack_from(">I", profile, 128)[0]):
+        name, start, _ = struct.unpack_from(">4sII", profile, 132 + 12 * place)
+        if name[1:] == b"TRC":
+            profile[start : start + len(curve)] = curve
+    picture = Image.fromarray(smooth(40, 30))
+    picture.info["icc_profile"] = bytes(profile)
+    ours, theirs = to_srgb(np.asarray(picture), bytes(profile)), np.asarray(as_displayed(picture, 3))
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+    assert np.abs(ours.astype(int) - np.asarray(picture)).max() > 3, "else nothing is tested"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_model_sees_the_colours_of_srgb_whatever_the_profile(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red of sRGB in a Display P3 picture. A model that changes red and green is given (255, 0, 0), and what it makes
+    is green of sRGB in the numbers of Display P3; the other way round, so is blue, which it leaves as it is."""
+    model, steps, seen = model_of("pix2pix"), 1 if dtype == np.uint8 else 257, []
+
+    def mapped(image: torch.Tensor, direction: str) -> torch.Tensor:
+        seen.append(image[0, :, 0, 0])
+        return image[:, [1, 0, 2]]
+
+    monkeypatch.setattr(model, "mapped", mapped)
+    pixels = np.empty((16, 16, 3), dtype)
+    pixels[:, :8], pixels[:, 8:] = (np.array(IN_P3[colour]) * steps for colour in ((255, 0, 0), (0, 0, 255)))
+    made = model.translate(Photo(pixels, None, display_p3()))
+    assert seen[0].tolist() == pytest.approx([1, -1, -1], abs=0.01)
+    assert made.profile == display_p3()
+    assert made.pixels.dtype == dtype
+    assert np.abs(made.pixels[0, 0].astype(int) - np.array(IN_P3[0, 255, 0]) * steps).max() <= steps
+    assert np.abs(made.pixels[0, 15].astype(int) - pixels[0, 15]).max() <= steps // 2, "at 8 bits the very numbers"
+    if dtype == np.uint8:
+        picture = image_of(Photo(pixels, None, display_p3()))
+        again = model.translate(picture)
+        assert again.info["icc_profile"] == display_p3()
+        assert np.array_equal(np.asarray(again), made.pixels)
+
+
 # Tiles
 
 
@@ -302,8 +388,8 @@ def test_tiles_that_would_show_seams_are_refused(translator: Model, enlarger: Mo
 
 
 def test_large_pictures_are_tiled_without_being_told(enlarger: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganarium.sampling.WHOLE", 60 * 60)
-    monkeypatch.setattr("ganarium.sampling.TILE", 64)
+    monkeypatch.setattr("ganarium.mapping.WHOLE", 60 * 60)
+    monkeypatch.setattr("ganarium.mapping.TILE", 64)
     shares: list[float] = []
     enlarger.upscale(smooth(100, 70), progress=shares.append)
     assert shares == [0.25, 0.5, 0.75, 1.0]

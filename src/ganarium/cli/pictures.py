@@ -94,8 +94,9 @@ def save_comparison(before: "Photo", after: "Photo", target: Path) -> Path:
     """Writes the middle of a picture before and after, side by side in the size of the result; gives the path."""
     from PIL import Image
 
-    from ganarium.data.files.photo import free_name, image_of
+    from ganarium.data.files.photo import free_name, image_of, in_srgb
 
+    before, after = in_srgb(before), in_srgb(after)
     new, old = image_of(after), image_of(before)
     width, height = (min(side, SHOWN) for side in new.size)
     left, top = (new.width - width) // 2, (new.height - height) // 2

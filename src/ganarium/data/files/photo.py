@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ganarium.data.files.decode import FORMATS, UnusablePicture, as_displayed
+from ganarium.data.files.profile import from_srgb, to_srgb
 from ganarium.errors import UserError
 from ganarium.runtime.files import atomic_write
 
@@ -117,11 +118,15 @@ def through(
 ) -> Photo:
     """What a network of so many channels makes of a photo; `apply` maps (n, h, w, channels) to levels of the same type.
 
+    The network sees the colours of sRGB, as in training, and the result has those of the photo's own profile. Pixels
+    that it leaves as they are keep their very numbers.
+
     Alpha goes through the network only if it knows four channels; else `resize(alpha, (h, w))` gives it the size of the
     result. With `keep_grey` a grey photo stays grey, and a network of grey sees the colours one by one; without, the
     result has the colours that the network knows.
     """
-    pixels, alpha = photo.pixels if channels == 4 else photo.laid_on_white(), photo.alpha
+    given, alpha = photo.pixels if channels == 4 else photo.laid_on_white(), photo.alpha
+    pixels = seen = to_srgb(given, photo.profile)
     if channels == 1:
         images = np.moveaxis(pixels, 2, 0)[..., None] if keep_grey else grey_of(pixels)[None]
         made = apply(images)
@@ -138,7 +143,17 @@ def through(
     made = made[:, :, :3]
     if keep_grey and photo.grey:
         made = grey_of(made)
+    if seen is not given and made.shape[2] == 3:
+        result = from_srgb(made, photo.profile)
+        if made.shape == seen.shape:
+            result = np.where((made == seen).all(2, keepdims=True), given, result)
+        made = result
     return Photo(made, alpha, _fitting(photo.profile, made.shape[2]))
+
+
+def in_srgb(photo: Photo) -> Photo:
+    """The photo in the colours of sRGB, without a profile."""
+    return photo._replace(pixels=to_srgb(photo.pixels, photo.profile), profile=None)
 
 
 def write_png(file: Path, photo: Photo) -> None:
