@@ -31,7 +31,7 @@ def values(shape: Sequence[int], k: int, offset: float = 0.0, scale: float = 1.0
     """float64 of a shape: offset + scale v, v spread evenly over [-1, 1), another sequence for every k."""
     i = torch.arange(math.prod(shape), dtype=torch.int64) % PRIME
     h = (732053 * i * i + (236069 + 618035 * k) % PRIME * i + 414215 * k + 12345) % PRIME
-    return (offset + scale * (2 * h.double() / PRIME - 1)).view(*shape)
+    return (offset + scale * (2 * h.double() / PRIME - 1)).view(tuple(shape))
 
 
 def inputs(record: Mapping[str, Any]) -> dict[str, Tensor]:

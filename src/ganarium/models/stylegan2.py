@@ -1,0 +1,179 @@
+"""Analyzing and Improving the Image Quality of StyleGAN (Karras et al., 2019), https://arxiv.org/abs/1912.04958
+
+StyleGAN without its droplets and its growing: a style scales the weights of a convolution, which are then
+divided by their length, and images of all resolutions are summed up. A penalty on path lengths lets equal
+steps in w change the image by equal amounts.
+
+Losses, to minimise (r(s) = -log sigmoid(s); J is the gradient of G(w) with respect to w, y is normal noise of
+the image's shape, a the running mean of |J^T y|):
+    D    E_x[r(D(x))] + E_z[r(-D(G(z)))]
+    G    E_z[r(D(G(z)))]
+and in moves of their own (lazy regularisation), at every 16th and 4th step, times 16 and 4:
+    D    gamma / 2 E_x[|grad D(x)|^2]
+    G    2 E_{w,y}[(|J^T y| - a)^2]
+
+Differences from the paper:
+- The authors' later code (StyleGAN2-ADA): one noise strength a layer, no mirroring unless the data are asked
+  for it, a mean of w as in StyleGAN, gamma from the size of the image where none is given.
+- `base_width` is the later code's for images below 512 pixels; 32,768 is the paper's.
+- The average of G's weights has the half-life of 10,000 images at batches of 32.
+- Images of any size: networks work on the next power of two, images are padded to it by reflection and G's
+  are cropped and clipped outside.
+- Without labels; the later code can also condition on them.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ganarium.data.batches import Batches
+from ganarium.errors import UserError, require_not_negative, require_positive
+from ganarium.layers.diffaugment import augmented
+from ganarium.layers.penalized import inputs_only
+from ganarium.layers.shapes import image_shape, reflect_to_multiple
+from ganarium.losses import as_fake, as_real, gradient_norm
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.networks.stylegan import mixed, truncated
+from ganarium.networks.stylegan2 import Discriminator, Generator, stage_widths
+
+PAPER = Paper(
+    title="Analyzing and Improving the Image Quality of StyleGAN",
+    authors="Karras, Laine, Aittala, Hellsten, Lehtinen, Aila",
+    year=2019,
+    arxiv="1912.04958",
+    idea="StyleGAN with weights scaled by styles, no growing, and equal steps in w for equal changes.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    base_width: int = 16384
+    """Channels of a map, times its side in pixels (released below 512 pixels; paper: 32,768). 1024 suits a
+    CPU."""
+    max_width: int = 512
+    """The most channels of a map (released). 64 suits a CPU."""
+    latent_dim: int = 512
+    """Numbers in z, normal, and in w."""
+    mapping_layers: int = 8
+    """Dense layers from z to w; 2 in the release's presets for small images."""
+    mixing: float = 0.9
+    """Chance that a batch has styles of two codes, the second from a random layer on."""
+    gamma: float | None = None
+    """Weight of R1. None: 0.0002 times the pixels of an image, divided by the batch (released). 0: without
+    it."""
+    penalty_interval: int = 16
+    """Steps from one move with R1 to the next, which weighs so many times more (appendix B)."""
+    path_weight: float = 2.0
+    """Weight of the penalty on path lengths (released). 0: without it, as in the release for CIFAR-10."""
+    path_interval: int = 4
+    """Steps from one move with that penalty to the next, which weighs so many times more (appendix B)."""
+    group_size: int = 4
+    """Images over which D is told the standard deviation (released). 1: it is told nothing."""
+    augment: Literal["none", "diff"] = "none"
+    """What D sees: images as they are, or changed by DiffAugment: colour, place and a hidden square."""
+    lr: float = 2e-3
+    """Learning rate of Adam (appendix B; 2.5e-3 in the release below 1024 pixels), made a little smaller by
+    the moves of the penalties, k / (k + 1) for an interval of k."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "base_width", "max_width", "latent_dim", "mapping_layers", "group_size", "lr")
+        require_positive(self, "penalty_interval", "path_interval")
+        require_not_negative(self, "path_weight")
+        if (self.gamma or 0) < 0 or not 0 <= self.mixing <= 1:
+            raise UserError("gamma must be at least 0, and mixing from 0 to 1.")
+
+    @classmethod
+    def small(cls) -> "Config":
+        return cls(base_width=64, max_width=8, latent_dim=8, mapping_layers=2)
+
+
+class StyleGAN2(Model):
+    batch_size = 32
+    path_mean: Tensor  # (), the running mean of the path lengths
+
+    def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
+        super().__init__(config, shape, num_classes)
+        channels, height, width = image_shape(shape, "stylegan2")
+        self.size = 2 ** math.ceil(math.log2(max(height, width)))
+        widths = stage_widths(config.base_width, config.max_width, self.size)
+        self.prior, self.styles = Prior(config.latent_dim), 2 * len(widths)
+        self.generator = Generator(config.latent_dim, channels, widths, config.mapping_layers)
+        self.discriminator = Discriminator(channels, widths, config.group_size)
+        self.register_buffer("path_mean", torch.zeros(()))
+        self.ema = {"generator": 0.5 ** (32 / 10_000)}
+        self.players = {
+            "G": Player(self.generator, optimizer=lazy(config.lr, config.path_weight, config.path_interval)),
+            "D": Player(self.discriminator, optimizer=lazy(config.lr, config.gamma, config.penalty_interval)),
+        }
+
+    def step(self, batches: Batches) -> Step:
+        config, G, D = self.config, self.generator.synthesis, self.D
+        real = reflect_to_multiple(next(batches).image, self.size)  # (b, c, size, size) in [-1, 1]
+        n = len(real)
+        yield "G", {"adversarial": as_real(D(G(self.random_styles(n))))}
+        if config.path_weight > 0 and self.iteration % config.path_interval == 0:
+            weight = config.path_interval * config.path_weight
+            yield "G", {"penalty_path": weight * self.path_penalty(self.random_styles((n + 1) // 2))}
+
+        with torch.no_grad():
+            fake = G(self.random_styles(n))
+        # apart, not in one batch: D sees deviations within a batch
+        score_real, score_fake = D(real), D(fake)
+        terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
+        yield "D", terms, watch(real=score_real, fake=score_fake)
+        gamma = 0.0002 * self.size**2 / n if config.gamma is None else config.gamma
+        if gamma > 0 and self.iteration % config.penalty_interval == 0:
+            weight = config.penalty_interval * gamma / 2
+            yield "D", {"penalty_r1": weight * gradient_norm(D, real).square().mean()}
+
+    def D(self, image: Tensor) -> Tensor:
+        """Scores (b,) of images, behind the augmentation if there is one."""
+        if self.config.augment == "diff":
+            (image,) = augmented(image)
+        score: Tensor = self.discriminator(image)
+        return score
+
+    def random_styles(self, n: int) -> Tensor:
+        """(n, styles, latent_dim) as in training: some from two codes. They move the average of w."""
+        G = self.generator
+        w, second = G.mapping(self.latent(n)), G.mapping(self.latent(n))
+        G.average.lerp_(w.detach().mean(0), 0.005)
+        at = torch.randint(1, self.styles, (1,), device=w.device)
+        at = torch.where(torch.rand(1, device=w.device) < self.config.mixing, at, self.styles)
+        return mixed(w[:, None].expand(-1, self.styles, -1), second, at)
+
+    def path_penalty(self, w: Tensor) -> Tensor:
+        """The mean of (|J^T y| - a)^2 at styles w (n, styles, latent_dim), after a has been moved."""
+        with torch.autocast(w.device.type, enabled=False):
+            image = self.generator.synthesis(w)
+            noise = torch.randn_like(image) / self.size
+            with inputs_only():
+                (gradient,) = torch.autograd.grad((image * noise).sum(), w, create_graph=True)
+            length = gradient.square().sum(2).mean(1).sqrt()  # (n,)
+        mean = self.path_mean.lerp(length.mean().to(self.path_mean), 0.01)  # with its gradient, as released
+        self.path_mean.copy_(mean.detach())
+        return (length - mean).square().mean()
+
+    def generate(
+        self, n: int, latent: Tensor | None = None, label: Tensor | None = None, **asked: Tensor
+    ) -> Tensor:
+        """`asked` are the rows of `streams.of_styles`."""
+        G, noise = self.generator, None
+        w = G.mapping(self.latent(n) if latent is None else latent)[:, None].expand(-1, self.styles, -1)
+        if "second" in asked:
+            w = mixed(w, G.mapping(asked["second"]), asked["crossover"])
+        if "truncation" in asked:
+            w = truncated(w, G.average, asked["truncation"], self.styles)
+        if "noise_seed" in asked:
+            noise = G.synthesis.fixed_noise(int(asked["noise_seed"][0]))
+        image: Tensor = G.synthesis(w, noise)
+        return image[:, :, : self.shape[1], : self.shape[2]]
+
+
+def lazy(lr: float, weight: float | None, interval: int) -> Adam:
+    """Adam with smaller steps for a player that also moves for a penalty at every so many steps."""
+    share = 1.0 if weight == 0 else interval / (interval + 1)
+    return Adam(lr=lr * share, betas=(0.0, 0.99**share))
