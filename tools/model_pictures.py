@@ -180,6 +180,20 @@ SETTINGS = {
         },
         "lfw64",
     ),
+    "stylegan2": Setting(
+        1500,
+        {
+            "size": "32",
+            "base_width": 512,
+            "max_width": 64,
+            "latent_dim": 64,
+            "mapping_layers": 2,
+            "batch_size": 16,
+            "augment": "diff",
+            "mirror": True,
+        },
+        "lfw64",
+    ),
     "triple_gan": Setting(
         1500, {"size": "16", "width": 256, "classifier_width": 8, "noise": 0.0, "num_pretraining_steps": 300}
     ),

@@ -205,7 +205,7 @@ def test_the_path_penalty_makes_singular_values_equal() -> None:
 
 
 def test_penalties_come_at_their_intervals_and_weigh_so_many_times_more() -> None:
-    made = small_trainer("stylegan2", (3, 16, 16), total=20, gamma=2.0, penalty_interval=3, path_interval=2)
+    made = small_trainer("stylegan2", (3, 16, 16), total=20, gamma=2.0, path_interval=2)
     seen = [[(update.player, *update.terms) for update in made.updates()] for _ in range(4)]
     plain = [("G", "adversarial"), ("D", "real", "fake")]
     path, r1 = ("G", "penalty_path"), ("D", "penalty_r1")
@@ -225,7 +225,7 @@ def test_r1_is_of_the_reals_alone() -> None:
     real = torch.rand(6, 3, 16, 16)
     moves = list(made.step(iter([Images(real)])))
     assert [player for player, *_ in moves] == ["G", "D", "D"]
-    assert moves[2][1]["penalty_r1"].item() == pytest.approx(16 * 3 / 2 * a.square().sum().item(), rel=1e-5)
+    assert moves[2][1]["penalty_r1"].item() == pytest.approx(3 * 3 / 2 * a.square().sum().item(), rel=1e-5)
     scores = (real * a).sum((1, 2, 3))
     assert moves[1][1]["real"].item() == pytest.approx(F.softplus(-scores).mean().item(), rel=1e-5)
 
@@ -236,13 +236,13 @@ def test_gamma_follows_the_size_and_the_batch() -> None:
     weight = nn.Parameter(torch.ones(()))
     made.discriminator.forward = lambda x: weight * (x * a).sum((1, 2, 3))
     *_, (_, terms) = made.step(iter([Images(torch.rand(8, 3, 16, 16))]))
-    assert terms["penalty_r1"].item() == pytest.approx(16 * 0.0002 * 256 / 8 / 2 * a.square().sum().item(), rel=1e-5)
+    assert terms["penalty_r1"].item() == pytest.approx(3 * 0.0002 * 256 / 8 / 2 * a.square().sum().item(), rel=1e-5)
     with_none = model(gamma=0.0, path_weight=0.0)
     assert len(list(with_none.step(iter([Images(torch.rand(4, 3, 16, 16))])))) == 2
 
 
 def test_rates_and_momenta_make_room_for_the_moves_of_the_penalties() -> None:
-    players = model(lr=2e-3).players
+    players = model(lr=2e-3, penalty_interval=16, path_interval=4).players
     assert players["G"].optimizer.lr == pytest.approx(2e-3 * 0.8)
     assert players["G"].optimizer.betas == pytest.approx((0.0, 0.9920), abs=1e-4)
     assert players["D"].optimizer.lr == pytest.approx(2e-3 * 0.9412, rel=1e-4)

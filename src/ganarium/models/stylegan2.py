@@ -1,4 +1,5 @@
-"""Analyzing and Improving the Image Quality of StyleGAN (Karras et al., 2019), https://arxiv.org/abs/1912.04958
+"""Analyzing and Improving the Image Quality of StyleGAN (Karras et al., 2019),
+https://arxiv.org/abs/1912.04958
 
 StyleGAN without its droplets and its growing: a style scales the weights of a convolution, which are then
 divided by their length, and images of all resolutions are summed up. A penalty on path lengths lets equal
@@ -17,6 +18,7 @@ Differences from the paper:
   for it, a mean of w as in StyleGAN, gamma from the size of the image where none is given.
 - `base_width` is the later code's for images below 512 pixels; 32,768 is the paper's.
 - The average of G's weights has the half-life of 10,000 images at batches of 32.
+- R1 is of the images as D sees them, after augmentation if there is one; in the later code before it.
 - Images of any size: networks work on the next power of two, images are padded to it by reflection and G's
   are cropped and clipped outside.
 - Without labels; the later code can also condition on them.
@@ -24,14 +26,13 @@ Differences from the paper:
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_not_negative, require_positive
-from ganarium.layers.diffaugment import augmented
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.penalized import inputs_only
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import as_fake, as_real, gradient_norm
@@ -49,7 +50,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AugmentOptions):
     base_width: int = 16384
     """Channels of a map, times its side in pixels (released below 512 pixels; paper: 32,768). 1024 suits a
     CPU."""
@@ -72,8 +73,6 @@ class Config:
     """Steps from one move with that penalty to the next, which weighs so many times more (appendix B)."""
     group_size: int = 4
     """Images over which D is told the standard deviation (released). 1: it is told nothing."""
-    augment: Literal["none", "diff"] = "none"
-    """What D sees: images as they are, or changed by DiffAugment: colour, place and a hidden square."""
     lr: float = 2e-3
     """Learning rate of Adam (appendix B; 2.5e-3 in the release below 1024 pixels), made a little smaller by
     the moves of the penalties, k / (k + 1) for an interval of k."""
@@ -87,7 +86,7 @@ class Config:
 
     @classmethod
     def small(cls) -> "Config":
-        return cls(base_width=64, max_width=8, latent_dim=8, mapping_layers=2)
+        return cls(base_width=64, max_width=8, latent_dim=8, mapping_layers=2, penalty_interval=3)
 
 
 class StyleGAN2(Model):
@@ -96,6 +95,7 @@ class StyleGAN2(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.augment = Augmentation(config.augment, "stylegan2", shape)
         channels, height, width = image_shape(shape, "stylegan2")
         self.size = 2 ** math.ceil(math.log2(max(height, width)))
         widths = stage_widths(config.base_width, config.max_width, self.size)
@@ -110,31 +110,24 @@ class StyleGAN2(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        config, G, D = self.config, self.generator.synthesis, self.D
-        real = reflect_to_multiple(next(batches).image, self.size)  # (b, c, size, size) in [-1, 1]
+        config, G, D, T = self.config, self.generator.synthesis, self.discriminator, self.augment
+        real = T(reflect_to_multiple(next(batches).image, self.size))  # (b, c, size, size) in [-1, 1]
         n = len(real)
-        yield "G", {"adversarial": as_real(D(G(self.random_styles(n))))}
+        yield "G", {"adversarial": as_real(D(T(G(self.random_styles(n)))))}
         if config.path_weight > 0 and self.iteration % config.path_interval == 0:
             weight = config.path_interval * config.path_weight
             yield "G", {"penalty_path": weight * self.path_penalty(self.random_styles((n + 1) // 2))}
 
         with torch.no_grad():
-            fake = G(self.random_styles(n))
+            fake = T(G(self.random_styles(n)))
         # apart, not in one batch: D sees deviations within a batch
         score_real, score_fake = D(real), D(fake)
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
         gamma = 0.0002 * self.size**2 / n if config.gamma is None else config.gamma
         if gamma > 0 and self.iteration % config.penalty_interval == 0:
             weight = config.penalty_interval * gamma / 2
             yield "D", {"penalty_r1": weight * gradient_norm(D, real).square().mean()}
-
-    def D(self, image: Tensor) -> Tensor:
-        """Scores (b,) of images, behind the augmentation if there is one."""
-        if self.config.augment == "diff":
-            (image,) = augmented(image)
-        score: Tensor = self.discriminator(image)
-        return score
 
     def random_styles(self, n: int) -> Tensor:
         """(n, styles, latent_dim) as in training: some from two codes. They move the average of w."""
