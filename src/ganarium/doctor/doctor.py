@@ -33,7 +33,8 @@ AHEAD, STALLED = 0.35, 350  # the same part, where for so many iterations the sa
 FLAT = 1e-3  # spread of the scores of fakes, in spreads of those of reals
 CONSTANT = 1e-6  # spread of all scores, in parts of their size
 UNMIXED = 3.0  # largest healthy F statistic between batches: batches of 8 exceed it in one of 10^7 examinations
-LEAP = 1.2  # largest healthy step-to-step change of mean(D(real)) - mean(D(fake)), in spreads of scores within a batch
+EARLY = 150  # iterations in which the scores of a healthy run leap too, since new networks change fast
+LEAP = 2.0  # step-to-step change of mean(D(real)) - mean(D(fake)) after that, in spreads of scores within a batch
 WAVE, DEPTH = 0.6, 0.2  # correlation of a loss with itself a period later, and its deviation in parts of the mean
 EXPLODED = 1000.0  # times the largest term of an untrained model, or times 1
 GROWN = 100.0  # times in the last steps before a number that is not finite
@@ -97,7 +98,7 @@ class Doctor:
         shuffled = not any(finding.evidence for finding in findings)
         findings += [*self._exploding(), *self._swinging()]
         for player, scores in self._scores(observed).items():
-            findings += self._judge(player, scores, shuffled)
+            findings += self._judge(player, scores, shuffled and int(self._rows[0]["step"]) > EARLY)
         self._rows, self._means, self._batches = [], [], {}
         return self._new_notes(int(rows[-1]["step"]), findings)
 
@@ -162,8 +163,9 @@ class Doctor:
             leap=leap,
         )
 
-    def _judge(self, player: str, pairs: list[ScoreStatistics], shuffled: bool) -> list[Finding]:
-        """What the scores of one player say. Scores that leap are no fault of D where batches are not shuffled."""
+    def _judge(self, player: str, pairs: list[ScoreStatistics], leaps: bool) -> list[Finding]:
+        """What the scores of one player say. `leaps`: whether scores that leap are a fault of D, which they are not
+        where batches are not shuffled, nor at first."""
         apart, loss = min(scores.separation for scores in pairs), self._relative_loss(player, len(self._rows))
         evidence = ""
         if apart > SEPARATED and 0 <= loss < VANISHED:
@@ -174,7 +176,7 @@ class Doctor:
         for scores in pairs:
             leap = f"the gap between real and fake scores leaps {scores.leap:.2g} of their spreads from step to step"
             findings.append(Finding("dead", player, self._flat(scores)))
-            findings.append(Finding("oscillating", player, leap if shuffled and scores.leap > LEAP else ""))
+            findings.append(Finding("oscillating", player, leap if leaps and scores.leap > LEAP else ""))
         return findings
 
     def _stalled(self, player: str) -> bool:
