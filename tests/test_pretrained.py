@@ -13,19 +13,30 @@ import ganarium
 from ganarium import metrics, registry
 from ganarium.cli.app import main
 from ganarium.errors import UserError
-from ganarium.runs import pretrained
+from ganarium.runs import gallery, pretrained
 
-SHIPPED = pretrained.FOLDER / "upscaler.safetensors"
+SHIPPED = gallery.FOLDER / "upscaler.safetensors"
 
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """A package whose upscaler is a tiny one, with weights of no training."""
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
-    torch.manual_seed(0)
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path / "weights")
     options = {"generator": "basicsr", "width": 4, "num_blocks": 1, "discriminator_width": 1}
-    model = registry.create("srgan", (3, 96, 96), **options)
-    pretrained.write("upscaler", model, {"steps": 0})
+    return written("upscaler", "srgan", (3, 96, 96), None, options)
+
+
+def written(name, model_name, shape, num_classes, options, **more):
+    """A model of no training, written as if a run had made it."""
+    torch.manual_seed(0)
+    model = registry.create(model_name, shape, num_classes, **options)
+    config = {
+        "model": model_name,
+        "model_options": options,
+        "options": {"data": "/home/somebody/textures", "out": "/home/somebody/run"},
+        "data": {"shape": list(shape), "num_classes": num_classes, "class_names": list("abc")[: num_classes or 0]},
+    }
+    pretrained.write(name, model, config, {"steps": 0, "what": "a try"}, **more)
     return model
 
 
@@ -41,32 +52,84 @@ def test_what_was_written_is_loaded_in_half_precision(small):
     small.eval()
     assert torch.allclose(model.upscale(image), small.upscale(image), atol=2e-3)
     assert model.scale == 4
-    assert pretrained.card() == {"steps": 0}
-    with safe_open(pretrained.FOLDER / "upscaler.safetensors", "pt") as file:
+    assert gallery.card() == {"steps": 0, "what": "a try"}
+    with safe_open(gallery.FOLDER / "upscaler.safetensors", "pt") as file:
         assert {file.get_tensor(key).dtype for key in file.offset_keys()} == {torch.float16}
 
 
 def test_a_photo_is_enlarged_without_a_run(here, small, capsys):
     photo(Path("photo.png"))
     assert main(["upscale", "--pretrained", "photo.png"]) == 0
-    assert capsys.readouterr().out == "upscaled/photo-x4.png\n"
-    assert Image.open("upscaled/photo-x4.png").size == (96, 96)
+    assert capsys.readouterr().out == "pretrained-upscaler/upscaled/photo-x4.png\n"
+    assert Image.open("pretrained-upscaler/upscaled/photo-x4.png").size == (96, 96)
     assert main(["upscale", "--pretrained"]) == 2
     assert main(["upscale", "photo.png"]) == 2
 
 
 def test_a_package_without_the_weights_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="train_upscaler"):
         ganarium.load_pretrained()
+    written("upscaler", "srgan", (3, 96, 96), None, {"width": 4, "num_blocks": 1, "discriminator_width": 1})
     with pytest.raises(UserError, match="upscaler"):
         ganarium.load_pretrained("upscale")
+
+
+def test_a_generator_of_the_gallery_stands_wherever_a_run_does(here, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path / "weights")
+    small = written("kinds", "cgan", (1, 16, 16), 3, {"network": "dcgan", "width": 4, "latent_dim": 8})
+    model = ganarium.load("pretrained:kinds")
+    assert not list(model.players)
+    assert model.discriminator is None
+    small.eval()
+    assert torch.allclose(model.sample(4, seed=1, label=2), small.sample(4, seed=1, label=2), atol=5e-3)
+    assert main(["sample", "--pretrained", "kinds", "--n", "4", "--label", "b"]) == 0
+    made = Path(capsys.readouterr().out.strip())
+    assert made.parts[:2] == ("pretrained-kinds", "generated")
+    assert main(["sample", "pretrained:kinds", "--n", "4", "--classes", "--out", "elsewhere"]) == 0
+    assert len(list(Path("elsewhere").iterdir())) == 2
+    assert main(["sample", "pretrained:kinds", "--pretrained", "kinds"]) == 2
+    assert main(["sample"]) == 2
+    assert main(["sample", "--pretrained", "kind"]) == 2
+    assert "kinds" in capsys.readouterr().err
+    raw = (tmp_path / "weights" / "kinds.safetensors").read_bytes()
+    assert b"somebody" not in raw, "no path of the machine that trained it"
+    assert main(["list"]) == 0
+    assert "kinds" in capsys.readouterr().out
+
+
+def test_a_map_of_the_gallery_keeps_its_directions(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path / "weights")
+    small = written(
+        "there", "cyclegan", (3, 16, 16), None, {"width": 4, "num_blocks": 1}, parts=["a2b"], directions=["a2b"]
+    )
+    model, image = ganarium.load("pretrained:there"), torch.rand(1, 3, 16, 16) * 2 - 1
+    assert model.directions == ("a2b",)
+    assert model.b2a is None
+    small.eval()
+    assert torch.allclose(model.translate(image), small.translate(image), atol=2e-2)
+    with pytest.raises(UserError, match="no direction"):
+        model.translate(image, direction="b2a")
+
+
+@pytest.mark.parametrize("name", gallery.names())
+def test_what_is_shipped_is_small_and_says_what_it_is(name):
+    file, card = gallery.FOLDER / f"{name}.safetensors", gallery.card(name)
+    assert file.stat().st_size <= 700 * 1024
+    assert {"what", "data", "terms", "command", "steps", "numbers"} <= set(card)
+    assert card["numbers"]["protocol"]
+    model = ganarium.load(f"pretrained:{name}")
+    assert model.directions or model.scale or model.inpaints or len(model.sample(2, seed=0)) == 2
+
+
+def test_all_that_is_shipped_is_less_than_five_mebibytes():
+    assert sum(file.stat().st_size for file in gallery.FOLDER.glob("*")) < 5 * 2**20
 
 
 @pytest.mark.skipif(not SHIPPED.is_file(), reason="the weights are not here: tools/train_upscaler.py makes them")
 def test_the_one_that_is_shipped_is_better_than_bicubic(real_data):
     assert SHIPPED.stat().st_size < 700 * 1024
-    card = pretrained.card()
+    card = gallery.card()
     model = ganarium.load_pretrained()
     assert sum(parameter.numel() for parameter in model.parameters()) == 232_963
     made = []

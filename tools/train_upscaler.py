@@ -35,6 +35,7 @@ from ganarium.data.sources.glyphs import FONTS
 from ganarium.data.sources.scenes import draw_scenes, render
 from ganarium.data.sources.textures import render_textures
 from ganarium.runs import checkpoint, pretrained
+from ganarium.runs.loading import config_of
 from ganarium.runtime.files import atomic_write
 
 RUN = Path("runs/upscaler")
@@ -59,16 +60,19 @@ def main() -> None:
         train_to(run, pictures, round(share * steps), lr, steps)
     model = ganarium.load(run)
     card = {
-        "what": "SRResNet without batch norm, 8 blocks of 32 channels, x4, float16",
-        "trained_on": f"{NUM_TEXTURES} textures, {NUM_SCENES} scenes, {NUM_TEXTS} lines of text, drawn by ganarium",
+        "what": "pictures enlarged four times",
+        "network": "SRResNet without batch norm, 8 blocks of 32 channels, x4, float16",
+        "model": "srgan",
+        "data": f"{NUM_TEXTURES} textures, {NUM_SCENES} scenes, {NUM_TEXTS} lines of text, drawn by ganarium",
         "terms": "drawn pictures and the fonts of matplotlib: free to pass on",
         "steps": steps,
         "batch_size": TRAINING["batch_size"],
         "command": "python tools/train_upscaler.py",
     }
-    pretrained.write("upscaler", model, card)
+    config = config_of(run)
+    pretrained.write("upscaler", model, config, card)
     card["numbers"] = set5(pretrained.load_pretrained())  # in float16, as it is shipped
-    path = pretrained.write("upscaler", model, card)
+    path = pretrained.write("upscaler", model, config, card)
     print(json.dumps(card, indent=1))
     print(f"{path}: {path.stat().st_size / 1024:.0f} KiB, {count(model):,} parameters")
 

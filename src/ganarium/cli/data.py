@@ -69,7 +69,6 @@ def data(
         File of the picture grid; the page has the same name and ends in .html. Default: runs/data/NAME.png.
     """
     from ganarium.cli.data_report import line, prediction_lines, report, verdict
-    from ganarium.data.files.layout import PASSED_OVER
     from ganarium.data.inspect.dataset import survey
     from ganarium.training.compatibility import model_compatibility, reason_against
     from ganarium.training.recommend import suited
@@ -86,7 +85,7 @@ def data(
         fit=fit,
         layout=layout,
         classes=classes,
-        passed_over=PASSED_OVER if passed_over is None else passed_over,
+        passed_over=passed_over,
     )
     target = Path(out) if out else Path("runs") / "data" / _file_name(examined)
     grid = _save_grid(examined, target.with_suffix(".png"))

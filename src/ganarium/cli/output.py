@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from ganarium.errors import UserError
+from ganarium.runs.gallery import PREFIX
 
 
 def output_folder(run: str, out: str | None, name: str) -> Path:
     """Where to write; of a checkpoint inside a run, the run's: old checkpoints are removed with all that is in them."""
+    if run.startswith(PREFIX):
+        run = run.replace(":", "-")
     path = Path(run).resolve()
     if path.parent.name == "checkpoints" and (path.parent.parent / "config.json").is_file():
         run = str(path.parent.parent)

@@ -17,9 +17,10 @@ PLACES = r"\d+(?:\s*,\s*\d+)*"
 
 
 def sample(
-    run: str,
+    run: str | None = None,
     /,
     *,
+    pretrained: str | None = None,
     n: Whole = 64,
     seed: Whole = 0,
     label: str | None = None,
@@ -45,6 +46,8 @@ def sample(
     ----------
     run
         The folder of a run, or of one of its checkpoints.
+    pretrained
+        A generator that comes with the package, in place of a run: `ganarium list` names them.
     n
         Number of samples. The picture shows the first 256 images, or the first 2000 points.
     seed
@@ -93,6 +96,9 @@ def sample(
     from ganarium.runs.loading import load
     from ganarium.training.console import warn
 
+    if (run is None) == (pretrained is None):
+        raise UserError("name a run, or with --pretrained a generator that comes with the package.")
+    run = run or f"pretrained:{pretrained}"
     if n > MAX_SAMPLES:
         raise UserError(f"--n is at most {MAX_SAMPLES} at once, not {n}: draw more with another --seed.")
     terms = parse_code_sum(arithmetic) if arithmetic is not None else []

@@ -38,18 +38,17 @@ def upscale(
     compare
         Also write the middle of each picture twice, side by side: enlarged by bicubic, and by the model.
     out
-        Where to write. Default: RUN/upscaled, or ./upscaled with --pretrained. No file is overwritten.
+        Where to write. Default: RUN/upscaled, with --pretrained pretrained-upscaler/upscaled. No file is overwritten.
     device
         auto, cpu, cuda or mps.
     """
     from ganarium.mapping import TILE, WHOLE
     from ganarium.runs.loading import load
-    from ganarium.runs.pretrained import load_pretrained
 
-    run, *pictures = [".", *run_and_files] if pretrained else run_and_files
+    run, *pictures = ["pretrained:upscaler", *run_and_files] if pretrained else run_and_files
     if not pictures:
         raise UserError("name a run and the pictures, as in `ganarium upscale runs/srgan-photos photo.jpg`.")
-    model = load_pretrained("upscaler", device=device) if pretrained else load(run, device=device)
+    model = load(run, device=device)
     if not model.scale:
         raise UserError(f"{run} does not enlarge images: give a run of srgan or esrgan.")
 

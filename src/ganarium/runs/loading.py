@@ -1,7 +1,6 @@
 """The model, the config and the data of a run, from its path alone. No trainer is built."""
 
 import json
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from ganarium.errors import UserError
 from ganarium.model import Model
 from ganarium.runs import checkpoint
 from ganarium.runs.folder import run_folder
+from ganarium.runs.gallery import PREFIX
 from ganarium.runs.options import Options, parse_size
+from ganarium.runs.pretrained import config_of_pretrained, leave_only, load_pretrained
 from ganarium.runtime.device import resolve_device
 from ganarium.runtime.environment import default_variable
 from ganarium.trainer import PRECISIONS, add_averages, to_channels_last
@@ -27,9 +28,13 @@ CHANGEABLE = ("data", "steps", "save_every", "keep", "sample_every", "evaluate_e
 def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
     """The model of a run (at its newest complete checkpoint) or of one checkpoint, from nothing but the path.
 
+    `pretrained:NAME` is a generator that comes with the package.
+
     Samples come from the running averages of the weights where the model keeps them; `raw=True` takes the weights
     themselves. Raises `UserError` if there is no run, or none of its checkpoints is complete.
     """
+    if str(path).startswith(PREFIX):
+        return load_pretrained(str(path).removeprefix(PREFIX), device=device)
     files, meta = _open(path)
     config = meta["config"]
     with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
@@ -37,7 +42,7 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
             config["model"], tuple(config["data"]["shape"]), config["data"]["num_classes"], **config["model_options"]
         )
     if "imported" in config:
-        leave_only(model, config["imported"]["part"], config["imported"]["directions"])
+        leave_only(model, [config["imported"]["part"]], config["imported"]["directions"])
     add_averages(model.to(PRECISIONS[config["precision"]]))
     checkpoint.restore_model(model, files, meta)
     if raw:
@@ -45,16 +50,10 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
     return to_channels_last(model.to(resolve_device(device))).eval()
 
 
-def leave_only(model: Model, part: str, directions: Iterable[str]) -> None:
-    """Leaves one network of a model, for weights that came without the rest: it cannot be trained any more."""
-    for name, _ in [*model.named_children()]:
-        if name != part:
-            setattr(model, name, None)
-    model.players, model.ema, model.directions = {}, {}, tuple(directions)
-
-
 def config_of(path: str | Path) -> dict[str, Any]:
     """The config of a run or checkpoint, as `load` reads it; the run's own GANARIUM_DATA is used where none is set."""
+    if str(path).startswith(PREFIX):
+        return config_of_pretrained(str(path).removeprefix(PREFIX))
     config: dict[str, Any] = _open(path)[1]["config"]
     run = next((place for place in (Path(path), *Path(path).parents[:2]) if (place / "config.json").is_file()), None)
     if run is not None:  # the data may have moved since the checkpoint was written

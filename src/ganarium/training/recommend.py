@@ -37,12 +37,20 @@ class Choice:
     steps: int = 3000  # after which its samples can be shown
     settings: tuple[tuple[int, int], ...] = ((64, 64), (64, 32), (64, 16), (32, 16))  # (size, width), dearest first
     widths: tuple[tuple[str, int], ...] = (("width", 1),)  # options that the width sets, and its divisor
+    fixed: tuple[tuple[str, Any], ...] = ()  # other options of the model
 
 
 UNPAIRED = ((256, 64), (128, 64), (128, 32), (64, 32), (64, 16), (32, 16))
 LIGHT = ((256, 64), (128, 64), (128, 32), (64, 32), (64, 16), (32, 16), (32, 8))
 FASTGAN = partial(Choice, "fastgan", settings=LIGHT)
-SNGAN = partial(Choice, "sngan", steps=5000)
+SNGAN = partial(
+    Choice,
+    "sngan",
+    steps=3000,
+    settings=((64, 64), (64, 32), (64, 16), (32, 64), (32, 32), (32, 16)),
+    widths=(("generator_width", 1), ("discriminator_width", 1)),
+    fixed=(("conditional", True),),
+)
 ACGAN = partial(
     Choice,
     "acgan",
@@ -274,7 +282,7 @@ def _ladder(choice: Choice, data: Survey, options: dict[str, Any]) -> list[Setti
                 continue  # enlarged pictures show nothing new
             shape = (shape[0], size, size)
         own = {option: max(1, width // part) for option, part in choice.widths if option in names}
-        setting = (shape, own | fixed)
+        setting = (shape, own | dict(choice.fixed) | fixed)
         if setting not in ladder:
             ladder.append(setting)
     return ladder
@@ -331,7 +339,8 @@ def _pace(
     widths = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in own.items() if "width" in key)
     words = f"{size}{widths or 'its own networks'}: about {steps:,} steps in {minutes:g} minutes on {time.device}"
     if steps < LEAST_STEPS:
-        return f"{words}, too few to show much: {LEAST_STEPS:,} take {LEAST_STEPS * minutes / steps:.0f} minutes"
+        needed = LEAST_STEPS * minutes / max(1, steps)
+        return f"{words}, too few to show much: {LEAST_STEPS:,} take {needed:.0f} minutes"
     if steps < NEAR * wanted:
         return f"{words}; {wanted:,} would be better"
     return words + ("; larger ones would not do enough steps" if place else "")

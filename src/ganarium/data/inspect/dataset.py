@@ -38,7 +38,7 @@ def survey(
     fit: str | None = None,
     layout: str | None = None,
     classes: str | None = None,
-    passed_over: float = PASSED_OVER,
+    passed_over: float | None = None,
 ) -> Survey:
     """Examines a built-in set, a folder or `.zip` of images, `hf:owner/name` or a `.npz`; options as in `load_data`.
 
@@ -53,7 +53,9 @@ def survey(
             raise UserError(f"the data set {name_or_path} has no option 'characters': it is for glyphs.")
         check_choices(fit, layout, classes)
         tree = open_tree(arguments["path"])
-        return survey_of_files(tree, size or (64, 64), channels, fit or "crop", layout, classes, passed_over)
+        return survey_of_files(
+            tree, size or (64, 64), channels, fit or "crop", layout, classes, passed_over or PASSED_OVER
+        )
     options: dict[str, Any] = {"size": size, "channels": channels, "characters": characters, "fit": fit}
     return survey_of_tensors(*load_data(name_or_path, **options, layout=layout, classes=classes))
 

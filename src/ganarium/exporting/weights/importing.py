@@ -16,8 +16,8 @@ from ganarium.exporting.weights.layouts import Layout, recognised, torch_tensors
 from ganarium.model import Model
 from ganarium.runs import checkpoint
 from ganarium.runs.folder import FORMAT, reason_of, write_json
-from ganarium.runs.loading import leave_only
 from ganarium.runs.options import Options, parse_size
+from ganarium.runs.pretrained import leave_only
 from ganarium.runtime.environment import environment
 
 
@@ -42,7 +42,7 @@ def import_weights(file: str | Path, out: str | Path | None = None, *, size: int
         layout = dataclasses.replace(layout, shape=(layout.shape[0], height, width))
     folder = _free_folder(file, out)
     model = built(layout, file)
-    leave_only(model, layout.part, layout.directions)
+    leave_only(model, [layout.part], layout.directions)
     _fill(model, layout, tensors)
     config = _config(model, layout, file)
     weights, aliases = checkpoint.state_and_aliases(model)
