@@ -9,7 +9,7 @@ from ganarium.layers.labels import asked_labels, known_classes, one_hot
 from ganarium.networks.acgan import Trunk
 from ganarium.networks.backbones import backbone
 from ganarium.networks.conditional import Joint, LabelledGenerator, LayeredDiscriminator, Projection, embedding
-from synthetic import refused
+from synthetic import refused, trainer
 
 CPU = torch.device("cpu")
 
@@ -185,3 +185,32 @@ def test_a_steady_trunk_has_no_dropout():
     assert torch.equal(trunk(x, steady=True), trunk(x, steady=True))
     assert not torch.equal(trunk(x), trunk(x))
     assert torch.equal(trunk.eval()(x), trunk(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("acgan", {}),
+        ("sgan", {}),
+        ("catgan", {}),
+        ("catgan", {"semi_supervised": True}),
+        ("loss_sensitive_gan", {"conditional": True}),
+        ("triple_gan", {"num_pretraining_steps": 0, "pseudo_start": 0}),
+    ],
+)
+def test_statistics_of_a_classifier_are_those_of_reals(name, options):
+    """With them it classifies. Fakes that are white, or black, leave the running statistics the same, in D's update
+    and in G's."""
+
+    def statistics(fake: float) -> list[torch.Tensor]:
+        model = (made := trainer(name, (1, 16, 16), **options)).model
+        model.generate = lambda n, *rest, **more: torch.full((n, 1, 16, 16), fake, requires_grad=True)
+        torch.manual_seed(0)
+        for _ in model.step(made.batches):
+            pass
+        return [value for key, value in model.named_buffers() if "running" in key and "generator" not in key]
+
+    white, black = statistics(1.0), statistics(-1.0)
+    assert white
+    assert all(torch.equal(a, b) for a, b in zip(white, black, strict=True))
+    assert not all(torch.equal(value, value.new_zeros(()).expand_as(value)) for value in white), "they have moved"

@@ -119,6 +119,40 @@ def test_every_term_in_closed_form():
     assert all(x.shape == (2, 3, 16, 16) for x in model.discriminator.seen), "D sees the square and no context"
 
 
+class Half(nn.Module):
+    """A generator that predicts half of the brightest number of each image."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.factor, self.size = nn.Parameter(torch.tensor(0.5)), size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x.amax((2, 3), keepdim=True).expand(-1, -1, *self.size)
+
+
+@pytest.mark.parametrize("regions", ["centre", "random"])
+def test_every_image_is_held_to_itself_and_judged_with_its_own_rest(regions: str):
+    """Flat images of 0.8 and 0.4, and a G that predicts 0.4 and 0.2: off by these. D sees what was made, and of random
+    regions, which cover a quarter, the rest of the same image: 0.875 of its value."""
+    model, value = model_of(regions=regions), torch.tensor([0.8, 0.4])
+    random = regions == "random"
+    model.generator, model.discriminator = Half((32, 32) if random else (16, 16)), MeanScore()
+    step = model.step(iter([Images(value[:, None, None, None].expand(2, 3, 32, 32))]))
+    _, terms, watched = next(step)
+    shown = value * (0.875 if random else 0.5)
+    assert watched["real"].tolist() == pytest.approx((2 * value).tolist(), rel=1e-5)
+    assert watched["fake"].tolist() == pytest.approx((2 * shown).tolist(), rel=1e-5)
+    assert terms["fake"].item() == pytest.approx(as_fake(2 * shown).item(), rel=1e-5)
+    _, terms = next(step)
+    weight = 1.0 if random else (14 * 14 * 1 + (16 * 16 - 14 * 14) * 10) / 16**2
+    assert terms["l2"].item() == pytest.approx(0.999 * weight * (0.16 + 0.04) / 2, rel=1e-5)
+    assert terms["adversarial"].item() == pytest.approx(0.001 * as_real(2 * shown).item(), rel=1e-5)
+    (slope,) = torch.autograd.grad(terms["adversarial"], model.generator.factor)
+    # d/df of softplus(-s), s = 2 value (rest + share f), share a quarter or all
+    by_hand = -(0.001 * (-2 * shown).sigmoid() * 2 * value * (0.25 if random else 1.0)).mean().item()
+    assert slope.item() == pytest.approx(by_hand, rel=1e-4)
+
+
 def test_g_uses_d_as_it_is_after_its_update():
     """The release's shortcut reuses the scores from before it."""
     model = model_of()

@@ -424,6 +424,16 @@ def test_it_is_a_softmax_over_k_plus_1_classes_of_which_the_last_logit_is_0():
     assert terms["labelled"].item() == pytest.approx(-logits[0].log_softmax(1)[:, 0].mean().item(), rel=1e-5)
 
 
+def test_every_labelled_image_has_its_own_label():
+    torch.manual_seed(0)
+    made, logits, label = semi(batch_size=6), torch.randn(6, 4), torch.tensor([3, 0, 2, 1, 1, 0])
+    image = torch.zeros(6, 1, 8, 8)
+    made.model.critic = Given([torch.zeros(24, 3)], [logits, *[torch.zeros(6, 4)] * 3])
+    _, terms, _ = next(made.model.step(iter([PartlyLabelledImages(image, label, image)])))
+    by_hand = -logits.softmax(1)[torch.arange(6), label].log().mean().item()
+    assert terms["labelled"].item() == pytest.approx(by_hand, rel=1e-5)
+
+
 def test_a_constant_on_all_logits_is_seen_by_the_unsupervised_part_alone():
     torch.manual_seed(0)
     logits = [torch.randn(6, 10) for _ in range(4)]

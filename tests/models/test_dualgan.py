@@ -59,6 +59,40 @@ def test_every_term_in_closed_form():
     assert terms["wasserstein"].item() == pytest.approx(-clip * 0.4 - clip * (-0.7), rel=1e-5)
 
 
+class Times(nn.Module):
+    """A generator that multiplies its input."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+def test_both_images_come_back_through_both_generators():
+    """G = 0.5 x, F = 0.25 x: an image v comes back as 0.125 v, which costs 0.875 |v|. Images of 0.8, -0.4 and of 0.6,
+    0.2 have means of |v| of 0.6 and 0.4; the derivatives of (1 - f g) (0.6 + 0.4) are -f and -g."""
+    options = {"augment": False, "num_critic_steps": 1, "a_weight": 1.0, "b_weight": 1.0}
+    model = registry.create("dualgan", (3, 16, 16), width=4, levels=3, **options)
+    model.a2b, model.b2a, model.D_a, model.D_b = Times(0.5), Times(0.25), MeanScore(2.0), MeanScore(5.0)
+    a, b = (torch.tensor(levels)[:, None, None, None].expand(2, 3, 16, 16) for levels in ((0.8, -0.4), (0.6, 0.2)))
+    *_, (_, terms) = model.step(iter([UnpairedImages(a, b)]))
+    assert terms["reconstruction_a"].item() == pytest.approx(0.875 * 0.6, rel=1e-5)
+    assert terms["reconstruction_b"].item() == pytest.approx(0.875 * 0.4, rel=1e-5)
+    both = terms["reconstruction_a"] + terms["reconstruction_b"]
+    slopes = torch.autograd.grad(both, (model.a2b.factor, model.b2a.factor))
+    assert [slope.item() for slope in slopes] == pytest.approx([-0.25, -0.5], rel=1e-5)
+
+
+def test_images_of_both_domains_are_augmented(monkeypatch):
+    monkeypatch.setattr("ganarium.models.dualgan.crop_and_mirror", lambda image: image / 2)
+    made = trainer(augment=True)
+    drawn = made.model.draw(made.batches)
+    made.batches.drawn = 0
+    assert all(torch.equal(2 * image, whole) for image, whole in zip(drawn, next(made.batches), strict=True))
+
+
 def test_critics_are_clipped_after_each_of_their_updates_and_generators_never():
     made = trainer(lr=1e-2)
     critics = [*made.model.D_a.parameters(), *made.model.D_b.parameters()]

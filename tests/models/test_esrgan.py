@@ -193,6 +193,39 @@ def test_every_term_in_closed_form():
         assert terms["relativistic"].item() == pytest.approx(half * 2 * softplus(torch.tensor(-1.0)).item(), rel=1e-5)
 
 
+class Times(nn.Module):
+    """A generator that enlarges by repeating pixels, and multiplies."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_every_image_is_held_to_itself_and_every_score_to_the_others_mean():
+    """Flat images of 0.75 and 0.25 in [0, 1], of which G makes half: off by 0.375 and 0.125, in features of [-1, 1]
+    twice that. Scores are four times the mean: 3 and 1 of reals, 1.5 and 0.5 of what was made."""
+    softplus = nn.functional.softplus
+    model, value = trainer().model, torch.tensor([0.75, 0.25])
+    model.generator, model.discriminator, model.features = Times(0.5), MeanScore(4.0), (nn.Identity(),)
+    model.keep_exact = lambda: None  # of the weights of the generator that stood here
+    batch = HighResolutionImages(2 * value[:, None, None, None].expand(2, 3, 16, 16) - 1)
+    ((_, terms),) = model.step(iter([batch]))
+    assert terms["l1"].item() == pytest.approx(0.25, rel=1e-4)
+    model.iteration, real, made = 2, 4 * value, 2 * value
+    (_, g_terms), (_, d_terms, scores) = model.step(iter([batch]))
+    assert g_terms["l1"].item() == pytest.approx(1e-2 * 0.25, rel=1e-4)
+    assert g_terms["content"].item() == pytest.approx(0.5, rel=1e-4)
+    of_g = softplus(2 - made).mean() + softplus(real - 1).mean()  # the means are 2 of reals and 1 of what was made
+    of_d = softplus(1 - real).mean() + softplus(made - 2).mean()
+    assert g_terms["adversarial"].item() == pytest.approx(5e-3 * of_g.item(), rel=1e-4)
+    assert d_terms["relativistic"].item() == pytest.approx(of_d.item(), rel=1e-4)
+    assert scores["real"].tolist() == pytest.approx(real.tolist(), rel=1e-4)
+    assert scores["fake"].tolist() == pytest.approx(made.tolist(), rel=1e-4)
+
+
 def test_interpolation_goes_from_the_first_phase_to_the_second():
     made = trainer(num_pretraining_steps=2, lr=1e-2)
     list(made.updates())

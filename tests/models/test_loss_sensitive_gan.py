@@ -107,6 +107,17 @@ def test_pairs_are_by_place():
     assert played(real, fake.flip(0))[0]["margin"].item() == pytest.approx((0 + 8) / 2)
 
 
+def test_every_pair_has_its_own_margin():
+    """Points that are 1 and 3 apart in L1, with losses 0 of the reals and 2 of the fakes: max(0, 1 - 2) and max(0, 3 -
+    2), 0.5 on average. Known mistakes: the mean margin, 0, and the margins of other pairs."""
+    made = trainer("loss_sensitive_gan", (2,), batch_size=2)
+    real, fake = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 1.0], [4.0, 1.0]])
+    made.model.discriminator = Given(torch.zeros(2), torch.full((2,), 2.0), torch.zeros(2))
+    made.model.generate = lambda n, label=None: fake[:n]
+    _, terms, _ = next(made.model.step(iter([Images(real)])))
+    assert terms["margin"].item() == pytest.approx(0.5)
+
+
 def test_the_margin_is_the_l1_distance_of_each_pair_and_constant():
     """At 3x64x64 and 3x32x32 the released scales. Known mistake: unscaled, a margin of thousands. No gradient for G."""
     for shape, scale in (((3, 64, 64), 2e-4), ((3, 32, 32), 8e-4), ((2,), 1.0)):

@@ -183,6 +183,33 @@ def test_every_term_in_closed_form():
     assert terms["adversarial"].item() == pytest.approx(softplus(torch.tensor(0.4)).item())
 
 
+class Times(nn.Module):
+    """A generator that multiplies its input."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+def test_every_translation_is_held_to_its_own_partner_and_judged_with_its_own_input():
+    """x = 0.6, -0.4 and y = -0.2, 0.8, G = x / 4, D = x - 2 y: G(x) = 0.15, -0.1, off by 0.35 and 0.9; scores of
+    pairs are 1 and -2, those of what was made half of x."""
+    model = registry.create("pix2pix", (3, 16, 16), width=4, levels=3, augment=False)
+    model.generator, model.discriminator = Times(0.25), Difference(3)
+    x, y = (torch.tensor(levels)[:, None, None, None].expand(2, 3, 16, 16) for levels in ((0.6, -0.4), (-0.2, 0.8)))
+    (_, terms, scores), (_, g_terms) = model.step(iter([PairedImages(x, y)]))
+    real, fake = torch.tensor([1.0, -2.0]), torch.tensor([0.3, -0.2])
+    assert scores["real"].mean((1, 2, 3)).tolist() == pytest.approx(real.tolist(), rel=1e-5)
+    assert scores["fake"].mean((1, 2, 3)).tolist() == pytest.approx(fake.tolist(), rel=1e-5)
+    assert terms["real"].item() == pytest.approx(0.5 * as_real(real).item(), rel=1e-5)
+    assert terms["fake"].item() == pytest.approx(0.5 * as_fake(fake).item(), rel=1e-5)
+    assert g_terms["l1"].item() == pytest.approx(100 * (0.35 + 0.9) / 2, rel=1e-5)
+    assert g_terms["adversarial"].item() == pytest.approx(as_real(fake).item(), rel=1e-5)
+
+
 def test_the_other_direction_swaps_the_pair():
     model = registry.create("pix2pix", (3, 16, 16), width=4, levels=3, augment=False, direction="b2a")
     model.generator, model.discriminator = Constant(0.5), Difference(3)

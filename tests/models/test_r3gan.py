@@ -186,6 +186,36 @@ def test_reals_and_fakes_are_compared_in_pairs_and_not_by_their_means():
     assert abs(alike - turned) > 0.1
 
 
+class Told(nn.Module):
+    """A discriminator whose scores are the square of the image's mean, times a number for its class."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        return (label @ self.weight) * x.mean((1, 2, 3)).square()
+
+
+def test_every_fake_is_beside_its_real_and_has_its_label():
+    """In numbers, where scores, slopes and classes differ by sample: ||grad D|| = 2 w |mean| / sqrt(768)."""
+    real, fake = torch.tensor([0.5, -0.9, 0.2, 0.7]), torch.tensor([-0.3, 0.6, 0.8, -0.1])
+    label, weight = torch.tensor([2, 0, 1, 3]), torch.tensor([1.0, -2.0, 3.0, 5.0])
+    model = trainer(conditional=True, gamma=3.0).model
+    model.discriminator, model.generator = Told(weight), Shade()
+    model.latent = lambda n: fake[:n, None].expand(-1, 5)
+    batch = LabelledImages(real[:, None, None, None].expand(4, 3, 16, 16), label)
+    (_, d, scores), (_, g) = model.step(iter([batch, batch]))
+    of_real, of_fake = weight[label] * real.square(), weight[label] * fake.square()
+    assert scores["real"].tolist() == pytest.approx(of_real.tolist(), rel=1e-4)
+    assert scores["fake"].tolist() == pytest.approx(of_fake.tolist(), rel=1e-4)
+    softplus = nn.functional.softplus
+    assert d["adversarial"].item() == pytest.approx(softplus(of_fake - of_real).mean().item(), rel=1e-4)
+    assert g["adversarial"].item() == pytest.approx(softplus(of_real - of_fake).mean().item(), rel=1e-4)
+    for name, level in (("penalty_real", real), ("penalty_fake", fake)):
+        assert d[name].item() == pytest.approx(1.5 * (2 * weight[label] * level).square().mean().item() / 768, rel=1e-4)
+
+
 @pytest.mark.parametrize(("gamma", "both", "real_only"), [(1.0, 0.2223, 0.4011), (0.1, 1.1775, 1.6335)])
 def test_the_slope_of_a_linear_d_settles_where_the_sheet_has_it(gamma, both, real_only):
     """1 / (1 + e^s) = 2 gamma s with both penalties, gamma s with that on reals alone, for points at distance 1."""

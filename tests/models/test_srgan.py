@@ -11,6 +11,7 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, HighResolutionImages, Photos
 from ganarium.errors import UserError
 from ganarium.losses import as_fake, as_real
+from ganarium.models.srgan import VGG_WEIGHT
 from ganarium.networks.srresnet import Discriminator, SRResNet
 from ganarium.networks.vgg import VGG19
 from ganarium.trainer import Trainer
@@ -175,6 +176,39 @@ def test_every_term_in_closed_form():
     assert player == "D"
     assert terms["real"].item() == pytest.approx(softplus(torch.tensor(-1.5)).item())
     assert terms["fake"].item() == pytest.approx(softplus(torch.tensor(0.6)).item())
+
+
+class Times(nn.Module):
+    """A generator that enlarges by repeating pixels, and multiplies."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_every_image_is_held_to_itself():
+    """Flat images of 0.5 and -0.5, which are 0.75 and 0.25 in [0, 1], where a G that repeats pixels leaves them: off by
+    0.25 and 0.75. Its slope through D, by hand."""
+    model, value = trainer().model, torch.tensor([0.5, -0.5])
+    model.generator, model.discriminator = Times(1.0), MeanScore(3.0)
+    batch = HighResolutionImages(value[:, None, None, None].expand(2, 3, 16, 16))
+    ((_, terms),) = model.step(iter([batch]))
+    squares = (0.25**2 + 0.75**2) / 2
+    assert terms["mse"].item() == pytest.approx(squares, rel=1e-4)
+    model.iteration = 2
+    (_, terms), (_, _, scores) = model.step(iter([batch]))
+    assert terms["content"].item() == pytest.approx(squares, rel=1e-4)
+    made = torch.tensor([0.75, 0.25])
+    (slope,) = torch.autograd.grad(terms["adversarial"], model.generator.factor)
+    assert slope.item() == pytest.approx(-1e-3 * ((-3 * made).sigmoid() * 3 * made).mean().item(), rel=1e-4)
+    assert scores["real"].tolist() == pytest.approx((3 * value).tolist(), rel=1e-4)
+    assert scores["fake"].tolist() == pytest.approx((3 * made).tolist(), rel=1e-4)
+    model.features = (nn.Identity(),)
+    (_, terms), _ = model.step(iter([batch]))
+    assert terms["content"].item() == pytest.approx(VGG_WEIGHT * squares, rel=1e-4)
 
 
 def test_the_first_phase_starts_the_second_and_d_waits():

@@ -241,7 +241,7 @@ class Reader(nn.Module):
 def test_every_image_is_judged_with_its_own_label():
     """A Namer and a Judge that answer alike for all images hide pairings. D's real pairs and C's pairs carry C's answer
     to that very image, A is about C's likeliest label of that image, and G's step judges the labels that it drew."""
-    trained = made(num_assumed=2, batch_size=12)
+    trained = made(num_assumed=2, batch_size=12, pseudo_start=0)
     model, told = trained.model, []
     generate = model.generate
     model.generate = lambda n, label=None: told.append((generate(n, label=label), label)) or told[-1][0]
@@ -263,7 +263,9 @@ def test_every_image_is_judged_with_its_own_label():
         assert torch.equal(labels, answers)
     chance = log_p.exp().amax(1)
     assert found["C"]["adversarial"].item() == pytest.approx(0.5 * (chance * F.softplus(1.0 - answers)).mean().item())
-    (_, _), (fake, drawn) = told
+    (_, _), (shown, named), (fake, drawn) = told
+    log_p = reader(shown).log_softmax(1)
+    assert found["C"]["pseudo"].item() == pytest.approx(-0.1 * log_p[torch.arange(12), named].mean().item(), rel=1e-5)
     assert len(drawn.unique()) == 4
     assert torch.equal(last[0], fake)
     assert torch.equal(last[1], drawn)
