@@ -194,6 +194,21 @@ SETTINGS = {
         },
         "lfw64",
     ),
+    "text_to_image": Setting(
+        4000,
+        {
+            "size": "32",
+            "width": 24,
+            "text_width": 48,
+            "embedding_dim": 64,
+            "projected": 32,
+            "num_text_steps": 1000,
+            "text_lr": 1e-3,
+            "lr": 4e-4,
+            "batch_size": 32,
+        },
+        "scenes_captioned",
+    ),
     "triple_gan": Setting(
         1500, {"size": "16", "width": 256, "classifier_width": 8, "noise": 0.0, "num_pretraining_steps": 300}
     ),

@@ -58,6 +58,7 @@ class Sampling(Mapping):
     prior: Prior | None = None  # of z, for models that make samples from noise
     conditional: bool = False  # whether `sample` takes `label=`, one of `num_classes`
     code: Code | None = None  # whether `sample` takes `code=`
+    captioned: bool = False  # whether `sample` takes `text=`, and `sentences` embeds it
     styles: int = 0  # layers with a style w each, for whom `sample` takes `truncation=`, `noise_seed=` and `second=`
     classifies: bool = False  # whether `classify` is there
     has_likelihood: bool = False  # whether `nll` is there
@@ -89,6 +90,10 @@ class Sampling(Mapping):
         """The raw forward of `encode`: (b, *shape) to codes (b, prior.dim), for models that encode."""
         raise NotImplementedError
 
+    def sentences(self, sentences: Any) -> Tensor:
+        """n sentences -> (n, dim) as `generate` takes them as `text`, for models that are captioned."""
+        raise NotImplementedError
+
     def nll(self, image: Tensor) -> Tensor:
         """-log p of each image (b, c, h, w) in nats: (b,), for models that have a likelihood."""
         raise NotImplementedError
@@ -110,6 +115,8 @@ class Sampling(Mapping):
             return "larger images"
         if self.inpaints:
             return "holes in images filled"
+        if self.captioned:
+            return "images from sentences"
         if self.conditional:
             return "images by class, and a classifier" if self.classifies else "images by class"
         if self.classifies:
@@ -132,10 +139,10 @@ class Sampling(Mapping):
         Uses the averaged weights where the model keeps them, and the mode in which its paper samples; in the mode
         "train" batch norm sees batches of 64 whatever `n`, so one sample alone is as good as one of many. The same seed
         gives the same samples; without one they differ from call to call. `latent=` (n, latent_dim) fixes the codes of
-        a noise model; `label=` and `code=` exist where the model has them. Models with `styles` take `truncation=`,
-        from 0 (the average image) to 1 (as in training), `noise_seed=`, the same noise for all images, and `second=`
-        codes (n, latent_dim), whose styles are used from layer `crossover=` on. Raises `UserError` (a `ValueError`) for
-        anything else.
+        a noise model; `label=`, `code=` and `text=` exist where the model has them. Models with `styles` take
+        `truncation=`, from 0 (the average image) to 1 (as in training), `noise_seed=`, the same noise for all images,
+        and `second=` codes (n, latent_dim), whose styles are used from layer `crossover=` on. Raises `UserError` (a
+        `ValueError`) for anything else.
         """
         return torch.cat(list(samples(self, n, seed=seed, **conditions)))
 

@@ -151,17 +151,28 @@ def classes(model: Sampling) -> tuple[str, int]:
 
 
 def conditions(
-    model: Sampling, n: int, *, latent: Any = None, label: Any = None, code: Any = None, **unknown: Any
+    model: Sampling,
+    n: int,
+    *,
+    latent: Any = None,
+    label: Any = None,
+    code: Any = None,
+    text: Any = None,
+    **unknown: Any,
 ) -> dict[str, Tensor]:
     """What a model was asked for, by what it declares: tensors with one row for each of the `n` samples.
 
     `latent` (n, prior.dim) are the codes of a model with a prior. `label` is a class for all samples, or (n,) one for
-    each. `code` is a category, or (category, numbers in [-1, 1] ...), for all samples, or (n, ...) a row for each. For
-    what a model with styles takes see `of_styles`.
+    each. `code` is a category, or (category, numbers in [-1, 1] ...), for all samples, or (n, ...) a row for each.
+    `text` is a sentence for all samples, or a list of n. For what a model with styles takes see `of_styles`.
     """
     name = type(model).__name__
     styles = {word: unknown.pop(word) for word in STYLES if model.styles and word in unknown}
-    asked = {"label": label is not None and not model.conditional, "code": code is not None and model.code is None}
+    asked = {
+        "label": label is not None and not model.conditional,
+        "code": code is not None and model.code is None,
+        "text": text is not None and not model.captioned,
+    }
     wrong = sorted([word for word, refused in asked.items() if refused] + list(unknown))
     if latent is not None and model.prior is None:
         wrong.append("latent")
@@ -181,7 +192,18 @@ def conditions(
         checked["latent"] = latent.to(model.device, model.dtype)
     if label is not None:
         checked["label"] = asked_labels(label, n, model.num_labels, model.device)
+    if text is not None:
+        checked["text"] = of_text(model, n, text)
     return checked | of_styles(model, n, **styles)
+
+
+def of_text(model: Sampling, n: int, text: Any) -> Tensor:
+    """Embedded sentences, one for each of the `n` samples: of a sentence for all of them, or of a list of n."""
+    sentences = [text] if isinstance(text, str) else text
+    fits = isinstance(sentences, list | tuple) and len(sentences) in (1, n)
+    if not fits or not all(isinstance(sentence, str) and sentence.strip() for sentence in sentences):
+        raise UserError(f"text must be a sentence for all samples, or a list of {n} sentences, none of them empty.")
+    return model.sentences(list(sentences)).expand(n, -1)
 
 
 def of_styles(

