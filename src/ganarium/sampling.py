@@ -62,6 +62,7 @@ class Sampling(Mapping):
     styles: int = 0  # layers with a style w each, for whom `sample` takes `truncation=`, `noise_seed=` and `second=`
     classifies: bool = False  # whether `classify` is there
     has_likelihood: bool = False  # whether `nll` is there
+    completes: bool = False  # whether `complete` is there
     encodes: bool = False  # whether `encode` and `decode` are there
 
     def latent(self, n: int) -> Tensor:
@@ -96,6 +97,10 @@ class Sampling(Mapping):
 
     def nll(self, image: Tensor) -> Tensor:
         """-log p of each image (b, c, h, w) in nats: (b,), for models that have a likelihood."""
+        raise NotImplementedError
+
+    def completed(self, image: Tensor, mask: Tensor) -> Tensor:
+        """The raw forward of `complete`: (b, c, h, w) in [-1, 1] with the pixels of the mask (b, 1, h, w) drawn."""
         raise NotImplementedError
 
     def random_labels(self, n: int) -> Tensor:
@@ -145,6 +150,26 @@ class Sampling(Mapping):
         `ValueError`) for anything else.
         """
         return torch.cat(list(samples(self, n, seed=seed, **conditions)))
+
+    def complete(self, image: Tensor, mask: Tensor, *, seed: int | None = None) -> Tensor:
+        """Draws the covered pixels of an image from those before them in raster order: float32 of the same shape.
+
+        `image` is (c, h, w) or (b, c, h, w) in [-1, 1], of the model's size; `mask` (h, w) is True where to draw. Known
+        pixels keep the nearest value that the model knows. What is known below a covered pixel is not seen: cover the
+        lower part. Raises `UserError` for a model that does not complete images, or other shapes.
+        """
+        if not self.completes:
+            raise UserError(f"{type(self).__name__} does not complete images: use a run of pixelrnn.")
+        batch = image if image.dim() == 4 else image[None]
+        if batch.shape[1:] != self.shape or mask.shape != self.shape[1:] or mask.dtype != torch.bool:
+            wanted = ", ".join(map(str, self.shape))
+            raise UserError(
+                f"an image to complete must be ({wanted}) or (b, {wanted}), its mask bool {self.shape[1:]}."
+            )
+        covered = mask.to(self.device).expand(len(batch), 1, -1, -1)
+        with undisturbed(self, seed, self.sample_mode):
+            made = self.completed(batch.to(self.device, self.dtype), covered).float().clamp(-1, 1)
+        return made if image.dim() == 4 else made[0]
 
     def classify(self, image: Any) -> Tensor:
         """The class that each image most likely belongs to: int64 (b,), or () of one image; see `probabilities`."""

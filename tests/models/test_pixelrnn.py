@@ -1,8 +1,9 @@
-"""PixelRNN (here: PixelCNN) against its paper: causality, likelihoods in closed form, sampling, the known
+"""PixelRNN and PixelCNN against their paper: causality, likelihoods in closed form, sampling, the known
 mistakes."""
 
 import itertools
 import math
+import time
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
 from ganarium.errors import UserError
 from ganarium.models.pixelrnn import PixelRNN
-from ganarium.networks.pixelcnn import Canvas, MaskedConv2d, PixelCNN, groups
+from ganarium.networks.masked import MaskedConv2d, groups
+from ganarium.networks.pixelcnn import Canvas, PixelCNN
+from ganarium.networks.pixelrnn import DiagonalBiLSTM, DiagonalLSTM, RowLSTM, skewed, unskewed
 from ganarium.trainer import Trainer
 
 
@@ -333,3 +336,194 @@ def test_bad_options_are_one_sentence(options, message):
 def test_points_are_refused():
     with pytest.raises(UserError, match="2-D points"):
         registry.create("pixelrnn", (2,))
+
+
+# ---- recurrent layers --------------------------------------------------------------------------------------
+
+RECURRENT = ["row_lstm", "diagonal_bilstm"]
+
+
+def moved_states(network: PixelCNN) -> PixelCNN:
+    """First states away from 0, as training makes them."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if ".first_" in name:
+                parameter.normal_()
+    return network
+
+
+@pytest.mark.parametrize("layer", RECURRENT)
+@pytest.mark.parametrize(("channels", "outputs", "width"), [(1, 1, 6), (3, 4, 7), (4, 5, 2)])
+def test_recurrent_layers_see_nothing_of_the_future(layer, channels, outputs, width):
+    torch.manual_seed(0)
+    network = moved_states(PixelCNN(channels, width, 2, head=7, outputs=outputs, layer=layer)).double()
+    assert future_seen(network, 9, 10) == 0
+    leaky(network)
+    assert future_seen(network, 9, 10) > 0, "the control must leak"
+
+
+def seen_by(layer: nn.Module, y: int, x: int, size=9) -> Tensor:
+    """Which positions of the input the output at (y, x) depends on, bool (size, size)."""
+    image = torch.randn(1, 4, size, size, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(image)[0, :, y, x].square().sum(), image)
+    return (gradient[0] != 0).any(0)
+
+
+def before(y: int, x: int, size=9) -> Tensor:
+    """The positions up to (y, x) itself in raster order."""
+    return (torch.arange(size * size) <= y * size + x).view(size, size)
+
+
+def test_a_row_lstm_sees_a_triangle_and_a_diagonal_bilstm_everything_before():
+    torch.manual_seed(0)
+    row, diagonal = RowLSTM(2, 1).double(), DiagonalBiLSTM(2, 1).double()
+    for y, x in ((0, 0), (0, 8), (4, 4), (8, 0), (8, 8), (5, 2)):
+        assert torch.equal(seen_by(diagonal, y, x), before(y, x))
+        seen, places = seen_by(row, y, x), torch.arange(9)
+        assert not (seen & ~before(y, x)).any()
+        for above in range(y + 1):  # one more pixel on each side with every row, and one on the left for the input
+            distance = y - above
+            inside = (places >= x - distance - 1) & (places <= min(x + distance, 8))
+            assert torch.equal(seen[above], inside & (places >= 0)), (y, x, above)
+
+
+def test_known_mistakes_of_the_diagonal_layer_leak():
+    torch.manual_seed(0)
+    layer = DiagonalBiLSTM(2, 1).double()
+
+    def unshifted(x):  # the backward direction added in its own row
+        return layer.right(x) + layer.left(x.flip(3)).flip(3)
+
+    def padded_below(x):  # a state convolution that pads below: the state of the row beneath
+        one = DiagonalLSTM(2, 1).double()
+        gates, h, c, columns = skewed(one.gates(x)), torch.zeros(1, 2, 9).double(), torch.zeros(1, 2, 9).double(), []
+        for column in range(gates.shape[3]):
+            h, c = one.step(gates[:, :, :, column] + one.remember(nn.functional.pad(h, (0, 1))), c)
+            columns.append(h)
+        return unskewed(torch.stack(columns, 3))
+
+    for mistake in (unshifted, padded_below):
+        assert (seen_by(mistake, 4, 4) & ~before(4, 4)).sum() >= 3
+
+
+def test_skewing_moves_row_y_by_y_columns_and_back():
+    x = torch.arange(1.0, 7.0).view(1, 1, 2, 3)
+    assert skewed(x)[0, 0].tolist() == [[1, 2, 3, 0], [0, 4, 5, 6]]
+    for height, width in ((1, 1), (1, 4), (5, 1), (4, 3)):
+        x = torch.randn(2, 3, height, width)
+        assert torch.equal(unskewed(skewed(x)), x)
+
+
+def test_a_step_of_the_lstm_in_closed_form():
+    """Equation 3: three gates with a sigmoid, and tanh for the new content (the mistake: a sigmoid there too)."""
+    layer, sigmoid = RowLSTM(1, 1), lambda value: 1 / (1 + math.exp(-value))
+    gates, c = torch.tensor([[[0.5], [-1.0], [2.0], [-0.7]]]), torch.tensor([[[0.3]]])
+    h, new = layer.step(gates, c)
+    expected = sigmoid(-1.0) * 0.3 + sigmoid(2.0) * math.tanh(-0.7)
+    assert new.item() == pytest.approx(expected)
+    assert h.item() == pytest.approx(sigmoid(0.5) * math.tanh(expected))
+
+
+@pytest.mark.parametrize("layer", RECURRENT)
+@pytest.mark.parametrize(("size", "levels"), [((1, 3, 3), 2), ((3, 1, 2), 3)])
+def test_probabilities_with_recurrent_layers_sum_to_one(layer, size, levels):
+    channels, height, width = size
+    model = loud(setup((channels, 8, 8), levels=levels, layer=layer)).double()
+    moved_states(model.network)
+    with torch.no_grad():
+        nll = model.nll(all_images(channels, height, width, levels))
+    assert torch.exp(-nll).sum().item() == pytest.approx(1.0, rel=1e-9)
+    assert nll.std() > 0.1
+
+
+@pytest.mark.parametrize("layer", RECURRENT)
+@pytest.mark.parametrize(("shape", "levels"), [((1, 8, 9), 2), ((3, 9, 8), 4)])
+def test_states_that_are_kept_give_the_logits_of_the_whole_network(layer, shape, levels):
+    model = loud(setup(shape, levels=levels, layer=layer)).double()
+    moved_states(model.network)
+    image = model.decoded(torch.randint(levels, (2, *shape))).double()
+    with torch.no_grad():
+        whole = model.network(image)
+        canvas = Canvas(model.network, torch.zeros_like(image))
+        for y, x, channel in itertools.product(range(shape[1]), range(shape[2]), range(shape[0])):
+            logits = canvas.logits(y, x)[:, channel]
+            torch.testing.assert_close(logits, whole[:, channel, :, y, x], rtol=1e-9, atol=1e-9)
+            canvas.image[:, channel, y, x] = image[:, channel, y, x]
+
+
+@pytest.mark.parametrize("layer", ["convolution", "row_lstm"])
+def test_sampling_is_far_cheaper_than_a_pass_over_the_image_for_every_pixel(layer):
+    model = setup((1, 20, 20), layer=layer)
+    with torch.no_grad():
+        began = time.process_time()
+        for _ in range(10):
+            model.network(torch.zeros(16, 1, 20, 20))
+        anew = (time.process_time() - began) / 10 * 400
+        model.sample(1, seed=0)
+        began = time.process_time()
+        model.generate(16)
+        kept = time.process_time() - began
+    assert anew > 5 * kept
+
+
+def test_sizes_of_the_recurrent_networks():
+    """About 70,000 parameters on MNIST with 7 layers of two directions."""
+    model = registry.create("pixelrnn", (1, 28, 28), layer="diagonal_bilstm")
+    assert len(model.network.blocks) == 7
+    assert 60_000 < sum(parameter.numel() for parameter in model.parameters()) < 80_000
+    with torch.device("meta"):
+        colour = registry.create("pixelrnn", (3, 32, 32), layer="row_lstm")
+    assert len(colour.network.blocks) == 12
+    assert (colour.network.blocks[0].layer.width, colour.levels) == (128, 256)
+
+
+@pytest.mark.parametrize("layer", RECURRENT)
+def test_recurrent_layers_learn_and_copy_nothing(layer):
+    """Rows that repeat the one above, drawn at random: the first costs 8 bits, all others can be learnt to cost
+    nothing."""
+    model = setup((1, 8, 8), layer=layer, lr=1e-2, num_blocks=1)
+    rows = torch.randint(0, 2, (256, 1, 8, 1), dtype=torch.uint8) * 255
+    nats = [row["model/nll"] for row in train(model, rows.expand(-1, 8, -1, -1).contiguous(), 150)]
+    assert 8 * math.log(2) * 0.95 < sum(nats[-10:]) / 10 < 15
+    assert nats[0] > 40
+    assert not [
+        name for name, value in model.named_parameters() if value.grad is not None and not value.grad.isfinite().all()
+    ]
+
+
+# ---- completion --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", ["convolution", *RECURRENT])
+def test_a_half_covered_image_is_completed(layer):
+    model = loud(setup((1, 8, 8), layer=layer))
+    image = (torch.rand(3, 1, 8, 8) < 0.5).float() * 2 - 1
+    mask = torch.arange(8)[:, None].expand(8, 8) >= 4
+    first, again, other = (model.complete(image, mask, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(first[:, :, :4], image[:, :, :4])
+    hidden = image.clone()
+    hidden[:, :, 4:] = -1
+    assert torch.equal(model.complete(hidden, mask, seed=0), first)  # what is covered is not looked at
+    changed = image.clone()
+    changed[:, :, 3] *= -1
+    assert not torch.equal(model.complete(changed, mask, seed=0)[:, :, 4:], first[:, :, 4:])
+    one = model.complete(image[0], mask, seed=0)
+    assert one.shape == (1, 8, 8)
+    nothing = model.complete(image, torch.zeros(8, 8, dtype=torch.bool))
+    assert torch.equal(nothing, image)
+
+
+def test_colours_are_completed_value_by_value_and_wrong_shapes_refused():
+    model = setup((3, 8, 8), levels=4)
+    image = model.decoded(torch.randint(4, (2, 3, 8, 8)))
+    mask = torch.arange(8)[None].expand(8, 8) >= 4
+    made = model.complete(image, mask, seed=0)
+    torch.testing.assert_close(made[..., :4], image[..., :4])
+    with pytest.raises(UserError, match="an image to complete must be"):
+        model.complete(image[..., :7], mask)
+    with pytest.raises(UserError, match="its mask bool"):
+        model.complete(image, mask.float())
+    with pytest.raises(UserError, match="does not complete images"):
+        registry.create("dcgan", (1, 16, 16), width=4).complete(torch.zeros(1, 16, 16), torch.ones(16, 16).bool())

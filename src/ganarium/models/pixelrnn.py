@@ -1,15 +1,17 @@
 """Pixel Recurrent Neural Networks (van den Oord et al., 2016), https://arxiv.org/abs/1601.06759
 
 No adversary: an image is written value by value, row by row, pixel by pixel, R then G then B, and a network
-learns the distribution of each value given all those before it. This is the paper's PixelCNN: masks in the
-convolutions hide what comes later, so all conditionals of an image are learnt in one pass.
+learns the distribution of each value given all those before it. Masks hide what comes later, so that all
+conditionals of an image are learnt in one pass: in the convolutions of a PixelCNN, or around recurrent
+layers, which see everything before a pixel (Diagonal BiLSTM) or a triangle above it (Row LSTM).
 
 Losses, to minimise (x_i: the values of an image, in that order):
     model    E_x[sum_i -log p(x_i | x_1, ..., x_i-1)], in nats per image: a sum over its values, no mean
 Watched beside it: bits_per_dim, the same in bits per value, nats / (h w c ln 2).
 
 Differences from the paper:
-- Its convolutional form (section 3.5) only: the recurrent layers, Row LSTM and Diagonal BiLSTM, come later.
+- The default is the convolutional form (section 3.5); `--layer` has the recurrent ones. No multi-scale form,
+  and no skip connections from layers to the output.
 - Binary images are drawn afresh for every batch, each value 1 with its grey value as probability.
 - 7 residual blocks for binary images, as many as the paper has recurrent layers there; for its PixelCNN on
   MNIST it prints no size.
@@ -28,7 +30,7 @@ from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.shapes import image_shape
 from ganarium.model import Model, Paper, Player, RMSProp, Step, watch
-from ganarium.networks.pixelcnn import Canvas, PixelCNN
+from ganarium.networks.pixelcnn import Canvas, Layer, PixelCNN
 
 PAPER = Paper(
     title="Pixel Recurrent Neural Networks",
@@ -41,6 +43,9 @@ PAPER = Paper(
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
+    layer: Layer = "convolution"
+    """What stands in a residual block: masked convolutions (PixelCNN, section 3.5), a Row LSTM (section 3.1),
+    or a Diagonal BiLSTM (section 3.2), the slowest and best."""
     levels: int | None = None
     """Values a channel can take, 2 to 256. None: 2 for one channel (binary MNIST), 256 for colour (section
     5)."""
@@ -49,7 +54,7 @@ class Config:
     None:
     16 for 2 levels, else 128."""
     num_blocks: int | None = None
-    """Residual blocks. None: 7 for 2 levels, else 15 (section 5)."""
+    """Residual blocks. None: 7 for 2 levels, else 15, or 12 of recurrent layers (section 5)."""
     head: int | None = None
     """Channels of the 1x1 convolution before the output (table 1). None: 32 for 2 levels, else 1024."""
     lr: float | None = None
@@ -71,19 +76,22 @@ class Config:
 
 class PixelRNN(Model):
     batch_size = 16
-    has_likelihood = True
+    has_likelihood = completes = True
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         channels = image_shape(shape, "pixelrnn")[0]
         self.levels = config.levels or (2 if channels == 1 else 256)
         width, num_blocks, head = (16, 7, 32) if self.levels == 2 else (128, 15, 1024)
+        if self.levels > 2 and config.layer != "convolution":
+            num_blocks = 12
         self.network = PixelCNN(
             channels,
             config.width or width,
             config.num_blocks or num_blocks,
             config.head or head,
             outputs=1 if self.levels == 2 else self.levels,
+            layer=config.layer,
         )
         rmsprop = RMSProp(lr=config.lr or (3e-3 if self.levels == 2 else 1e-3))
         self.players = {"model": Player(self.network, optimizer=rmsprop, clip_norm=config.clip_norm)}
@@ -117,16 +125,25 @@ class PixelRNN(Model):
         """0 to levels - 1 -> [-1, 1]."""
         return x * (2 / (self.levels - 1)) - 1
 
-    @torch.no_grad()
     def generate(self, n: int) -> Tensor:  # type: ignore[override]
         """(n, c, h, w) in [-1, 1], one value after the other: h * w * c small steps."""
+        blank = torch.zeros(n, *self.shape, device=self.device, dtype=self.dtype)
+        return self.drawn(blank, torch.ones_like(blank[:, :1], dtype=torch.bool))
+
+    def completed(self, image: Tensor, mask: Tensor) -> Tensor:
+        return self.drawn(self.decoded(self.quantised(image)).to(self.dtype), mask)
+
+    @torch.no_grad()
+    def drawn(self, known: Tensor, mask: Tensor) -> Tensor:
+        """Images (n, c, h, w) of `known` values, with those of the mask (n, 1, h, w) drawn."""
         channels, height, width = self.shape
-        canvas = Canvas(self.network, torch.zeros(n, *self.shape, device=self.device, dtype=self.dtype))
+        canvas = Canvas(self.network, torch.zeros_like(known))
         for y, x, channel in itertools.product(range(height), range(width), range(channels)):
             logits = canvas.logits(y, x)[:, channel]  # (n, outputs)
             if self.levels == 2:
                 value = (torch.rand_like(logits) < torch.sigmoid(logits)).squeeze(1)
             else:  # the largest of logit + Gumbel noise is a draw from the softmax
                 value = (logits - torch.empty_like(logits).exponential_().log()).argmax(1)
-            canvas.image[:, channel, y, x] = self.decoded(value).to(self.dtype)
+            value = self.decoded(value).to(self.dtype)
+            canvas.image[:, channel, y, x] = torch.where(mask[:, 0, y, x], value, known[:, channel, y, x])
         return canvas.image.contiguous()
