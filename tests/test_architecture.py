@@ -14,7 +14,7 @@ ROOT = Path(ganarium.__file__).parent
 FLOORS = {
     0: ["__init__", "__main__", "version", "errors", "runtime"],
     1: ["players", "losses", "layers", "networks", "data", "metrics"],
-    2: ["model", "sampling", "mapping", "streams", "registry", "models"],
+    2: ["model", "sampling", "mapping", "streams", "projection", "registry", "models"],
     3: ["trainer", "evaluation", "pictures"],
     4: ["runs"],
     5: ["doctor"],

@@ -15,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from ganarium.data.augment import cropped, reduced
-from ganarium.data.dataset import PairedImages, UnpairedImages, decode
+from ganarium.data.dataset import PairedImages, SourceTargetImages, UnpairedImages, decode
 from ganarium.data.files.decode import MODES, UnusablePicture, as_displayed, fit_picture
 from ganarium.errors import UserError
 from ganarium.layers.labels import one_hot
 from ganarium.mapping import Mapping
+from ganarium.projection import Projection, project
 from ganarium.streams import CHUNK, conditions, samples, undisturbed
 
 
@@ -64,6 +65,7 @@ class Sampling(Mapping):
     has_likelihood: bool = False  # whether `nll` is there
     completes: bool = False  # whether `complete` is there
     encodes: bool = False  # whether `encode` and `decode` are there
+    domains: tuple[str, ...] = ()  # two, whose images of one code follow one another in `sample`
 
     def latent(self, n: int) -> Tensor:
         """Draws `n` codes (n, prior.dim) from the prior, on the model's device."""
@@ -114,6 +116,8 @@ class Sampling(Mapping):
     @property
     def task(self) -> str:
         """What the model is for, in a few words."""
+        if self.domains:
+            return "pairs of images, from two kinds without pairs"
         if self.directions:
             return "one kind of image into another"
         if self.scale:
@@ -218,6 +222,18 @@ class Sampling(Mapping):
         made = self.sample(code.numel() // self.prior.dim, seed=0, latent=code.view(-1, self.prior.dim))
         return made if code.dim() == 2 else made[0]
 
+    def project(self, image: Any, **options: Any) -> Projection:
+        """The code of an image, by which the model makes it again as well as it can: see `projection.Projection`.
+
+        `image` is as for `probabilities`, one or a batch; the results are of a batch in any case. `by` is `encoder`
+        where the model has one, or `optimisation`: of `num_random` (1,000) codes from the prior the nearest `starts`
+        (8) are improved in `steps` (300) updates of Adam, on the squared difference of pixels, and the best code of all
+        is the answer. A conditional model looks among all classes, or in that of `label`; a model of two `domains` in
+        the first, or in `domain`. The numbers of a category stay those of a random code. The same `seed` (0) gives the
+        same answer. Raises `UserError` for a model that makes no images from codes, or another image.
+        """
+        return project(self, image, **options)
+
     def _check_encoder(self) -> None:
         if not self.encodes:
             raise UserError(f"{type(self).__name__} has no encoder: use a run of a model that has one, aae or bigan.")
@@ -246,6 +262,8 @@ class Sampling(Mapping):
         """64 images (2,000 points) for the sample grid of a run: samples, or for models that map images the columns of
         `preview_row`, image after image; of points those of the first direction alone. `held_out` is a typed batch the
         model was not trained on."""
+        if self.domains:
+            return self.sample(32, seed=seed)
         if self.directions and len(self.shape) == 1:
             return self.translate(source_of(held_out, self.directions[0]).float())  # type: ignore[no-any-return]
         if self.directions:
@@ -272,6 +290,8 @@ class Sampling(Mapping):
     def preview_row(self) -> tuple[str, ...]:
         """What the columns of `preview` are that belong to one image; empty where it shows samples; of points the first
         direction alone."""
+        if self.domains:
+            return self.domains
         if self.directions and len(self.shape) == 1:
             return self.directions[:1]
         if self.directions:
@@ -283,16 +303,20 @@ class Sampling(Mapping):
 
 def source_of(batch: Any, direction: str) -> Tensor:
     """The images of a typed batch that a direction of `translate` starts from."""
-    if isinstance(batch, UnpairedImages | PairedImages):
-        return batch.b if direction == "b2a" else batch.a
+    if isinstance(batch, UnpairedImages | PairedImages | SourceTargetImages):
+        return domains_of(batch)[direction == "b2a"]
     image: Tensor = batch.image
     return image
 
 
 def target_of(batch: Any, direction: str) -> Tensor:
-    """The images of a typed batch that a direction of `translate` leads to; of pairs, the true ones."""
-    image: Tensor = batch.a if direction == "b2a" else batch.b
-    return image
+    """The images of a typed batch that a direction of `translate` leads to, or of a domain; of pairs, the true ones."""
+    return domains_of(batch)[direction not in ("b2a", "a")]
+
+
+def domains_of(batch: Any) -> tuple[Tensor, Tensor]:
+    """The images of both domains of a typed batch; of a source and a target, those."""
+    return (batch.source, batch.target) if isinstance(batch, SourceTargetImages) else (batch.a, batch.b)
 
 
 def _covering(image: Image.Image, shape: tuple[int, ...]) -> Tensor:

@@ -267,7 +267,7 @@ def _begun(
     model: Sampling, n: int, seed: int | None, asked: dict[str, Any]
 ) -> tuple[int, StreamState, dict[str, Tensor]]:
     """Seed and state of a stream of samples, and what was asked for, checked."""
-    if model.directions or model.scale or model.inpaints:
+    if (model.directions and not model.domains) or model.scale or (model.inpaints and model.prior is None):
         verb = "translate" if model.directions else "upscale" if model.scale else "inpaint"
         raise UserError(f"{type(model).__name__} maps images to images: use {verb}.")
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:

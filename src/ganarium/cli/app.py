@@ -27,6 +27,7 @@ from ganarium.cli.export import export
 from ganarium.cli.import_ import import_
 from ganarium.cli.inpaint import inpaint
 from ganarium.cli.list import list_
+from ganarium.cli.project import project
 from ganarium.cli.prove import prove
 from ganarium.cli.report import report
 from ganarium.cli.resume import resume
@@ -123,6 +124,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         inpaint,
         import_,
         classify,
+        project,
         evaluate,
         compare,
         prove,

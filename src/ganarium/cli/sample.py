@@ -161,7 +161,7 @@ def sample(
 
 def _conditions(model: "Model", run: str, label: str | None, code: str | None) -> dict[str, Any]:
     """The arguments of `model.sample` for --label and --code."""
-    conditions: dict[str, Any] = {} if label is None else {"label": _class_number(model, run, label)}
+    conditions: dict[str, Any] = {} if label is None else {"label": class_number(model, run, label)}
     if code is not None:
         try:
             conditions["code"] = [float(part) for part in code.split(",")]
@@ -172,7 +172,7 @@ def _conditions(model: "Model", run: str, label: str | None, code: str | None) -
     return conditions
 
 
-def _class_number(model: "Model", run: str, label: str) -> int:
+def class_number(model: "Model", run: str, label: str) -> int:
     """The number of the class of this name, or, if no class has this name, the number itself."""
     names = class_names(run)
     if label in names:

@@ -67,7 +67,7 @@ class RunDoctor:
             originals = cropped(held_out.image, model.scale).numpy(force=True)
             return self._write(self.doctor.examine_samples(step, outputs[row.index("upscaled") :: len(row)], originals))
         notes = []
-        for direction in row if len(model.shape) == 1 else model.directions:
+        for direction in row if len(model.shape) == 1 or model.domains else model.directions:
             target = target_of(held_out, direction).numpy(force=True)
             notes += self.doctor.examine_samples(step, outputs[row.index(direction) :: len(row)], target, direction)
         return self._write(notes)

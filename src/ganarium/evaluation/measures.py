@@ -71,6 +71,8 @@ def _full_measure(model: Model, train: Dataset, test: Dataset, n: int | None, se
         return RestorationMeasure(model, test, n or NUM_HELD_OUT, seed)
     if model.inpaints:
         return InpaintingMeasure(model, test, n or NUM_HELD_OUT, seed)
+    if model.domains:
+        return DomainMeasure(model, train, test, n or NUM_IMAGES, seed, features)
     if model.directions:
         return TranslationMeasure(model, train, test, n or NUM_IMAGES, seed, features)
     if len(model.shape) == 1:
@@ -84,6 +86,8 @@ def quick_measure(model: Model, train: Dataset, test: Dataset) -> Measure:
         return RestorationMeasure(model, test, QUICK_RESTORED)
     if model.inpaints:
         return InpaintingMeasure(model, test, QUICK_RESTORED)
+    if model.domains:
+        return DomainMeasure(model, train, test, QUICK_HELD_OUT)
     if model.directions:
         return TranslationMeasure(model, train, test, QUICK_HELD_OUT)
     if model.has_likelihood:
@@ -238,6 +242,11 @@ class TranslationMeasure(Measure):
             self.network = network_for(train.name, model.shape[0], features, model.device)
             self.protocol = _protocol(self.network, self.count, self.count, seed)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is measured, one after the other."""
+        return self.model.directions
+
     @cached_property
     def real(self) -> list[Tensor]:
         """Features (n, d) of what each direction is to arrive at."""
@@ -255,13 +264,13 @@ class TranslationMeasure(Measure):
     def quick(self) -> dict[str, float]:
         distances = {
             f"{direction}/kernel_distance": quick_kernel_distance(real, fake)
-            for direction, real, fake in zip(self.model.directions, self.real, self.read(self.count), strict=False)
+            for direction, real, fake in zip(self.names, self.real, self.read(self.count), strict=False)
         }
         return {"kernel_distance": sum(distances.values()) / len(distances), **distances}
 
     def full(self) -> dict[str, float]:
         values: dict[str, float] = {}
-        features = zip(self.model.directions, self.real, self.read(self.count), self._domains(self.test), strict=False)
+        features = zip(self.names, self.real, self.read(self.count), self._domains(self.test), strict=False)
         for direction, real, fake, source in features:
             own = feature_metrics(real, fake, self.seed)
             values |= {f"{direction}/{name}": value for name, value in own.items()}
@@ -275,6 +284,29 @@ class TranslationMeasure(Measure):
 
     def _features(self, images: Iterable[Tensor]) -> Tensor:
         return features_of(self.network, images) if self.network else torch.cat([part.cpu() for part in images])
+
+
+class DomainMeasure(TranslationMeasure):
+    """The samples of a model of two domains, those of each beside its training images."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.model.domains
+
+    @cached_property
+    def real(self) -> list[Tensor]:
+        return self._domains(self.train)
+
+    def read(self, count: int) -> list[Tensor]:
+        """Features (n, d) of samples, for each domain."""
+        parts = list(streams.samples(self.model, 2 * count, seed=self.seed))
+        return [self._features(part[first::2] for part in parts) for first in (0, 1)]
+
+    def full(self) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for domain, real, fake in zip(self.names, self.real, self.read(self.count), strict=True):
+            values |= {f"{domain}/{name}": value for name, value in feature_metrics(real, fake, self.seed).items()}
+        return values
 
 
 def feature_metrics(real: Tensor, fake: Tensor, seed: int) -> dict[str, float]:

@@ -51,9 +51,13 @@ def unrecorded(network: nn.Module) -> Iterator[None]:
 @contextmanager
 def fixed_norms(network: nn.Module, forward: Callable[[], Any]) -> Iterator[None]:
     """Inside, instance and batch norm use the statistics that they had in `forward()`, whatever they are shown."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d)]
+    layers = [
+        layer for layer in network.modules() if isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d | nn.BatchNorm1d)
+    ]
     names = ("running_mean", "running_var", "momentum", "track_running_stats", "training")
     before = [[getattr(layer, name) for name in names] for layer in layers]
+    counters = [layer.num_batches_tracked for layer in layers if layer.num_batches_tracked is not None]
+    counts = [(counter, counter.clone()) for counter in counters]
     like = next(network.parameters())
     try:
         for layer in layers:
@@ -71,6 +75,8 @@ def fixed_norms(network: nn.Module, forward: Callable[[], Any]) -> Iterator[None
         for layer, values in zip(layers, before, strict=True):
             for name, value in zip(names, values, strict=True):
                 setattr(layer, name, value)
+        for counter, count in counts:
+            counter.copy_(count)
 
 
 def check_penalised(norm: Norm, model: str) -> None:

@@ -133,7 +133,7 @@ def slider(count: int, name: str, width: int | None = None) -> str:
 
 def translates(run: RunData) -> bool:
     model = registry.model_class(run.config["model"])
-    return bool(model.directions or model.scale or model.inpaints)
+    return bool((model.directions and not model.domains) or model.scale or model.inpaints)
 
 
 def points(run: RunData) -> bool:
