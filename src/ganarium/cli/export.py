@@ -20,8 +20,9 @@ def export(
     run
         The folder of a run, or of one of its checkpoints.
     to
-        onnx: files for ONNX Runtime and everything else that reads ONNX, with any batch size. pth: the generator of
-        esrgan in its authors' layout, for chaiNNer and whatever else reads that.
+        html: one page, which makes pictures in any browser and asks for no other file. onnx: files for ONNX Runtime and
+        everything else that reads ONNX, with any batch size. pth: the generator of esrgan in its authors' layout, for
+        chaiNNer and whatever else reads that.
     size
         Of the pictures that a network maps, in pixels: 64, or height x width such as 64x96. Default: that of the
         training.

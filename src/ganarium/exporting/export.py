@@ -1,18 +1,19 @@
 """Takes a run's networks out of the library: one entry for every target."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ganarium import registry
 from ganarium.errors import UserError, nearest
-from ganarium.exporting import to_onnx
+from ganarium.exporting import to_html, to_onnx
 from ganarium.exporting.network import Network, networks
 from ganarium.exporting.result import Exported
 from ganarium.exporting.weights.writing import write_pth
 from ganarium.runs.loading import config_of, load
 from ganarium.version import __version__
 
-TARGETS = ("onnx", "pth")
+TARGETS = ("html", "onnx", "pth")
 
 
 def export(
@@ -25,47 +26,74 @@ def export(
 ) -> list[Exported]:
     """Writes the networks of a run, or of one of its checkpoints, for use without this library.
 
-    `to` is `onnx`: a file for each network (generate, classify, upscale, inpaint, or the directions of `translate`); or
-    `pth`: the generator of esrgan in the layout of its authors, which spandrel and chaiNNer read.
-    They are written to the folder `out`, by default RUN/exported; each is compared with PyTorch first, and the largest
-    difference stands in a .json beside it. `size` (height, width) is that of the pictures a network maps; default: that
-    of the training. Averaged weights are taken where the model keeps some, unless `raw`.
+    `to` is `html`: one page that makes its pictures itself; `onnx`: a file for each network (generate, classify,
+    upscale, inpaint, or the directions of `translate`); or `pth`: the generator of esrgan in the layout of its authors,
+    which spandrel and chaiNNer read. They are written to the folder `out`, by default RUN/exported; each is compared
+    with PyTorch first, and the largest difference stands in a .json beside it. `size` (height, width) is that of the
+    pictures a network maps; default: that of the training. Averaged weights are taken where the model keeps some,
+    unless `raw`.
 
     Raises `UserError` for a model that cannot be exported so, with the reason; then nothing of it is written.
     """
     if to not in TARGETS:
         raise UserError(f"there is no target {to!r}: {nearest(to, TARGETS)}")
+    if to == "onnx":
+        to_onnx.runtime_package()  # says early that it is missing
+    config = config_of(run)
+    model = load(run, raw=raw)
     if to == "pth":
-        config, model = config_of(run), load(run, raw=raw)
         exported = write_pth(model, _folder(Path(run), out) / f"{Path(run).resolve().name}.pth")
         exported.write_beside({"model": registry.title(config["model"]), "step": model.iteration, "scale": model.scale})
         return [exported]
-    to_onnx.runtime_package()  # says early that it is missing
-    config = config_of(run)
-    model = load(run, raw=raw)
     if size is not None and not (model.directions or model.scale):
         raise UserError(f"{type(model).__name__} does not map pictures of any size: leave the size away.")
     parts = networks(model, size)
+    facts = _facts_of_run(config, model.iteration)
     folder = _folder(Path(run), out)
-    made = []
-    for part in parts:
-        exported = to_onnx.write(part, folder / f"{part.name}.onnx")
-        exported.write_beside(_facts(config, model.iteration, part))
-        made.append(exported)
-    return made
+    try:
+        if to == "html":
+            path = folder / f"{facts['model']}.html"
+            exported = to_html.write(parts, path, facts | {"paper": _paper(config["model"])})
+            exported.write_beside(facts | {"networks": [_facts_of_network(part) for part in parts]})
+            return [exported]
+        made = []
+        for part in parts:
+            made.append(to_onnx.write(part, folder / f"{part.name}.onnx"))
+            made[-1].write_beside(facts | _facts_of_network(part))
+        return made
+    finally:
+        with suppress(OSError):  # of a folder that has files
+            folder.rmdir()
 
 
-def _facts(config: dict[str, Any], step: int, network: Network) -> dict[str, Any]:
-    """What a reader of the file needs to know of a network."""
+def _facts_of_run(config: dict[str, Any], step: int) -> dict[str, Any]:
     return {
         "model": registry.title(config["model"]),
         "data": config["data"]["name"],
         "step": step,
+        "classes": config["data"].get("class_names"),
+        "ganarium": __version__,
+    }
+
+
+def _facts_of_network(network: Network) -> dict[str, Any]:
+    """What a user of the file needs to know of a network."""
+    return {
         "network": network.name,
         "inputs": [{"name": each.name, "kind": each.kind, "shape": ["batch", *each.shape]} for each in network.inputs],
         "output": {"shape": ["batch", *network.output_shape], "range": _range(network)},
-        "classes": config["data"].get("class_names"),
-        "ganarium": __version__,
+    }
+
+
+def _paper(model: str) -> dict[str, Any]:
+    """The card of a model, for people."""
+    card = registry.card(model)
+    return {
+        "name": registry.title(model),
+        "title": card["title"],
+        "authors": card["authors"],
+        "year": card["year"],
+        "idea": card["idea"],
     }
 
 

@@ -137,7 +137,7 @@ def steady(model: Model) -> Model:
     with model.averaged():
         made = copy.deepcopy(model)
     made.averages = {}
-    made = made.float().cpu().requires_grad_(False).eval()
+    made = made.float().cpu().to(memory_format=torch.contiguous_format).requires_grad_(False).eval()
     if made.sample_mode == "eval":
         return made
     if made.prior is None:
