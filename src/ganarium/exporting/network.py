@@ -20,7 +20,7 @@ from ganarium.model import Model
 
 STATISTICS_BATCHES, STATISTICS_BATCH = 16, 64  # of codes, whose statistics take the place of those of a batch
 
-Kind = Literal["code", "normal", "uniform", "label", "image", "mask"]
+Kind = Literal["code", "normal", "uniform", "label", "text", "image", "mask"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Input:
     """One input of a network: (b, *shape) of float32, or (b,) of int64 for a label.
 
     A `code` is drawn from the model's prior; `normal` and `uniform` are noise, on [0, 1) the latter; an `image` is in
-    [-1, 1]; a `mask` is 1 where an image has a hole and 0 elsewhere.
+    [-1, 1]; a `text` is a sentence as `model.sentences` embeds it; a `mask` is 1 where an image has a hole and 0
+    elsewhere.
     """
 
     name: str
@@ -61,6 +62,11 @@ class Network(nn.Module):
         """How many of the inputs, the last ones, are noise that the network draws on its way."""
         return sum(each.kind in ("normal", "uniform") for each in self.inputs)
 
+    @property
+    def _conditions(self) -> list[str]:
+        """What `generate` calls the first inputs."""
+        return ["latent", *(each.name for each in self.inputs if each.kind in ("label", "text"))]
+
     def draw(self, n: int, *, noise: bool = True) -> list[Tensor]:
         """Random inputs of `n` samples, from torch's generator."""
         return [self._draw(each, n) for each in self.inputs if noise or each.kind not in ("normal", "uniform")]
@@ -70,6 +76,8 @@ class Network(nn.Module):
             return self.model.latent(n).float()
         if each.kind == "label":
             return self.model.random_labels(n)
+        if each.kind == "text":
+            return self.model.sentences(["a picture"]).float() + torch.randn(n, *each.shape)
         if each.kind == "mask":
             return self.model.holes(n).float()
         if each.kind == "image":
@@ -84,7 +92,7 @@ class Network(nn.Module):
     def _forward(self, *inputs: Tensor) -> Tensor:
         model, name = self.model, self.name
         if name == "generate":
-            made = model.generate(len(inputs[0]), *inputs)
+            made = model.generate(len(inputs[0]), **dict(zip(self._conditions, inputs, strict=True)))
         elif name == "classify":
             return model.class_logits(*inputs).float().softmax(1)
         elif name == "upscale":
@@ -112,6 +120,8 @@ def networks(model: Model, size: tuple[int, int] | None = None) -> list[Network]
     made = []
     if model.prior is not None:
         label = [Input("label", "label", ())] if model.conditional else []
+        if model.captioned:
+            label.append(Input("text", "text", tuple(model.sentences(["a picture"]).shape[1:])))
         made.append(Network(model, "generate", [Input("code", "code", (model.prior.dim,)), *label]))
     made += [Network(model, direction, [Input("image", "image", shape)]) for direction in model.directions]
     if model.scale:

@@ -38,6 +38,8 @@ def write(networks: Sequence[Network], path: Path, facts: dict[str, Any]) -> Exp
     drawn = [network for network in networks if network.name != "classify"]
     if not drawn or any(len(network.output_shape) != 3 for network in drawn):
         raise UserError("a page shows pictures, and this model makes none: export it to onnx.")
+    if any(each.kind == "text" for network in drawn for each in network.inputs):
+        raise UserError("a page does not read sentences, which this model draws: export it to onnx.")
     parts, differences, kinds = [], [], []
     for network in drawn:
         part, difference = _packed(network)
