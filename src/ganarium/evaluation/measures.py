@@ -15,7 +15,7 @@ What each metric is stands in `ganarium.metrics`. Images are measured on the fea
 that comes with the package), or of Inception-v3 where its weights are here; points on the points themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import torch
@@ -35,6 +35,7 @@ from ganarium.evaluation.features import (
 )
 from ganarium.evaluation.measure import Measure
 from ganarium.evaluation.restoration import InpaintingMeasure, RestorationMeasure
+from ganarium.metrics.copies import LEAST_HELD_OUT, NEIGHBOURS, thumbnails
 from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for
 from ganarium.metrics.modes import ModeCoverage
 from ganarium.metrics.protocol import Protocol
@@ -44,6 +45,8 @@ from ganarium.sampling import source_of
 # samples, or held-out images, of a full count
 NUM_IMAGES, NUM_POINTS, NUM_HELD_OUT = 2000, 2500, 1000
 NUM_STACKED = 26_000  # of stacked MNIST, as in the literature
+NUM_COPIED = 1000  # samples, and held-out images, that are held against training images
+MOST_TRAINED = 20_000  # training images among which copies are looked for
 NUM_PAIRED = 2000  # as many as the exact assignment of the Wasserstein distance is practical for
 # and of a quick one
 QUICK_IMAGES, QUICK_POINTS, QUICK_HELD_OUT, QUICK_RESTORED = 1000, 500, 256, 64
@@ -77,7 +80,8 @@ def _full_measure(model: Model, train: Dataset, test: Dataset, n: int | None, se
         return TranslationMeasure(model, train, test, n or NUM_IMAGES, seed, features)
     if len(model.shape) == 1:
         return PointMeasure(model, train, n or NUM_POINTS, seed)
-    return ImageMeasure(model, train, n or (NUM_STACKED if _is_stacked(train) else NUM_IMAGES), seed, features)
+    n = n or (NUM_STACKED if _is_stacked(train) else NUM_IMAGES)
+    return ImageMeasure(model, train, n, seed, features, test)
 
 
 def quick_measure(model: Model, train: Dataset, test: Dataset) -> Measure:
@@ -165,8 +169,17 @@ class PointMeasure(Measure):
 class ImageMeasure(Measure):
     """Images beside those of the data, on the features of a network; their classes where its judge knows them."""
 
-    def __init__(self, model: Model, train: Dataset, n: int, seed: int = 0, features: str = "auto") -> None:
-        self.model, self.train, self.count, self.seed = model, train, n, seed
+    def __init__(
+        self,
+        model: Model,
+        train: Dataset,
+        n: int,
+        seed: int = 0,
+        features: str = "auto",
+        test: Dataset | None = None,
+    ) -> None:
+        """`test` holds the held-out images beside which `full` counts copies."""
+        self.model, self.train, self.count, self.seed, self.test = model, train, n, seed, test
         self.num_real = min(n, len(train))
         self.network = network_for(train.name, model.shape[0], features, model.device)
         self.stacked = _is_stacked(train)
@@ -199,7 +212,9 @@ class ImageMeasure(Measure):
         return values
 
     def full(self) -> dict[str, float]:
-        real, fake = self.real, self.read(self.count)
+        small: list[Tensor] = []
+        samples = _remembered(streams.samples(self.model, self.count, seed=self.seed), small)
+        real, fake = self.real, features_of(self.network, samples, stacked=self.stacked)
         if self.stacked:
             modes = metrics.stacked_mode_coverage(self._digits(fake))
             real, fake = real[:NUM_PAIRED], fake[:NUM_PAIRED]
@@ -211,7 +226,18 @@ class ImageMeasure(Measure):
             values["inception_score_of_reals"] = metrics.inception_score(odds_real, splits=1).mean
             values["mode_score"] = metrics.mode_score(odds_fake, odds_real)
             values |= class_metrics(self.model, self._judge, self.train, self.count, self.seed)
-        return values
+        return values | self._copies(torch.cat(small))
+
+    def _copies(self, samples: Tensor) -> dict[str, float]:
+        """The share of samples (n, c, h, w), thumbnails, that are copies, where there are held-out images enough."""
+        if self.test is None or len(self.test) < LEAST_HELD_OUT or len(self.train) < NEIGHBOURS:
+            return {}
+        train, held_out = (
+            torch.cat([thumbnails(part) for part in images_of(data, min(most, len(data)), self.seed)])
+            for data, most in ((self.train, MOST_TRAINED), (self.test, NUM_COPIED))
+        )
+        scores = [metrics.copy_scores(images, train) for images in (samples[:NUM_COPIED], held_out)]
+        return {"copied_share": metrics.copied_share(*scores)}
 
     @property
     def _judge(self) -> Judge | None:
@@ -388,6 +414,14 @@ def quick_kernel_distance(real: Tensor, fake: Tensor) -> float:
 
 def _kernel_distance(real: Tensor, fake: Tensor, seed: int) -> float:
     return metrics.kernel_distance(real, fake, subset_size=min(len(real), len(fake), 1000), seed=seed).mean
+
+
+def _remembered(parts: Iterable[Tensor], small: list[Tensor]) -> Iterator[Tensor]:
+    """The same parts; thumbnails of the first images of them are kept in `small`."""
+    for part in parts:
+        if sum(map(len, small)) < NUM_COPIED:
+            small.append(thumbnails(part.cpu()))
+        yield part
 
 
 def _protocol(network: FeatureNetwork, num_real: int, num_fake: int, seed: int) -> Protocol:

@@ -25,6 +25,8 @@ _HOMES = {
     "clustering_accuracy": "clusters",
     "normalised_mutual_information": "clusters",
     "adjusted_rand_index": "clusters",
+    "copied_share": "copies",
+    "copy_scores": "copies",
     "psnr": "pixels",
     "sharpness_ratio": "pixels",
     "ssim": "pixels",
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from ganarium.metrics.clusters import adjusted_rand_index as adjusted_rand_index
     from ganarium.metrics.clusters import clustering_accuracy as clustering_accuracy
     from ganarium.metrics.clusters import normalised_mutual_information as normalised_mutual_information
+    from ganarium.metrics.copies import copied_share as copied_share
+    from ganarium.metrics.copies import copy_scores as copy_scores
     from ganarium.metrics.diversity import feature_diversity as feature_diversity
     from ganarium.metrics.diversity import feature_map_distance as feature_map_distance
     from ganarium.metrics.diversity import lpips_diversity as lpips_diversity
