@@ -46,7 +46,7 @@ class Stub(Model):
 
 def measured(monkeypatch, name, images, n=400, **options):
     """The values of samples that are handed in, measured as a run on a data set would be."""
-    monkeypatch.setattr(measures.sampling, "samples", lambda model, n, **_: iter(images[:n].split(100)))
+    monkeypatch.setattr(measures.streams, "samples", lambda model, n, **_: iter(images[:n].split(100)))
     return evaluate_model(Stub(images), *load_data(name, **options), n=n)[0]
 
 
@@ -78,8 +78,8 @@ def test_labels_are_held_against_the_names_of_the_judge(monkeypatch):
     train, _ = load_data("glyphs", characters="17AZ")
     images = decode(train.images)
     drawn = lambda model, n, seed, label: iter([images[train.labels == label][:n]])  # noqa: E731
-    monkeypatch.setattr(measures.sampling, "samples", drawn)
-    monkeypatch.setattr(measures.sampling, "classes", lambda model: ("label", 4))
+    monkeypatch.setattr(measures.streams, "samples", drawn)
+    monkeypatch.setattr(measures.streams, "classes", lambda model: ("label", 4))
     judge, model = network_for("glyphs", 1, "auto", torch.device("cpu")), Stub(images)
     model.conditional = model.classifies = True
     model.classify = lambda image: torch.zeros(len(image), dtype=torch.int64)  # wrong, and never asked
@@ -192,7 +192,7 @@ def test_points_and_quick_counts_have_the_same_sides(monkeypatch):
     real, fake = on_a_line()
     points = [torch.cat([side, 0 * side], 1).float() for side in (real, fake)]
     train, test = Dataset("toy", points[0]), Dataset("toy", points[0] + 50)
-    monkeypatch.setattr(measures.sampling, "samples", lambda model, n, **_: iter([points[1][:n]]))
+    monkeypatch.setattr(measures.streams, "samples", lambda model, n, **_: iter([points[1][:n]]))
     values, _ = evaluate_model(Stub(points[1]), train, test)
     assert (values["nearest_neighbour_real"], values["nearest_neighbour_fake"]) == pytest.approx((0.9, 1.0))
     measure = measures.ImageMeasure(Stub(torch.zeros(1, 1, 8, 8)), images_at([0.5] * 10), 10)
@@ -240,7 +240,7 @@ def test_samples_are_held_against_training_images_and_what_needs_no_sample_again
     distance = {}
     for name, split in (("train", train), ("test", test)):
         samples = decode(split.images)
-        monkeypatch.setattr(measures.sampling, "samples", lambda model, n, images=samples, **_: iter([images[:n]]))
+        monkeypatch.setattr(measures.streams, "samples", lambda model, n, images=samples, **_: iter([images[:n]]))
         values, _ = evaluate_model(Weighs(), train, test)
         distance[name] = values["wasserstein_distance"]
         assert values["nll_nats"] == pytest.approx(2.7, abs=0.05)
@@ -248,7 +248,7 @@ def test_samples_are_held_against_training_images_and_what_needs_no_sample_again
     assert distance["train"] == pytest.approx(0, abs=1e-4)
     assert distance["test"] > 0.1
     points = [Dataset("toy", torch.randn(40, 2, generator=torch.Generator().manual_seed(0)) + at) for at in (0, 9)]
-    monkeypatch.setattr(measures.sampling, "samples", lambda model, n, **_: iter([points[0].images.flip(0)]))
+    monkeypatch.setattr(measures.streams, "samples", lambda model, n, **_: iter([points[0].images.flip(0)]))
     assert evaluate_model(Stub(points[0].images), *points)[0]["wasserstein_distance"] == pytest.approx(0, abs=1e-6)
     assert quick_measure(Stub(points[0].images), *points).quick()["wasserstein_distance"] == pytest.approx(0, abs=1e-6)
     quick = quick_measure(Stub(decode(train.images)), train, test)
@@ -341,7 +341,7 @@ def test_another_seed_draws_other_reals_and_other_samples(monkeypatch):
         asked.append(seed)
         return iter([points.images[:n] if len(model.shape) == 1 else decode(data.images[:n])])
 
-    monkeypatch.setattr(measures.sampling, "samples", samples)
+    monkeypatch.setattr(measures.streams, "samples", samples)
     monkeypatch.setattr(measures, "LikelihoodMeasure", lambda *args: asked.append(args[-1]) or likelihood(*args))
     _, protocol = evaluate_model(Weighs(), data, data, n=20, seed=5)
     assert (protocol.seed, asked) == (5, [5, 5])
