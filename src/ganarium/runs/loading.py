@@ -35,7 +35,7 @@ def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
     """
     if str(path).startswith(PREFIX):
         return load_pretrained(str(path).removeprefix(PREFIX), device=device)
-    files, meta = _open(path)
+    files, meta = opened(path)
     config = meta["config"]
     with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
         model = registry.create(
@@ -54,7 +54,7 @@ def config_of(path: str | Path) -> dict[str, Any]:
     """The config of a run or checkpoint, as `load` reads it; the run's own GANARIUM_DATA is used where none is set."""
     if str(path).startswith(PREFIX):
         return config_of_pretrained(str(path).removeprefix(PREFIX))
-    config: dict[str, Any] = _open(path)[1]["config"]
+    config: dict[str, Any] = opened(path)[1]["config"]
     run = next((place for place in (Path(path), *Path(path).parents[:2]) if (place / "config.json").is_file()), None)
     if run is not None:  # the data may have moved since the checkpoint was written
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -127,7 +127,7 @@ def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
     return (train.with_classes(names), test.with_classes(names)) if names else (train, test)
 
 
-def _open(path: str | Path) -> tuple[checkpoint.Files, dict[str, Any]]:
+def opened(path: str | Path) -> tuple[checkpoint.Files, dict[str, Any]]:
     """The tensors and the JSON of a checkpoint, or of the newest complete one of a run."""
     path = Path(path)
     if (path / "checkpoint.json").is_file():

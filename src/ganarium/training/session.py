@@ -46,6 +46,7 @@ from ganarium.training.build import build, prepare
 from ganarium.training.console import Bar, MetricsLog, warn
 from ganarium.training.recommend import LEAST_STEPS, cheaper
 from ganarium.training.signals import Signals
+from ganarium.training.start import in_words, read_source, start_from
 from ganarium.training.state import capture, restore
 from ganarium.training.timing import steps_within
 from ganarium.training.validation import Validation, interval
@@ -85,6 +86,9 @@ class Run:
             choose(model, options)  # an answer before the data are loaded
         steps = options.steps or DEFAULT_STEPS
         train_options = dataclasses.asdict(options) | {"data": _lasting(options.data), "steps": steps}
+        source = read_source(options.init_from) if options.init_from else None
+        if source and Path(source.place).exists():
+            train_options["init_from"] = str(Path(source.place).resolve())
         config = {
             "format": FORMAT,
             "model": model,
@@ -104,7 +108,13 @@ class Run:
             _warn_of_stages(trainer)
         if options.minutes and train_options["steps"] < LEAST_STEPS and rank == 0 and not quiet:
             print(f"{cheaper(config, train_options['steps'])}.", flush=True)
+        if source:  # before `prepare`, which may go by the weights, and after it, which may change them
+            start_from(trainer.model, source)
         prepare(trainer, quiet=quiet)
+        if source:
+            config["start"] = start_from(trainer.model, source)
+            if rank == 0 and not quiet:
+                print(in_words(config["start"]), flush=True)
         if options.evaluate_every and rank == 0:
             quick_measure(trainer.model, trainer.batches.data, test)  # its error, before anything is written
         folder, new = claim(model, options) if rank == 0 else (Path(), [])
@@ -250,6 +260,8 @@ class Run:
             with Signals(bar.say) as signals, bar:
                 if self.model.iteration == 0:
                     self._picture(log, bar)
+                    if self._must_compare:
+                        self._evaluate(validation, log, bar, must=True)
                 for done in self.trainer:
                     stop = late = False
                     if self.config["world"] == 1 or done % 10 == 0:  # asking the others waits for the device
@@ -264,7 +276,7 @@ class Run:
                         self.save()
                         saved_at = time.monotonic()
                     if evaluate:
-                        self._evaluate(validation, log, bar)
+                        self._evaluate(validation, log, bar, must=self._must_compare and self.finished)
                     if self._due("sample_every", done, self._picture_fits(done, bar)) or self.finished:
                         self._picture(log, bar)
                         self._report(bar)
@@ -321,7 +333,12 @@ class Run:
 
     def _evaluation_due(self, done: int) -> bool:
         every = interval(self.options, self.trainer.total)
-        return every > 0 and (done % every == 0 or self.finished)
+        return (every > 0 and (done % every == 0 or self.finished)) or (self._must_compare and self.finished)
+
+    @property
+    def _must_compare(self) -> bool:
+        """Whether the result is held to the weights that the run started from."""
+        return "start" in self.config and self.options["evaluate_every"] != 0
 
     def _validation(self, bar: Bar) -> Validation:
         def make_measure() -> Measure:
@@ -330,9 +347,10 @@ class Run:
         chosen = bool(self.options.get("evaluate_every"))
         return Validation(self.folder, self.model.iteration, make_measure, always=chosen, say=bar.say)
 
-    def _evaluate(self, validation: Validation | None, log: MetricsLog | None, bar: Bar) -> None:
+    def _evaluate(self, validation: Validation | None, log: MetricsLog | None, bar: Bar, *, must: bool = False) -> None:
         """The first process measures the model, if there is time; all of them save a new best."""
-        row = validation.evaluate(self.model.iteration, bar.seconds(), self.finished) if validation else None
+        step, seconds = self.model.iteration, bar.seconds()
+        row = validation.evaluate(step, seconds, self.finished, must) if validation else None
         new = validation is not None and row is not None and validation.is_best(row)
         (best,) = distributed.any_rank([new], self.trainer.device)
         if best:

@@ -84,11 +84,16 @@ class Validation:
         elif not self.best and named > step:
             (folder / "best.json").unlink()
 
-    def evaluate(self, step: int, seconds: float, last: bool) -> dict[str, Any] | None:
-        """The row of an evaluation, if one fits after so many seconds of training here; `add` then takes it."""
+    def evaluate(self, step: int, seconds: float, last: bool, must: bool = False) -> dict[str, Any] | None:
+        """The row of an evaluation, if one fits after so many seconds of training here; `add` then takes it.
+
+        One that `must` be asks for no time. A step is evaluated once.
+        """
         self._start = time.monotonic()
+        if any(row["step"] == step for row in self.rows):
+            return None
         try:
-            if self._make_measure and (self.always or self._fits(self._make_measure, seconds, last)):
+            if self._make_measure and (self.always or must or self._fits(self._make_measure, seconds, last)):
                 measure = self._ready(self._make_measure)
                 values, protocol = measure.quick(), asdict(measure.protocol)
                 return {"step": step, "metric": measure.metric, "values": values, "protocol": protocol}
@@ -133,10 +138,22 @@ class Validation:
         share = sum(row["took"] for row in self.rows) / last["seconds"]
         return [
             f"evaluated at step {last['step']}: {in_words(last)}",
+            *self._beside_the_start(),
             f"best at step {best['step']}{value}: {self._checkpoint(best)}",
             outlook(self._comparable(), more),
             f"evaluations took {100 * share:.2g} % of the time",
         ]
+
+    def _beside_the_start(self) -> list[str]:
+        """Whether a run that started from weights is better than these were; nothing for other runs."""
+        first, last = self._comparable()[0], self.rows[-1]
+        if first["step"] > 0 or last is first:
+            return []
+        before, after, metric = main_value(first), main_value(last), last["metric"]
+        if after < before:
+            return [f"better than the start: {metric} {before:.4g} then, {after:.4g} now"]
+        end = "" if self.best is last else f"; the best checkpoint is {self._checkpoint(self.best or first)}"
+        return [f"not better than the start: {metric} {before:.4g} then, {after:.4g} now{end}"]
 
     def _fits(self, make_measure: Callable[[], Measure], seconds: float, last: bool) -> bool:
         """Whether an evaluation fits. Before the end two must fit, this one and the last, to keep to the share."""
