@@ -88,7 +88,7 @@ def train(start: Path | str, out: Path, **options):
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    settings = QUIET | {"steps": 60, "out": folder, "num_pretraining_steps": 100, "lr": 3e-3}
+    settings = QUIET | {"steps": 60, "out": folder, "num_pretraining_steps": 100, "lr": 3e-3, "evaluate_every": 60}
     ganarium.train("srgan", "textures", **settings | SMALL)
     return folder
 

@@ -39,8 +39,8 @@ class Options:
     labels_per_class: int | None = None
     """For semi-supervised models: how many images of each class keep their label, chosen by the seed. Default: 10."""
     init_from: str | None = None
-    """Weights to start from: a run, one of its checkpoints, pretrained:NAME, or a file of another program (see `import`).
-    What is better in the end, the start or the result, is measured and said."""
+    """Weights to start from: a run, one of its checkpoints, pretrained:NAME, or a file of another program (see
+    `import`). What is better in the end, the start or the result, is measured and said."""
     steps: int | None = None
     """How long to train, in iterations of the paper's algorithm. Default: 10000."""
     minutes: float | None = None
