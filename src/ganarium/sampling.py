@@ -93,6 +93,10 @@ class Sampling(Mapping):
         """The raw forward of `encode`: (b, *shape) to codes (b, prior.dim), for models that encode."""
         raise NotImplementedError
 
+    def styles_of(self, latent: Tensor) -> Tensor:
+        """Codes (n, prior.dim) -> their styles w (n, prior.dim), for models with styles; as `sample` takes them."""
+        return self.generator.mapping(latent)  # type: ignore[union-attr, operator, no-any-return]
+
     def sentences(self, sentences: Any) -> Tensor:
         """n sentences -> (n, dim) as `generate` takes them as `text`, for models that are captioned."""
         raise NotImplementedError

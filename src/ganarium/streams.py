@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ganarium.sampling import Sampling
 
 CHUNK = 64  # samples made in one forward; also the batch whose statistics batch norm sees in the mode "train"
-STYLES = ("truncation", "noise_seed", "second", "crossover")  # what a model with styles takes
+STYLES = ("truncation", "noise_seed", "second", "crossover", "style")  # what a model with styles takes
 FEW = 8  # samples made in one forward of codes that were asked for: whoever moves a slider waits for one
 
 
@@ -167,6 +167,8 @@ def conditions(
     `text` is a sentence for all samples, or a list of n. For what a model with styles takes see `of_styles`.
     """
     name = type(model).__name__
+    if latent is not None and unknown.get("style") is not None:
+        raise UserError(f"a style takes the place of a code: give {name} style= or latent=, not both.")
     styles = {word: unknown.pop(word) for word in STYLES if model.styles and word in unknown}
     asked = {
         "label": label is not None and not model.conditional,
@@ -207,14 +209,27 @@ def of_text(model: Sampling, n: int, text: Any) -> Tensor:
 
 
 def of_styles(
-    model: Sampling, n: int, truncation: Any = None, noise_seed: Any = None, second: Any = None, crossover: Any = None
+    model: Sampling,
+    n: int,
+    truncation: Any = None,
+    noise_seed: Any = None,
+    second: Any = None,
+    crossover: Any = None,
+    style: Any = None,
 ) -> dict[str, Tensor]:
     """What a model with styles was asked for, checked, one row for each of the `n` samples.
 
     `truncation` draws the styles towards their average, from 0 (all the way) to 1 (not). `noise_seed` gives all samples
     the same noise. `second` are codes (n, prior.dim) whose styles are used from layer `crossover` on; both or neither.
+    `style` (n, prior.dim) are styles in the place of those of codes.
     """
     checked = {}
+    if style is not None:
+        assert model.prior is not None
+        if not isinstance(style, Tensor) or style.shape != (n, model.prior.dim):
+            got = tuple(style.shape) if isinstance(style, Tensor) else type(style).__name__
+            raise UserError(f"style must be a tensor of shape {(n, model.prior.dim)}, not {got}.")
+        checked["style"] = style.to(model.device, model.dtype)
     if truncation is not None:
         if isinstance(truncation, bool) or not isinstance(truncation, int | float) or not 0 <= truncation <= 2:
             raise UserError(f"truncation must be a number from 0 (the average) to 1 (none), not {truncation!r}.")

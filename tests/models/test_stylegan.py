@@ -11,6 +11,8 @@ from ganarium import cli, registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
 from ganarium.errors import UserError
+from ganarium.evaluation.path_length import path_length
+from ganarium.metrics.path_length import path_lengths, perceptual_path_length
 from ganarium.networks.progan import Discriminator, enlarged
 from ganarium.networks.stylegan import Generator, Synthesis, instance_norm, mixed, truncated
 from ganarium.pictures import latents
@@ -496,3 +498,54 @@ def test_the_command_line_truncates_fixes_the_noise_and_mixes(tmp_path, capsys):
     assert drawn == ["grid-seed0-truncation0.5-noiseseed3.png", "mixed-seed0-truncation0.5-noiseseed3-with1.png"]
     assert cli.main(["sample", run, "--truncation", "3"]) == 2
     assert "truncation must be a number" in capsys.readouterr().err
+
+
+# ---- path lengths ------------------------------------------------------------------------------------------
+
+
+def test_path_lengths_in_closed_form():
+    """Images that move along a line at speeds 1 to 100: the squares, less the two at the ends."""
+    speed = torch.arange(1.0, 101.0, dtype=torch.float64)
+
+    def at(t):
+        return (t * speed)[:, None, None, None].expand(-1, 1, 2, 2)
+
+    def distance(a, b):
+        return (a - b).square().flatten(1).sum(1)
+
+    lengths = path_lengths(at, distance, torch.linspace(0, 1, 100, dtype=torch.float64))
+    torch.testing.assert_close(lengths, 4 * speed**2, rtol=1e-6, atol=0)
+    assert perceptual_path_length(lengths) == pytest.approx(4 * (speed[1:99] ** 2).mean().item(), rel=0.03)
+    assert perceptual_path_length(torch.tensor([1.0, 3.0])) == 2.0
+    refused("at least two numbers", lambda: perceptual_path_length(torch.tensor([1.0])))
+
+
+def test_a_style_in_the_place_of_a_code():
+    model = trained().model
+    z = torch.randn(3, 5)
+    with torch.no_grad(), model.averaged():
+        w = model.styles_of(z)
+    assert torch.allclose(
+        model.sample(3, seed=0, noise_seed=1, style=w), model.sample(3, seed=0, noise_seed=1, latent=z), atol=1e-5
+    )
+    refused("give StyleGAN style= or latent=", lambda: model.sample(3, style=w, latent=z))
+    refused("style must be a tensor of shape (3, 5)", lambda: model.sample(3, style=w[:2]))
+
+
+def test_paths_are_measured_in_both_spaces_and_styles_that_matter_less_make_them_shorter():
+    model = trained().model.double()
+    with torch.no_grad():  # small images, which nothing clips
+        for network in (model.generator, model.averages["generator"]):
+            for output in network.synthesis.outputs:
+                output.weight.mul_(0.05)
+    measured = {space: path_length(model, space=space, n=20) for space in ("w", "z")}
+    assert path_length(model, space="w", n=20) == measured["w"] > 0
+    assert path_length(model, space="w", n=20, ends=True) != measured["w"]
+    for network in (model.generator, model.averages["generator"]):
+        for style in (layer.style for layer in network.synthesis.layers):
+            with torch.no_grad():
+                style.weight.mul_(0.01)
+    flat = path_length(model, space="w", n=20)
+    assert flat < 0.01 * measured["w"]
+    with pytest.raises(UserError, match="has no styles whose paths"):
+        path_length(registry.create("dcgan", (1, 16, 16), width=4))

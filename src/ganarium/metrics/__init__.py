@@ -34,6 +34,8 @@ _HOMES = {
     "feature_diversity": "diversity",
     "lpips_diversity": "diversity",
     "nll": "likelihood",
+    "path_lengths": "path_length",
+    "perceptual_path_length": "path_length",
 }
 __all__ = [*_HOMES]
 
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from ganarium.metrics.neighbours import density_coverage as density_coverage
     from ganarium.metrics.neighbours import nearest_neighbour_test as nearest_neighbour_test
     from ganarium.metrics.neighbours import precision_recall as precision_recall
+    from ganarium.metrics.path_length import path_lengths as path_lengths
+    from ganarium.metrics.path_length import perceptual_path_length as perceptual_path_length
     from ganarium.metrics.pixels import psnr as psnr
     from ganarium.metrics.pixels import sharpness_ratio as sharpness_ratio
     from ganarium.metrics.pixels import ssim as ssim

@@ -155,7 +155,8 @@ class StyleGAN2(Model):
     ) -> Tensor:
         """`asked` are the rows of `streams.of_styles`."""
         G, noise = self.generator, None
-        w = G.mapping(self.latent(n) if latent is None else latent)[:, None].expand(-1, self.styles, -1)
+        z = self.latent(n) if latent is None else latent
+        w = (asked["style"] if "style" in asked else G.mapping(z))[:, None].expand(-1, self.styles, -1)
         if "second" in asked:
             w = mixed(w, G.mapping(asked["second"]), asked["crossover"])
         if "truncation" in asked:
