@@ -227,9 +227,10 @@ def learned(without: str = "", shuffled: bool = False) -> tuple[float, float]:
 
 
 def test_images_obey_their_label():
-    """The controls: G without the classes obeys no label; D without those of reals gives labels an order of its own."""
+    """The controls: G without the classes obeys no label; D without those of reals gives labels an order of its own,
+    which by chance is right for none, one or two of the four."""
     obedience, accuracy = learned()
     assert obedience >= 0.7
     assert accuracy >= 0.9
     assert learned(without="class")[0] <= 0.45
-    assert learned(without="class_real")[1] <= 0.5
+    assert learned(without="class_real")[1] <= 0.7

@@ -193,6 +193,18 @@ def test_the_penalty_lies_between_reals_and_fakes():
     assert (between[:, 1] == 0).all()
 
 
+def test_one_place_on_the_line_for_each_sample():
+    """With reals 0 and fakes 1 the critic sees 1 - e. Known mistakes: one e for the batch, one for each number."""
+    made = trainer("ct_gan", (2,), batch_size=40)
+    made.batches.images.zero_()
+    made.model.critic = Given([torch.zeros(120, 3)], [torch.zeros(120)])
+    made.model.generate = lambda n: torch.ones(n, 2)
+    first_terms(made)
+    _, between = made.model.critic.shown
+    assert torch.equal(between[:, 0], between[:, 1])
+    assert len(between[:, 0].unique()) == 40
+
+
 def test_watched_scores():
     """Of x' and of the fakes."""
     made = trainer("ct_gan", (2,), batch_size=2)

@@ -201,9 +201,27 @@ def test_feature_distance_is_of_batch_means():
         def features(self, x: Tensor) -> list[Tensor]:
             return [x, 2 * x]
 
-    real, fake = torch.tensor([[1.0, 3.0], [3.0, 5.0]]), torch.tensor([[0.0, 0.0], [2.0, 2.0]])
-    # means (2, 4) and (1, 1): squares (1, 9), mean 5; of twice as much 20
+    real, fake = torch.tensor([[1.0, 3.0], [3.0, 5.0]]), torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    # means (2, 4) and (1, 1): squares (1, 9), mean 5; of twice as much 20. Sample by sample it would be 7 and 28
     assert feature_distance(Two(), real, fake).item() == pytest.approx(25.0)
+
+
+def test_the_released_form_matches_features_within_a_domain():
+    """G = 0.5 x, F = 0.25 x, features are the images: reals of A have a mean of 0.6 and fakes of 0.1, those of B 0.4
+    and 0.3. Of the other domains it would be (0.4 - 0.1)^2 and (0.6 - 0.3)^2."""
+
+    class Seen(MeanScore):
+        def features(self, x: Tensor) -> list[Tensor]:
+            return [x]
+
+    model = registry.create("discogan", (3, 16, 16), width=4, form="released")
+    model.a2b, model.b2a, model.D_a, model.D_b = Times(0.5), Times(0.25), Seen(2.0), Seen(5.0)
+    model.iteration = 1
+    a, b = (
+        2 * torch.tensor(levels)[:, None, None, None].expand(2, 3, 16, 16) - 1 for levels in ((0.8, 0.4), (0.6, 0.2))
+    )
+    ((_, terms),) = model.step(iter([UnpairedImages(a, b)]))
+    assert terms["features"].item() == pytest.approx(0.99 * 0.9 * (0.5**2 + 0.1**2), rel=1e-4)
 
 
 def test_images_come_back_in_the_range_of_the_library():

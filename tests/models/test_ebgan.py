@@ -99,6 +99,18 @@ def test_hinge_of_each_sample():
     assert watched["fake"].tolist() == pytest.approx([-0.5, -3.0])
 
 
+def test_every_sample_is_held_to_its_own_reconstruction():
+    """D rebuilds half: reals of 1 and 2 have energies of 0.25 and 1, fakes of 2 and 4 of 1 and 4. Held to another
+    sample's, the reals would be 0 and 2.25."""
+    model, batches, _ = with_energies([1.0, 4.0], [4.0, 16.0], margin=3.0, factor=0.5)
+    (_, terms, watched), (_, g_terms) = model.step(batches)
+    assert watched["real"].tolist() == pytest.approx([-0.25, -1.0])
+    assert watched["fake"].tolist() == pytest.approx([-1.0, -4.0])
+    assert terms["real"].item() == pytest.approx(0.625)
+    assert terms["fake"].item() == pytest.approx((2.0 + 0.0) / 2)
+    assert g_terms["energy"].item() == pytest.approx(2.5)
+
+
 @pytest.mark.parametrize(
     ("margin", "shares"), [(0.0, [0, 0]), (1.0, [1, 0]), (1000.0, [1, 1])], ids=["auto-encoder", "paper", "constant"]
 )

@@ -133,6 +133,52 @@ def test_a_discriminator_of_zeros_costs_two_and_its_hinge_is_of_the_maps():
             assert terms[name].item() == pytest.approx(expected, abs=0.02)
 
 
+class Told(nn.Module):
+    """A discriminator with one score for an image: 2 times its mean, plus 4 times the product of it and the mean of the
+    small one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, large: Tensor, small: Tensor) -> Judgement:
+        a, b = large.mean((1, 2, 3)), small.mean((1, 2, 3))
+        return Judgement(self.factor * (2 * a + 4 * a * b), large, large, small)
+
+
+def test_every_image_is_judged_with_its_own_small_one_and_hinged_alone():
+    """Reals of 0.5 and -0.5, whose small ones are the same: scores 2 and 0, hinges 0 and 1. Fakes of 0.2 and -0.6 with
+    small ones of 0.1 and 0.7: 0.48 and -2.88, hinges 1.48 and 0. Known mistake: the hinge of the mean score. G's slope
+    goes through both sizes: 2 + 4 small, and 4 large."""
+    model = trainer(reconstruction_weight=0.0, random_margin=False, augment="none").model
+    flat = lambda *levels: torch.tensor(levels)[:, None, None, None].expand(-1, 3, 32, 32)  # noqa: E731
+    large, small = flat(0.2, -0.6).clone().requires_grad_(), flat(0.1, 0.7)[:, :, :16, :16].clone().requires_grad_()
+    model.discriminator, model.generator.forward = Told(), lambda z: (large, small)
+    (_, terms, scores), (_, g_terms) = model.step(iter([Images(flat(0.5, -0.5))]))
+    assert scores["real"].tolist() == pytest.approx([2.0, 0.0], abs=1e-5)
+    assert scores["fake"].tolist() == pytest.approx([0.48, -2.88], rel=1e-5)
+    assert terms["real"].item() == pytest.approx((0 + 1) / 2, abs=1e-5)
+    assert terms["fake"].item() == pytest.approx((1.48 + 0) / 2, rel=1e-5)
+    assert g_terms["adversarial"].item() == pytest.approx(-(0.48 - 2.88) / 2, rel=1e-5)
+    slopes = [part.sum((1, 2, 3)).tolist() for part in torch.autograd.grad(g_terms["adversarial"], (large, small))]
+    assert slopes[0] == pytest.approx([-(2 + 4 * 0.1) / 2, -(2 + 4 * 0.7) / 2], rel=1e-4)
+    assert slopes[1] == pytest.approx([-4 * 0.2 / 2, 4 * 0.6 / 2], rel=1e-4)
+
+
+def test_reals_fakes_and_their_small_ones_are_augmented(monkeypatch):
+    """By an augmentation that halves, D is shown halves of everything, and the reals' small ones are made after it."""
+    model, shown = trainer(reconstruction_weight=0.0).model, []
+    monkeypatch.setattr(model.augment, "forward", lambda image: image / 2)
+    monkeypatch.setattr(model.augment, "together", lambda *images: tuple(x / 2 for x in images))
+    white = torch.ones(2, 3, 32, 32)
+    judge = Told()
+    model.generator.forward = lambda z: (-white, -white[:, :, :16, :16])
+    model.discriminator.forward = lambda *pair: shown.append([x.mean().item() for x in pair]) or judge(*pair)
+    for _ in model.step(iter([Images(white)])):
+        pass
+    assert shown == [[0.5, 0.5], [-0.5, -0.5], [-0.5, -0.5]]
+
+
 def test_d_redraws_reals_only_and_its_error_never_reaches_g():
     made = trainer()
     step = made.model.step(made.batches)

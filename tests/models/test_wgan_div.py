@@ -119,6 +119,15 @@ def test_places():
         assert torch.equal(model.places(real, fake), expected)
 
 
+def test_places_between_lie_between_one_real_and_its_fake():
+    """Reals of 1, 2 ... and fakes 10 above: all within their own pair, and half-way on average."""
+    model, real = registry.create("wgan_div", (2,)), torch.arange(400.0)[:, None].expand(-1, 2)
+    share = (model.places(real, real + 10) - real) / 10
+    assert ((share >= 0) & (share <= 1)).all()
+    assert share.mean().item() == pytest.approx(0.5, abs=0.05)
+    assert share.std().item() == pytest.approx(12**-0.5, abs=0.03)
+
+
 def test_penalty_at_both_is_the_mean_of_both():
     values = {}
     for place in ("real", "fake", "both"):
