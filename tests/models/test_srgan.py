@@ -263,3 +263,58 @@ def test_what_it_refuses():
         registry.create("srgan", (2,))
     with pytest.raises(UserError, match="scale must be 2, 4 or 8, not 3"):
         registry.create("srgan", (3, 16, 16), scale=3)
+
+
+# ---- content by other features -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "options"), [("srgan", {}), ("esrgan", {"growth": 2})])
+def test_content_by_the_features_of_the_discriminator(name, options):
+    """It is 0 for the image itself, grows with the error, and its gradient reaches neither D nor the image."""
+    small = {"scale": 2, "width": 4, "num_blocks": 1, "discriminator_width": 2, "content": "discriminator"}
+    torch.manual_seed(0)
+    model = registry.create(name, (3, 32, 32), **small | options).eval()
+    image = torch.rand(2, 3, 32, 32)
+    noise = torch.randn_like(image)
+    terms = [model.content(image + strength * noise, image).item() for strength in (0.0, 0.02, 0.2)]
+    assert terms[0] == 0.0 < terms[1] < terms[2]
+    made, image = (image + 0.1 * noise).requires_grad_(), image.clone().requires_grad_()
+    gradients = torch.autograd.grad(model.content(made, image), [made, image], allow_unused=True)
+    assert gradients[0].abs().sum() > 0
+    assert gradients[1] is None
+
+
+def test_content_by_efficientnet_is_blind_to_the_length_of_a_feature(monkeypatch):
+    from ganarium.networks import content
+    from ganarium.networks.efficientnet_lite import random_efficientnet_lite
+
+    network = random_efficientnet_lite()
+    monkeypatch.setattr(content, "load_efficientnet_lite", lambda variant: network)
+    model = registry.create(
+        "srgan", (3, 64, 64), scale=2, width=4, num_blocks=1, discriminator_width=2, content="efficientnet"
+    )
+    assert model.features == (network,)
+    assert not any("features." in name and "discriminator" not in name for name, _ in model.named_parameters())
+    torch.manual_seed(0)
+    image = 2 * torch.rand(1, 3, 64, 64) - 1
+    made = (image + 0.3 * torch.randn_like(image)).requires_grad_()
+    term = model.content(made, image)
+    maps = [torch.nn.functional.normalize(part, dim=1) for part in network(made)]
+    wanted = [torch.nn.functional.normalize(part, dim=1) for part in network(image)]
+    by_hand = sum((a - b).square().sum(1).mean() for a, b in zip(maps, wanted, strict=True)) / 4
+    assert term.item() == pytest.approx(0.05 * by_hand.item(), rel=1e-4)
+    assert torch.autograd.grad(term, made)[0].abs().sum() > 0
+    assert model.content(image, image).item() == 0
+
+
+def test_features_whose_weights_are_not_here_are_refused_and_not_replaced(monkeypatch, tmp_path):
+    from ganarium.networks import content
+
+    def missing(variant):
+        raise UserError("the weights are not here")
+
+    monkeypatch.setattr(content, "load_efficientnet_lite", missing)
+    monkeypatch.setenv("GANARIUM_VGG", str(tmp_path / "none.pth"))
+    for kind in ("efficientnet", "vgg54", "vgg22"):
+        with pytest.raises(UserError, match="not here"):
+            registry.create("srgan", (3, 64, 64), content=kind)

