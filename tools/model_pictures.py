@@ -64,6 +64,7 @@ SETTINGS = {
     "catgan": Setting(1500, {"width": 16}),
     "cgan": Setting(6000, {}),
     "cls_gan": Setting(2000, {**SMALL, "lr": 6e-4}),
+    "cogan": Setting(2000, {"width": 16, "discriminator_width": 8, "lr": 5e-4}, "mnist+mnist_negative"),
     "context_encoder": Setting(
         2500, {"size": "32", "width": 24, "bottleneck": 400, "batch_size": 32, "generator_lr": 1e-3}, "textures"
     ),
@@ -256,7 +257,7 @@ def facts(setting: Setting, rows: bool) -> dict[str, Any]:
 
 def place(data: str) -> str:
     """A data set of the library by its name; any other is a folder in GANARIUM_DATA."""
-    return data if data in list_data() else str(Path(os.environ.get("GANARIUM_DATA", "")) / data)
+    return data if data in list_data() or "+" in data else str(Path(os.environ.get("GANARIUM_DATA", "")) / data)
 
 
 def of_classes(model: Any) -> tuple[Image.Image | None, list[Image.Image]]:
