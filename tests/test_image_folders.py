@@ -664,27 +664,71 @@ def test_arrays_beside_pictures_hide_no_picture(tmp_path):
     assert accounted(tmp_path) == (12, 1)
 
 
+def two_tables_layout(folder):
+    fill(folder / "d" / "x", 12)
+    fill(folder / "d" / "y", 12, start=12)
+    table(folder, [{"file_name": f"d/x/{n:03}.png", "label": n % 2} for n in range(12)], "train.jsonl")
+    table(folder / "d", [{"file_name": f"y/{n:03}.png", "label": n % 2} for n in range(12, 24)])
+
+
+def captions_layout(folder):
+    fill(folder, 14)
+    table(folder, [{"file_name": f"{n:03}.png", "text": f"picture {w}"} for n in range(14) for w in ("one", n)])
+
+
+def arrays_layout(folder):
+    folder.mkdir()
+    images = np.stack([np.asarray(picture(n)) for n in range(24)])
+    np.savez(folder / "own.npz", images=images, labels=np.arange(24) % 3 * 5, other=images[:2])
+
+
+# prints all that is read of a set, and the first things that are drawn from it
+READS = """
+import hashlib, sys
+from ganarium.data import load_data
+from ganarium.data.batches import Batches
+from ganarium.data.inspect.dataset import survey
+
+def digest(tensor):
+    return tensor is None or hashlib.sha1(tensor.contiguous().numpy().tobytes()).hexdigest()
+
+for path in sys.argv[1:]:
+    for split in load_data(path, size=(16, 16)):
+        print(path, split.name, split.class_names, split.skipped, split.notes, split.captions, split.checksum())
+        print(*map(digest, (split.images, split.labels, split.second)))
+        for kind in split.kinds:
+            for part in Batches(split, kind, 1, seed=3).draw(7):
+                print(kind.__name__, part if isinstance(part, tuple) else digest(part))
+    found = survey(path, size=(16, 16))
+    print(found.classes, found.left_out, found.notes, found.kinds, found.exact, found.near, digest(found.grid))
+"""
+
+
 def test_nothing_depends_on_the_hash_of_strings(tmp_path):
-    fill(tmp_path / "d" / "x", 12)
-    fill(tmp_path / "d" / "y", 12, start=12)
-    table(tmp_path, [{"file_name": f"d/x/{n:03}.png", "label": n % 2} for n in range(12)], "train.jsonl")
-    table(tmp_path / "d", [{"file_name": f"y/{n:03}.png", "label": n % 2} for n in range(12, 24)])
-    code = (
-        "import sys, hashlib\nfrom ganarium.data import load_data\ntrain, _ = load_data(sys.argv[1], size=(16, 16))\n"
-        "print(train.class_names, hashlib.sha1(train.images.numpy().tobytes()).hexdigest())"
-    )
+    """Of every layout, of folders, of archives and of arrays: sets of strings have another order in every process."""
+    places = []
+    for make in (*LAYOUTS, two_tables_layout, captions_layout, arrays_layout):
+        folder = tmp_path / make.__name__
+        make(folder)
+        places.append(folder / "own.npz" if make is arrays_layout else folder)
+        if make in (class_layout, stylegan_layout):
+            places.append(zipped(folder, tmp_path / f"{make.__name__}.zip"))
+        if make is not arrays_layout:
+            clutter(folder)
     path = str(Path(ganarium.__file__).parents[1])
-    said = {
+    said = [
         subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)],
+            [sys.executable, "-c", READS, *map(str, places)],
             env=os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": str(seed)},
             check=True,
             capture_output=True,
             text=True,
         ).stdout
-        for seed in (0, 1, 5)
-    }
-    assert len(said) == 1
+        for seed in (0, 1, 2)
+    ]
+    assert said[0].count("LabelledImages") > 20
+    assert said[0].count("Paired") > 4
+    assert said[1:] == said[:1] * 2
 
 
 # The mapped cache

@@ -2,6 +2,7 @@
 released sizes and numbers."""
 
 import copy
+import math
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium import registry
+from ganarium.data.dataset import Images
 from ganarium.networks.dcgan import Discriminator, Generator
 from synthetic import trainer
 
@@ -207,6 +209,32 @@ def test_optimisers_and_prior():
     assert z.shape == (1000, 100)
     assert 0.99 < z.abs().max() <= 1
     assert z.var().item() == pytest.approx(1 / 3, abs=0.01)
+
+
+class TwiceTheMean(nn.Module):
+    """A discriminator whose score is twice the mean of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x.flatten(1).mean(1)
+
+
+def test_losses_are_means_over_the_samples():
+    """Scores of 2 and -2 of reals, 1 and -3 of fakes: known mistake, the loss of the mean score."""
+    model = registry.create("dcgan", (1, 16, 16), width=2)
+    real, fake = (
+        torch.tensor(levels)[:, None, None, None].expand(2, 1, 16, 16) for levels in ((1.0, -1.0), (0.5, -1.5))
+    )
+    model.discriminator, model.generate = TwiceTheMean(), lambda n: fake
+    (_, terms, scores), (_, g_terms) = model.step(iter([Images(real)]))
+    assert (scores["real"].tolist(), scores["fake"].tolist()) == ([2, -2], [1, -3])
+    softplus = [math.log1p(math.exp(score)) for score in (-2, 2, 1, -3, -1, 3)]
+    assert terms["real"].item() == pytest.approx((softplus[0] + softplus[1]) / 2)
+    assert terms["fake"].item() == pytest.approx((softplus[2] + softplus[3]) / 2)
+    assert g_terms["adversarial"].item() == pytest.approx((softplus[4] + softplus[5]) / 2)
 
 
 def test_gradient_of_d_does_not_reach_g():
