@@ -34,6 +34,7 @@ from ganarium.cli.resume import resume
 from ganarium.cli.runs import runs
 from ganarium.cli.sample import sample
 from ganarium.cli.show import show
+from ganarium.cli.studio import studio
 from ganarium.cli.train import register_train
 from ganarium.cli.translate import translate
 from ganarium.cli.upscale import upscale
@@ -52,6 +53,7 @@ HELP = """Generative adversarial networks as real software: train, resume and sa
     ganarium prove wgan_gp                             test what its paper claims
     ganarium runs                                      a table of all runs
     ganarium clean runs/dcgan-my_photos                remove old checkpoints
+    ganarium studio                                    all of it as a page in the browser
 """
 
 
@@ -133,6 +135,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         resume,
         runs,
         clean,
+        studio,
     )
     for verb in verbs:
         verb.__doc__ = _with_long_lines(verb)

@@ -1,7 +1,7 @@
 """What the studio may read and write: the folder of runs, folders that were opened, and what was uploaded.
 
-Nothing outside is read, whatever a call asks for: a run is named by a name that the listing has, and a path of data must
-lie, with all its links followed, in an opened folder.
+Nothing outside is read, whatever a call asks for: a run is named by a name that the listing has, and a path of data
+must lie, with all its links followed, in an opened folder.
 """
 
 import re

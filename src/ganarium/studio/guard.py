@@ -1,8 +1,8 @@
 """The gate before every call of the studio: who calls, from where, and how much they may send.
 
 The studio can start trainings and read pictures, so a page of the internet that is open in the same browser must not
-reach it. Every call needs the token. The Host must be an address of the studio itself (against DNS rebinding), an Origin
-must be the studio's own (against posts of other sites), and a body may be so large and no larger.
+reach it. Every call needs the token. The Host must be an address of the studio itself (against DNS rebinding), an
+Origin must be the studio's own (against posts of other sites), and a body may be so large and no larger.
 """
 
 import hmac
@@ -53,18 +53,21 @@ class Guard:
         if int(headers.get("content-length") or 0) > limit:
             await _answer(send, 413, _too_large(limit))
             return
-        received, started = 0, False
+        received, started, over = 0, False, False
 
         async def bounded() -> MutableMapping[str, Any]:
-            nonlocal received
+            nonlocal received, over
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
+                over = True
                 raise TooLarge
             return message
 
         async def hardened(message: MutableMapping[str, Any]) -> None:
             nonlocal started
+            if over and not started:
+                return  # what the app says of the body that was cut: the answer is below
             if message["type"] == "http.response.start":
                 started = True
                 own = {name.lower() for name, _ in message["headers"]}
@@ -73,9 +76,11 @@ class Guard:
 
         try:
             await self.app(scope, bounded, hardened)
-        except TooLarge:
-            if not started:
-                await _answer(send, 413, _too_large(limit))
+        except Exception:
+            if not over:
+                raise
+        if over and not started:
+            await _answer(send, 413, _too_large(limit))
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "").lower()

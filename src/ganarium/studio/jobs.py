@@ -38,7 +38,7 @@ class Jobs:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "NO_COLOR": "1"}
         # a session of its own: Ctrl-C at the studio's terminal is not for the training
         apart: dict[str, Any] = {"start_new_session": True}
-        if os.name == "nt":
+        if sys.platform == "win32":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         with self._log(name).open("wb") as log:
             child = subprocess.Popen(

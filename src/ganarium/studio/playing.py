@@ -1,9 +1,10 @@
-"""Plays with what was trained: samples, sliders, walks, sums of codes, and pictures that are mapped, enlarged or filled.
+"""Plays with what was trained: samples, sliders, walks, sums of codes; pictures that are mapped, enlarged or filled.
 
 A model is loaded once and kept. One call computes at a time, so that a training beside it keeps its processors.
 """
 
 import io
+import math
 import tempfile
 import threading
 from pathlib import Path
@@ -64,6 +65,7 @@ class Player:
             "hole": list(model.hole) if model.hole else None,
             "classifies": model.classifies,
             "encodes": model.encodes,
+            "styles": model.styles,
         }
 
     def sample(
@@ -76,8 +78,14 @@ class Player:
         label: int | None,
         code: list[float] | None,
         sliders: list[float],
+        truncation: float | None = None,
+        second_seed: int | None = None,
+        crossover: int | None = None,
     ) -> bytes:
-        """A PNG with `n` samples of a seed, moved along the sliders' directions; points as a scatter plot."""
+        """A PNG with `n` samples of a seed, moved along the sliders' directions; points as a scatter plot.
+
+        Models with styles take `truncation`, and mix in the styles of the codes of `second_seed` from the layer
+        `crossover` on."""
         if not 1 <= n <= MAX_SAMPLES:
             raise UserError(f"the number of samples must be from 1 to {MAX_SAMPLES}, not {n}.")
         with self._one:
@@ -85,9 +93,13 @@ class Player:
             _check_effort(model, n)
             conditions: dict[str, Any] = {} if label is None else {"label": label}
             if code:
-                conditions["code"] = [code[0], *code[1:]]
+                conditions["code"] = code
             if any(sliders):
                 conditions = self._moved(run, step, model, n, seed, sliders, conditions)
+            conditions |= {} if truncation is None else {"truncation": truncation}
+            if second_seed is not None:
+                with undisturbed(model, second_seed, model.sample_mode):
+                    conditions |= {"second": model.latent(n), "crossover": crossover}
             images = model.sample(2000 if len(model.shape) == 1 else n, seed=seed, **conditions)
         if images.dim() == 2:
             with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +157,8 @@ class Player:
             chances = model.probabilities(image_of(photo))
         names = class_names(model, config)
         values, places = chances.topk(min(5, len(chances)))
-        return [{"name": names[place], "chance": value} for value, place in zip(values.tolist(), places.tolist())]  # noqa: B905
+        pairs = zip(values.tolist(), places.tolist(), strict=True)
+        return [{"name": names[place], "chance": value} for value, place in pairs]
 
     def rebuild(self, run: Path, picture: bytes, *, step: int | None) -> bytes:
         """What a model with an encoder makes of the code of a picture, beside the picture as the model sees it."""
@@ -164,8 +177,6 @@ class Player:
         key = (run, newest_step(run) if step is None else step)
         if key not in self._models:
             path = run if step is None else run / "checkpoints" / f"step-{step:08d}"
-            if step is not None and not path.is_dir():
-                (path,) = [place for place in (run / "checkpoints").iterdir() if _step(place) == step]
             while len(self._models) >= KEPT:
                 self._models.pop(next(iter(self._models)))
             self._models[key] = (load(path, device=self.device), config_of(path))
@@ -185,8 +196,8 @@ class Player:
         key = (run, newest_step(run) if step is None else step, given.get("label"))
         if key not in self._directions:
             self._directions[key] = directions(model, given.get("label"))
-        weights = torch.tensor(sliders + [0.0] * (SLIDERS - len(sliders))).to(codes)
-        codes = codes + weights[: len(self._directions[key])] @ self._directions[key].to(codes)
+        weights = torch.tensor(sliders + [0.0] * (SLIDERS - len(sliders)))[: len(self._directions[key])]
+        codes = codes + weights.to(codes) @ self._directions[key].to(codes)
         if model.prior.kind == "uniform":
             codes = codes.clamp(model.prior.low, model.prior.high)
         kept = {name: value for name, value in given.items() if name != "code"}
@@ -197,7 +208,7 @@ def directions(model: Model, label: int | None) -> Tensor:
     """Directions of codes (k, prior.dim) of length one along which the images change the most: the principal components
     of samples, each fitted by a linear function of the code."""
     given: dict[str, Any] = {"label": 0 if label is None else label} if model.conditional else {}
-    count = max(16, min(SEEN, PIXELS // max(1, Tensor(model.shape).prod().int().item())))
+    count = max(16, min(SEEN, PIXELS // math.prod(model.shape)))
     with undisturbed(model, 0, model.sample_mode):
         codes = model.latent(count)
     images = model.sample(count, seed=0, latent=codes, **given).flatten(1)

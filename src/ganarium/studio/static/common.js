@@ -95,7 +95,8 @@ const Common = (() => {
     const width = canvas.clientWidth, height = canvas.clientHeight, context = surface(canvas, width, height);
     const values = series.flatMap(({ points }) => points.map(([, value]) => value)).filter(Number.isFinite);
     if (!values.length || !width) return;
-    const sorted = [...values].sort((a, b) => a - b), from = (share) => sorted[Math.floor(share * (sorted.length - 1))];
+    const sorted = [...values].sort((a, b) => a - b), few = values.length < 60;
+    const from = (share) => sorted[Math.round((few ? Math.round(share) : share) * (sorted.length - 1))]; // outliers of many go beyond
     let low = zero ? 0 : from(0.01), high = top ?? from(zero ? 1 : 0.99);
     if (!(high > low)) [low, high] = [low - 0.5, high + 0.5];
     const steps = series.flatMap(({ points }) => points.map(([step]) => step)), first = Math.min(...steps);

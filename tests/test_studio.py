@@ -1,0 +1,665 @@
+"""The studio: who is let in, what may be read, and trainings, samples and pictures through its page's calls."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import ganarium
+from ganarium import cli
+from ganarium.errors import UserError
+from ganarium.runs.lock import running
+
+testclient = pytest.importorskip("starlette.testclient", reason="the packages of ganarium[studio] are not installed")
+pytest.importorskip("fastapi", reason="the packages of ganarium[studio] are not installed")
+pytest.importorskip("multipart", reason="the packages of ganarium[studio] are not installed")
+
+from ganarium.studio.folders import Folders  # noqa: E402
+from ganarium.studio.jobs import Jobs  # noqa: E402
+from ganarium.studio.server import create_app  # noqa: E402
+
+TOKEN, HOST = "a-token-that-nobody-knows", "127.0.0.1:8123"
+OWN = {"host": HOST, "authorization": f"Bearer {TOKEN}"}
+
+
+def run_of(out, model="dcgan", **options):
+    settings = {"steps": 4, "batch_size": 8, "quiet": True, "device": "cpu", "evaluate_every": 0, **options}
+    ganarium.train(model, data=settings.pop("data", "glyphs"), out=str(out), **settings)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with runs of several abilities, an opened folder with a picture in it, and one that is not opened."""
+    home = tmp_path_factory.mktemp("studio")
+    run_of(home / "runs" / "plain", width=4, size=16, characters="digits")
+    run_of(home / "runs" / "labelled", "cgan", width=64, size=16, characters="digits")
+    run_of(home / "runs" / "codes", "infogan", width=32, size=16, characters="digits")
+    run_of(home / "runs" / "maps", "cyclegan", data="scenes_unpaired", size=16, width=4, num_blocks=1, batch_size=1)
+    run_of(home / "runs" / "larger", "srgan", data="textures", size=32, width=8, num_blocks=1)
+    run_of(home / "runs" / "holes", "context_encoder", data="glyphs_coloured", size=32, width=4)
+    run_of(home / "runs" / "sorts", "sgan", width=4, size=16, characters="digits")
+    run_of(home / "runs" / "points", "gan", data="ring", width=8)
+    for name in ("opened", "closed"):
+        (home / name / "cats").mkdir(parents=True)
+        Image.new("RGB", (20, 20), "red").save(home / name / "cats" / "one.png")
+    (home / "opened" / "way_out").symlink_to(home / "closed")
+    return home
+
+
+@pytest.fixture(scope="module")
+def app(home):
+    folders = Folders(home / "runs", [home / "opened"])
+    return create_app(folders, TOKEN, [HOST], device="cpu", limits={"/api/upload": 200_000, "/api/translate": 100_000})
+
+
+@pytest.fixture
+def client(app):
+    return testclient.TestClient(app, base_url=f"http://{HOST}", headers=OWN)
+
+
+@pytest.fixture
+def stranger(app):
+    """Knows the address and not the token."""
+    return testclient.TestClient(app, base_url=f"http://{HOST}", follow_redirects=False)
+
+
+def picture(width=24, height=20, colour="green", mode="RGB"):
+    stream = io.BytesIO()
+    Image.new(mode, (width, height), colour).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def opened_picture(answer):
+    assert answer.status_code == 200, answer.text
+    return Image.open(io.BytesIO(answer.content))
+
+
+# ---- the gate
+
+
+def paths(app):
+    return [(method, route.path) for route in app.app.routes if hasattr(route, "methods") for method in route.methods]
+
+
+def test_every_call_asks_for_the_token(app, stranger):
+    calls = paths(app)
+    assert len(calls) > 20
+    for method, path in [*calls, ("GET", "/studio.js"), ("GET", "/lab.html"), ("GET", "/nothing")]:
+        assert stranger.request(method, path).status_code == 401, (method, path)
+    wrong = {"authorization": "Bearer another"}
+    assert stranger.get("/api/runs", headers=wrong).status_code == 401
+    assert stranger.get("/api/runs", params={"token": TOKEN}).status_code == 401  # it is for the first page alone
+    assert stranger.get("/", params={"token": "another"}).status_code == 401
+
+
+def test_the_printed_address_leads_in_and_hides_the_token(stranger):
+    answer = stranger.get("/", params={"token": TOKEN})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert stranger.get("/").status_code == 200  # by the cookie
+    assert stranger.get("/api/runs").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8123", "127.0.0.1", "127.0.0.1:8124", ""])
+def test_another_host_is_not_answered(client, host):
+    """A name of the attacker's that leads to this machine: DNS rebinding."""
+    assert client.get("/api/runs", headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:8124"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"},
+    ],
+)
+def test_calls_from_other_sites_are_refused(client, headers):
+    assert client.post("/api/stop", json={"run": "plain"}, headers=headers).status_code == 403
+    assert client.get("/api/runs", headers=headers).status_code == 403
+
+
+def test_own_calls_are_answered(client):
+    own = {"origin": f"http://{HOST}", "sec-fetch-site": "same-origin"}
+    assert client.get("/api/runs", headers=own).status_code == 200
+    clicked = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert client.get("/", headers=clicked).status_code == 200
+
+
+def test_every_answer_has_a_content_security_policy(client, stranger):
+    for answer in (client.get("/"), client.get("/studio.js"), client.get("/api/runs"), stranger.get("/api/runs")):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'self'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in answer.headers
+    report = client.get("/api/report", params={"run": "plain"})
+    assert report.status_code == 200
+    assert report.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
+
+
+def test_pages_have_nothing_inline_and_nothing_from_elsewhere(client):
+    for page in ("/", "/lab.html"):
+        text = client.get(page).text
+        assert "<script>" not in text
+        assert "<style" not in text
+        assert " style=" not in text
+        assert " onclick=" not in text
+        assert "//" not in text.replace("<!doctype html>", "")
+
+
+# ---- what may be read
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["{home}/closed", "{home}/opened/../closed", "{home}/opened/way_out", "/etc/passwd", "/", "~", "..", "hf:a/b"],
+)
+def test_data_outside_of_opened_folders_are_not_read(client, home, path):
+    for call in ("/api/data", "/api/recommend", "/api/train"):
+        body = {"data": path.format(home=home)} | ({"minutes": 1} if call != "/api/data" else {})
+        body |= {"model": "dcgan"} if call == "/api/train" else {}
+        answer = client.post(call, json=body)
+        assert answer.status_code == 400, call
+        assert "opened" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("name", ["..", "../runs/plain", "plain/checkpoints", "/etc", "", "plain\0", ".studio"])
+def test_only_runs_of_the_list_have_names(client, name):
+    for call in ("/api/run", "/api/abilities", "/api/report", "/api/picture"):
+        extra = {"file": "step-00000004.png"} if call == "/api/picture" else {}
+        key = "name" if call == "/api/run" else "run"
+        assert client.get(call, params={key: name, **extra}).status_code == 400
+    assert client.post("/api/sample", json={"run": name}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "file", ["../config.json", "../../plain/config.json", "/etc/passwd", "config.json", "step-9.png"]
+)
+def test_only_sample_grids_are_pictures(client, file):
+    assert client.get("/api/picture", params={"run": "plain", "file": file}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/../server.py", "/%2e%2e/server.py", "/..%2fserver.py", "/static/../server.py", "//etc/passwd"]
+)
+def test_no_file_but_the_page_is_served(client, path):
+    answer = client.get(path)
+    assert answer.status_code in (404, 405)
+    assert "uvicorn" not in answer.text
+
+
+def test_model_files_are_not_run(client, home, tmp_path):
+    own = home / "opened" / "own.py"
+    own.write_text("import pathlib\npathlib.Path(__file__).with_name('ran').touch()\n")
+    for model in (str(own), "own", "../own", "os"):
+        body = {"data": "glyphs", "model": model, "steps": 1}
+        assert client.post("/api/train", json=body).status_code == 400
+        assert client.get("/api/options", params={"model": model}).status_code == 400
+    assert not (home / "opened" / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"name": "../../elsewhere"}, "name of a run"),
+        ({"name": ".hidden"}, "name of a run"),
+        ({"name": "plain"}, "never overwritten"),
+        ({"options": {"out": "/tmp/x"}}, "no option"),
+        ({"options": {"data": "/etc"}}, "no option"),
+        ({"options": {"config": "/etc/passwd"}}, "no option"),
+        ({"options": {"width=4 --out": "x"}}, "no option"),
+        ({"steps": 5, "minutes": 1}, "how long"),
+        ({"steps": -1}, "steps"),
+        ({"size": "64; rm"}, "size"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_bad_trainings_are_one_sentence_and_start_nothing(client, home, change, word):
+    answer = client.post("/api/train", json={"data": "glyphs", "model": "dcgan", "steps": 1} | change)
+    assert answer.status_code == 400
+    assert word in answer.json()["error"]
+    assert not list((home / "runs" / ".studio" / "jobs").glob("*")) if "name" in change else True
+
+
+# ---- uploads
+
+
+def sent(*files):
+    return [("files", (name, content)) for name, content in files]
+
+
+def test_an_upload_becomes_data_and_is_read_by_the_same_code(client):
+    names = [(f"pets/{kind}/{n}.png", picture(colour=(n * 20, 60, 90))) for kind in ("cats", "dogs") for n in range(6)]
+    answer = client.post("/api/upload", files=sent(*names))
+    assert answer.status_code == 200, answer.text
+    assert Path(answer.json()["data"]).name == "pets"
+    found = client.post("/api/data", json={"data": answer.json()["data"], "size": "16"}).json()
+    assert found["shape"] == [3, 16, 16]
+    assert any("cats" in line for line in found["lines"])
+    assert found["choices"][0]["model"] in ganarium.list_models()
+    grid = client.get("/api/data-picture", params={"data": answer.json()["data"], "size": "16"})
+    assert opened_picture(grid).width > 16
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../out.png", "a/../../out.png", "/abs.png", "run.py", "weights.pth", "a/b/c/d/e.png", ".png", "x" * 200 + ".png"],
+)
+def test_names_that_lead_elsewhere_and_files_that_are_no_data_are_refused(client, home, name):
+    before = set(home.rglob("*"))
+    assert client.post("/api/upload", files=sent((name, picture()))).status_code == 400
+    after = set(home.rglob("*")) - before
+    assert not [path for path in after if path.is_file()]
+
+
+def test_uploads_are_bounded(client, home, monkeypatch):
+    large = client.post("/api/upload", files=sent(("big.png", b"x" * 300_000)))
+    assert large.status_code == 413
+
+    def chunks():  # no content-length
+        for _ in range(10):
+            yield b"y" * 50_000
+
+    answer = client.post("/api/upload", content=chunks(), headers={"content-type": "multipart/form-data; boundary=b"})
+    assert answer.status_code == 413
+    assert client.post("/api/data", content=b"{" + b" " * (2 << 20)).status_code == 413
+    monkeypatch.setattr("ganarium.studio.server.MAX_FILES", 3)
+    many = client.post("/api/upload", files=sent(*[(f"{n}.png", picture()) for n in range(5)]))
+    assert many.status_code == 400
+    monkeypatch.setattr("ganarium.studio.folders.MAX_UPLOADS", 10)
+    (home / "runs" / ".studio" / "uploads").mkdir(parents=True, exist_ok=True)
+    (home / "runs" / ".studio" / "uploads" / "kept.png").write_bytes(b"z" * 100)
+    full = client.post("/api/upload", files=sent(("one.png", picture())))
+    assert full.status_code == 400
+    assert "GiB" in full.json()["error"]
+
+
+def test_a_zip_that_climbs_out_writes_nothing(client, home):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("../../escaped.png", picture())
+        for n in range(4):
+            archive.writestr(f"in/{n}.png", picture(colour=(n, n, n)))
+    place = client.post("/api/upload", files=sent(("set.zip", stream.getvalue()))).json()["data"]
+    client.post("/api/data", json={"data": place, "size": "16"})
+    assert not list(home.rglob("escaped*"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"GIF89a nonsense", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04"]
+)
+def test_what_is_no_picture_is_a_sentence(client, content):
+    answer = client.post("/api/translate", data={"run": "maps"}, files={"picture": ("x.png", content)})
+    assert answer.status_code == 400
+    assert "picture" in answer.json()["error"]
+
+
+def test_a_picture_that_is_too_large_is_not_decoded(client, monkeypatch):
+    monkeypatch.setattr("ganarium.studio.playing.MAX_PIXELS", 100)
+    answer = client.post("/api/translate", data={"run": "maps"}, files={"picture": ("x.png", picture())})
+    assert answer.status_code == 400
+    assert "million pixels" in answer.json()["error"]
+    noise = os.urandom(150_000)
+    assert client.post("/api/translate", data={"run": "maps"}, files={"picture": ("x", noise)}).status_code == 413
+
+
+# ---- playing
+
+
+def abilities(client, run):
+    return client.get("/api/abilities", params={"run": run}).json()
+
+
+def test_abilities_are_what_the_models_declare(client):
+    plain, maps, larger, holes = (abilities(client, run) for run in ("plain", "maps", "larger", "holes"))
+    assert (plain["samples"], plain["walk"], plain["label"], plain["directions"]) == (True, True, False, [])
+    assert abilities(client, "labelled")["classes"] == [str(n) for n in range(10)]
+    assert abilities(client, "codes")["code"]["categories"] == 10
+    assert (maps["samples"], maps["walk"], maps["directions"]) == (False, False, ["a2b", "b2a"])
+    assert (larger["samples"], larger["scale"] in (2, 4, 8), larger["inpaints"]) == (False, True, False)
+    assert (holes["inpaints"], holes["samples"]) == (True, False)
+    assert abilities(client, "sorts")["classifies"]
+    assert abilities(client, "points")["shape"] == [2]
+
+
+def test_samples_follow_the_seed_the_class_the_code_and_the_sliders(client):
+    def sample(run="plain", **asked):
+        answer = client.post("/api/sample", json={"run": run, "n": 4, "seed": 3, **asked})
+        opened_picture(answer)
+        return answer.content
+
+    assert sample() == sample()
+    assert sample() != sample(seed=4)
+    assert sample() == sample(sliders=[0.0] * 6)
+    assert sample() != sample(sliders=[2.0, 0, 0, 0, 0, 0])
+    assert sample(sliders=[2.0]) != sample(sliders=[0, 2.0])
+    assert sample("labelled", label=1) != sample("labelled", label=2)
+    assert sample("codes", code=[1, 0.5]) != sample("codes", code=[2, 0.5])
+    assert sample("points") != sample("points", seed=9)
+
+
+@pytest.mark.parametrize(
+    ("run", "asked"),
+    [
+        ("plain", {"n": 0}),
+        ("plain", {"n": 10**6}),
+        ("plain", {"label": 1}),
+        ("plain", {"code": [1]}),
+        ("plain", {"sliders": [1e9]}),
+        ("plain", {"sliders": [1] * 9}),
+        ("plain", {"step": 77}),
+        ("labelled", {"label": 10}),
+        ("maps", {}),
+        ("plain", {"truncation": 0.5}),
+        ("plain", {"seed": -1}),
+    ],
+)
+def test_what_a_model_cannot_do_is_a_sentence(client, run, asked):
+    answer = client.post("/api/sample", json={"run": run, "n": 4} | asked)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_walks_and_sums(client):
+    walk = client.post("/api/walk", json={"run": "plain", "seed": 1})
+    assert opened_picture(walk).n_frames > 10
+    asked = {"run": "plain", "seed": 1, "n": 16, "groups": [[1, [0, 1]], [-1, [2]], [1, [3]]]}
+    assert opened_picture(client.post("/api/sum", json=asked)).width > 16
+    for groups in ([], [[1, []]], [[-1, [0]]], [[2, [0]]], [[1, [99]]]):
+        assert client.post("/api/sum", json=asked | {"groups": groups}).status_code == 400
+
+
+def test_pictures_are_mapped_enlarged_filled_and_classified(client):
+    def post(verb, run, *, mask=None, **data):
+        files = {"picture": ("p.png", picture(40, 32))} | ({"mask": ("m.png", mask)} if mask else {})
+        return client.post(f"/api/{verb}", data={"run": run, **data}, files=files)
+
+    a, b = (post("translate", "maps", direction=direction) for direction in ("a2b", "b2a"))
+    assert min(opened_picture(a).size) == 16
+    assert a.content != b.content
+    scale = abilities(client, "larger")["scale"]
+    assert opened_picture(post("upscale", "larger")).size == (40 * scale, 32 * scale)
+    mask = Image.new("L", (40, 32))
+    mask.paste(255, (16, 12, 24, 20))
+    stream = io.BytesIO()
+    mask.save(stream, format="PNG")
+    filled = opened_picture(post("inpaint", "holes", mask=stream.getvalue())).convert("RGB")
+    assert filled.getpixel((1, 1)) == (0, 128, 0)
+    assert post("inpaint", "holes").status_code == 400
+    classes = post("classify", "sorts").json()
+    assert len(classes) == 5
+    assert sum(row["chance"] for row in classes) <= 1.0001
+    assert post("translate", "plain").status_code == 400
+    assert post("translate", "maps", direction="c2d").status_code == 400
+    assert post("upscale", "maps").status_code == 400
+
+
+# ---- training
+
+
+def wait_for(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.2)
+    raise AssertionError("it did not come")
+
+
+@pytest.fixture
+def started(client):
+    """Starts a training and ends it whatever happens."""
+    names = []
+
+    def start(**change):
+        body = {"data": "glyphs", "model": "dcgan", "steps": 100_000, "size": "16", "options": {"width": 4}} | change
+        answer = client.post("/api/train", json=body)
+        assert answer.status_code == 200, answer.text
+        names.append(answer.json()["run"])
+        return names[-1]
+
+    yield start
+    for name in names:
+        client.post("/api/stop", json={"run": name})
+
+
+def test_a_training_is_an_ordinary_run_that_outlives_the_studio(client, home, started, tmp_path):
+    name = started(options={"width": 4, "batch_size": 4})
+    folder = home / "runs" / name
+    wait_for(lambda: running(folder) and len(client.get("/api/run", params={"name": name}).json()["curves"]) > 0)
+    (row,) = [row for row in client.get("/api/runs").json() if row["name"] == name]
+    assert row["state"] == "running"
+    again = create_app(Folders(home / "runs", []), TOKEN, [HOST], device="cpu")  # the studio was ended and started anew
+    later = testclient.TestClient(again, base_url=f"http://{HOST}", headers=OWN)
+    detail = later.get("/api/run", params={"name": name}).json()
+    assert (detail["state"], detail["can_stop"]) == ("running", True)
+    assert "ganarium train dcgan" in detail["command"]
+    sample = later.post("/api/sample", json={"run": name, "n": 4})
+    assert sample.status_code in (200, 400)  # whether a checkpoint is there yet or not, training goes on
+    assert running(folder)
+    assert later.post("/api/resume", json={"run": name}).status_code == 400
+    assert later.post("/api/stop", json={"run": name}).status_code == 200
+    wait_for(lambda: not running(folder))
+    state = json.loads((folder / "state.json").read_text())
+    assert state["state"] == "stopped"
+    assert cli.main(["runs", str(home / "runs")]) == 0
+
+
+def test_a_stopped_run_goes_on(client, home):
+    answer = client.post("/api/resume", json={"run": "plain", "steps": 6})
+    assert answer.status_code == 200
+    wait_for(lambda: client.get("/api/run", params={"name": "plain"}).json()["step"] == 6)
+
+
+def test_a_training_that_cannot_begin_says_why(client, home):
+    answer = client.post("/api/train", json={"data": "ring", "model": "pix2pix", "steps": 1, "name": "wrong"})
+    assert answer.status_code == 200
+    wait_for(lambda: [r for r in client.get("/api/runs").json() if r["name"] == "wrong" and r["state"] == "failed"])
+    (row,) = [row for row in client.get("/api/runs").json() if row["name"] == "wrong"]
+    assert row["reason"]
+    assert not (home / "runs" / "wrong").exists()
+
+
+def test_only_so_many_trainings_run_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("ganarium.studio.jobs.MAX_RUNNING", 0)
+    with pytest.raises(UserError, match="running"):
+        Jobs(tmp_path).start("one", ["list"])
+
+
+def test_a_process_that_took_the_number_of_a_training_is_not_stopped(tmp_path):
+    """The pid of a job that ended long ago is now that of the test itself."""
+    jobs = Jobs(tmp_path)
+    jobs.folder.mkdir(exist_ok=True)
+    (tmp_path / "old.json").write_text(json.dumps({"pid": os.getpid(), "born": 1, "words": []}))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(UserError, match="not a training"):
+        jobs.stop("old")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_command_asks_for_what_is_there(tmp_path, capsys, monkeypatch):
+    assert cli.main(["studio", "--open", str(tmp_path / "nothing")]) == 2
+    assert "no folder" in capsys.readouterr().err
+    assert cli.main(["studio", "--port", "99999"]) == 2
+    monkeypatch.setitem(__import__("sys").modules, "ganarium.studio.server", None)
+    assert cli.main(["studio"]) == 2
+    assert "ganarium[studio]" in capsys.readouterr().err
+
+
+# ---- in a browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def address(home):
+    """What `ganarium studio` prints; the process is killed at the end, as a user may kill it."""
+    words = ["studio", str(home / "runs"), "--open", str(home / "opened"), "--no-browser", "--device", "cpu"]
+    environment = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
+    command = [sys.executable, "-m", "ganarium", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def look(browser, address):
+    """Opens the studio; the test fails if the page says an error or asks another place for anything."""
+    troubles, contexts = [], []
+    own = address.split("/?")[0]
+
+    def opened(path="", **options):
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        allowed = (own, "data:", f"blob:{own}")
+        page.on("request", lambda request: None if request.url.startswith(allowed) else troubles.append(request.url))
+        page.goto(address)
+        assert "token" not in page.url
+        if path:
+            page.goto(f"{own}/#{path}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def loaded(image):
+    return image.evaluate("(image) => image.complete && image.naturalWidth > 0")
+
+
+def test_in_a_browser_a_run_is_started_watched_and_stopped(look, home):
+    page = look()
+    page.locator("#set").select_option("glyphs")
+    page.locator(".choice").first.wait_for()
+    page.locator("#size").fill("16")
+    page.get_by_role("button", name="Look at it").click()
+    page.locator(".lines", has_text="16x16").wait_for()
+    page.locator("#other").select_option("dcgan")
+    page.locator("summary", has_text="Options of the model").click()
+    page.locator("#option-width").fill("4")
+    page.locator("#name").fill("from the page")
+    page.locator("#minutes").fill("2")
+    page.get_by_role("button", name="Start training").click()
+    page.locator(".film img").wait_for()
+    wait_for(lambda: loaded(page.locator(".film img")))
+    page.get_by_role("button", name="Stop and save").wait_for()
+    assert running(home / "runs" / "from the page")
+    page.locator("canvas").first.wait_for()
+    page.get_by_role("button", name="Stop and save").click()
+    page.get_by_role("button", name="Go on").wait_for()
+    state = json.loads((home / "runs" / "from the page" / "state.json").read_text())
+    assert state["state"] == "stopped"
+    page.get_by_role("link", name="Play with it").click()
+    image = page.locator(".canvas > img")
+    wait_for(lambda: image.get_attribute("src") and loaded(image))
+
+
+def test_in_a_browser_controls_are_those_of_the_model(look):
+    page = look("/play/labelled")
+    image = page.locator(".canvas > img")
+    wait_for(lambda: image.get_attribute("src") and loaded(image))
+    first = image.get_attribute("src")
+    page.locator("#class").select_option("3")
+    wait_for(lambda: image.get_attribute("src") != first)
+    assert page.locator("#direction-0").count() == 1
+    assert page.locator("#category, #direction, #brush").count() == 0
+    page.locator("#play-run").select_option("maps")
+    page.locator("#direction").wait_for()
+    assert page.locator("#sample-seed, #class, #direction-0, #brush").count() == 0
+    page.locator("input[type=file]").set_input_files(
+        {"name": "one.png", "mimeType": "image/png", "buffer": picture(40, 40)}
+    )
+    page.locator(".before-after .after").wait_for()
+    wait_for(lambda: loaded(page.locator(".before-after .after")))
+    page.locator("#play-run").select_option("holes")
+    page.locator("#brush").wait_for()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "one.png", "mimeType": "image/png", "buffer": picture(64, 64)}
+    )
+    page.get_by_role("button", name="Mark the middle").click()
+    page.get_by_role("button", name="Fill it").click()
+    page.locator(".before-after .after").wait_for()
+
+
+def test_in_a_browser_codes_are_added(look):
+    page = look("/play/plain")
+    image = page.locator(".canvas > img")
+    wait_for(lambda: image.get_attribute("src") and loaded(image))
+    page.get_by_role("button", name="A, B, C").click()
+    cells = page.locator(".cells button")
+    cells.nth(15).wait_for()
+    first = image.get_attribute("src")
+    cells.nth(0).click()
+    cells.nth(5).click(click_count=1)
+    cells.nth(5).click()
+    page.get_by_role("button", name="A − B + C").click()  # noqa: RUF001
+    wait_for(lambda: image.get_attribute("src") != first)
+
+
+def test_in_a_browser_the_laboratory_is_in_it(look):
+    page = look("/lab", color_scheme="dark")
+    lab = page.frame_locator("iframe")
+    lab.locator("#run").click()
+    lab.locator("#rate", has_text="1").or_(lab.locator("#rate", has_text="2")).first.wait_for(state="attached")
+    frame = page.frames[-1]
+    wait_for(lambda: frame.evaluate("Laboratory.trainer.iteration") > 5)
+    assert not lab.locator("#top").is_visible()
+
+
+@pytest.mark.parametrize("path", ["/train", "/run/plain", "/play/plain", "/play/maps", "/compare/plain/labelled"])
+def test_in_a_browser_it_fits_a_phone_has_labels_and_speaks_chinese(look, path):
+    page = look(path, viewport={"width": 375, "height": 800}, color_scheme="dark", locale="zh-CN")
+    page.locator("main h1").first.wait_for(state="attached")
+    page.wait_for_timeout(700)
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert page.locator(".tabs a").first.inner_text() == "训练"
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    unnamed = """[...document.querySelectorAll('input, select, canvas, button, progress')].filter((node) => !(
+      node.labels?.length || node.getAttribute('aria-label') || node.textContent.trim() || node.closest('label')
+    )).length"""
+    assert page.evaluate(unnamed) == 0
+    page.locator("#language").click()
+    assert page.locator(".tabs a").first.inner_text() == "Train"
+
+
+def test_both_languages_have_the_same_words():
+    script = (Path(ganarium.__file__).parent / "studio" / "static" / "studio_words.js").read_text()
+    english, chinese = script.split("  zh: {")
+    keys = [re.findall(r'(?:^\s*|[{,]\s*)(\w+): "', part, re.MULTILINE) for part in (english, chinese)]
+    assert sorted(set(keys[0])) == sorted(set(keys[1]))
+    assert len(keys[0]) > 100
