@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+import ganarium
+from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, UnpairedImages
+from ganarium.doctor import checkerboard
 from ganarium.doctor.batches import GRID, KEPT, BatchStatistics, RecordingBatches, f_statistic, few_pixels
 from ganarium.doctor.doctor import CALM, INTERVAL, MIN_SCORES, STALLED, Doctor
 from ganarium.doctor.notes import BINS, HISTOGRAMS, RunDoctor, histograms
@@ -683,3 +686,45 @@ def test_what_a_doctor_reads() -> None:
         if update.player == "D":
             update.watched["real"] = torch.arange(3 * OBSERVED - 1.0).view(-1, 1)
     assert training.drain().observed["D/real"].tolist() == [3.0 * i for i in range(OBSERVED)]
+
+
+# ---- checkerboards -------------------------------------------------------------------------------------------
+
+
+def pictures(name: str, count: int = 40) -> np.ndarray:
+    images = load_data(name)[1].images[:count]
+    return images.permute(0, 3, 1, 2).numpy() / 127.5 - 1
+
+
+@pytest.mark.parametrize("name", ["textures", "glyphs", "scenes_unpaired"])
+def test_a_planted_checkerboard_is_seen_and_healthy_pictures_are_not(name):
+    healthy = pictures(name)
+    planted = healthy.copy()
+    planted[:, :, ::2, ::2] += 0.15  # of the range of 2
+    assert checkerboard.strength(healthy) < 0.15
+    assert checkerboard.strength(planted) > 0.6
+    patient = Doctor(64, UNTRAINED)
+    assert not patient.examine_samples(0, planted, healthy)
+    assert not patient.examine_samples(3000, planted, healthy), "once is chance"
+    assert signs(patient.examine_samples(3050, planted, healthy)) == [("checkerboard", "samples")]
+    patient = Doctor(64, UNTRAINED)
+    for step in (3000, 3050, 3100):
+        assert not patient.examine_samples(step, healthy[::-1].copy(), healthy)
+
+
+def test_a_pattern_that_the_data_have_themselves_is_no_sign():
+    healthy = pictures("textures")
+    healthy[:, :, ::2, ::2] += 0.15
+    assert checkerboard.evidence(3000, healthy, checkerboard.strength(healthy)) == ""
+    assert checkerboard.strength(np.zeros((4, 2))) == 0.0
+    assert checkerboard.strength(np.zeros((4, 3, 32, 32))) == 0.0
+
+
+def test_transposed_convolutions_draw_checkerboards_and_resizing_does_not():
+    image = torch.from_numpy(pictures("textures", 8)).float()
+    strengths = {}
+    for upsampling in ("transposed", "resize"):
+        torch.manual_seed(0)
+        model = ganarium.create("cyclegan", (3, 64, 64), width=8, num_blocks=1, upsampling=upsampling)
+        strengths[upsampling] = checkerboard.strength(model.translate(image).numpy())
+    assert strengths["transposed"] > 0.5 > 0.25 > strengths["resize"]

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ganarium.doctor import checkerboard
 from ganarium.doctor.batches import BatchStatistics, f_statistic
 from ganarium.doctor.samples import SampleHistory
 from ganarium.doctor.scores import ScoreStatistics, growth, jump, losses, pairs, separation, wave
@@ -73,6 +74,7 @@ class Doctor:
         self._recent: deque[dict[str, float]] = deque(maxlen=STALLED)
         self._losses: deque[dict[str, float]] = deque(maxlen=STALLED)  # of the same rows
         self._samples: dict[str, SampleHistory] = {}  # by direction
+        self._grids: dict[str, float] = {}  # strength of patterns in the reals, by direction
         self._signs: dict[tuple[str, str], SignState] = {}  # by sign and player
 
     def examine(
@@ -109,8 +111,12 @@ class Doctor:
         """
         if direction not in self._samples:
             self._samples[direction] = SampleHistory(reals)
+            self._grids[direction] = checkerboard.strength(reals)
         evidence, sure = self._samples[direction].collapse(step, samples)
-        return self._new_notes(step, [Finding("collapsed", f"samples {direction}".strip(), evidence, sure)])
+        pattern = checkerboard.evidence(step, samples, self._grids[direction])
+        whose = f"samples {direction}".strip()
+        findings = [Finding("collapsed", whose, evidence, sure), Finding("checkerboard", whose, pattern)]
+        return self._new_notes(step, findings)
 
     def explain(self, error: Diverged) -> Note:
         """Where a number that is not finite came from."""

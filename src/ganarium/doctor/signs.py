@@ -21,6 +21,10 @@ ADVICE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # sign -> likely
         ("units of D that are zero everywhere", "D's learning rate is too high", "scores too large for floats"),
         ("a lower learning rate for D", "LeakyReLU for ReLU in D", "another --seed", "normalisation in D"),
     ),
+    "checkerboard": (
+        ("transposed convolutions whose kernels overlap unevenly", "G has not yet learned to undo their pattern"),
+        ("--upsampling resize where the model has it", "more steps", "a kernel that is a multiple of the stride"),
+    ),
     "unmixed": (
         ("each batch holds one kind of image", "the data are sorted and not shuffled"),
         ("shuffled data",),
