@@ -62,6 +62,7 @@ SETTINGS = {
     ),
     "bigan": Setting(8000, {"width": 256, "batch_size": 64, "lr": 5e-4}),
     "catgan": Setting(1500, {"width": 16}),
+    "ccgan": Setting(2500, {"size": "32", "width": 24, "batch_size": 32}, "textures"),
     "cgan": Setting(6000, {}),
     "cls_gan": Setting(2000, {**SMALL, "lr": 6e-4}),
     "cogan": Setting(2000, {"width": 16, "discriminator_width": 8, "lr": 5e-4}, "mnist+mnist_negative"),
@@ -117,6 +118,9 @@ SETTINGS = {
     "infogan": Setting(3000, {"size": "16", "width": 32, "batch_size": 64}),
     "loss_sensitive_gan": Setting(2500, SMALL),
     "lsgan": Setting(2500, SMALL),
+    "pixelda": Setting(
+        2000, {"size": "16", "width": 16, "num_blocks": 2, "style_weight": 0.1}, "glyphs+glyphs_coloured"
+    ),
     "pixelrnn": Setting(
         2500,
         {"levels": 8, "width": 32, "num_blocks": 9, "head": 64, "lr": 0.002, "precision": "bf16"},

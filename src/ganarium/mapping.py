@@ -154,7 +154,7 @@ class Mapping(nn.Module):
         the mask, an empty one, or a place where this model cannot fill.
         """
         if not self.inpaints:
-            raise UserError(f"{type(self).__name__} does not fill holes: use a run of context_encoder.")
+            raise UserError(f"{type(self).__name__} does not fill holes: use a run of context_encoder or ccgan.")
         where = mask_of(mask)
 
         def apply(images: Any) -> Any:
