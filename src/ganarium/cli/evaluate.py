@@ -30,7 +30,7 @@ def evaluate(
         Chooses the samples, and the real images that they are compared with.
     features
         The network that compares images: mnist, fashion_mnist, glyphs or cifar10_subset (small classifiers that come
-        with ganarium), inception, or auto: the classifier that suits the data.
+        with ganarium), lite0 (for photographs), inception, or auto: the one that suits the data.
     raw
         Use the weights of the last step. Default: their running average, where the model keeps one.
     device

@@ -10,23 +10,41 @@ from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImage
 from ganarium.errors import UserError, nearest
 from ganarium.metrics.judges.inception import load_inception
 from ganarium.metrics.judges.judge import FeatureNetwork, judge_for, list_judges, load_judge
+from ganarium.metrics.judges.lite import NAME, lite_is_here, load_lite
 
+DRAWN = ("glyphs_coloured", "mnist_m", "scenes_captioned", "scenes_paired", "scenes_unpaired", "textures")
 PART = 64  # images in memory at a time
 
 
 def network_for(data: str, channels: int, features: str, device: torch.device) -> FeatureNetwork:
-    """The feature network that `features` names: a judge, "inception", or "auto" for the one that suits a data set.
+    """The feature network that `features` names: a judge, "lite0", "inception", or "auto" for the one that suits a data
+    set.
 
-    It draws nothing from the random generator. Raises `UserError` for an unknown name, or without Inception's weights.
+    It draws nothing from the random generator. Raises `UserError` for an unknown name, or without the weights of the
+    network that is named.
     """
     with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
         if features == "inception":
             return load_inception(device)
         if features == "auto":
-            features = judge_for(data) or ("glyphs" if channels == 1 else "cifar10_subset")
-        elif features not in list_judges():
-            raise UserError(f"there are no features {features!r}: {nearest(features, [*list_judges(), 'inception'])}")
+            features = NAME if of_photographs(data, channels) and lite_is_here() else own_judge(data, channels)
+        if features == NAME:
+            return load_lite(device)
+        if features not in list_judges():
+            known = [*list_judges(), NAME, "inception"]
+            raise UserError(f"there are no features {features!r}: {nearest(features, known)}")
         return load_judge(features, device)
+
+
+def own_judge(data: str, channels: int) -> str:
+    """The name of the classifier of the package that comes nearest to a data set, of this name or path."""
+    return judge_for(data) or ("glyphs" if channels == 1 else "cifar10_subset")
+
+
+def of_photographs(data: str, channels: int) -> bool:
+    """Whether a data set, of this name or path, is one of colour pictures that nothing in the package has drawn, and
+    that no judge knows."""
+    return channels > 1 and judge_for(data) is None and data not in DRAWN
 
 
 def features_of(network: FeatureNetwork, images: Iterable[Tensor], *, stacked: bool = False) -> Tensor:

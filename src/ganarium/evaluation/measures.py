@@ -12,7 +12,8 @@ samples, for a run in training; its `metric` says which step is the best, and fa
   models with a likelihood  nll_nats of 256 held-out images, without a sample being drawn
 
 What each metric is stands in `ganarium.metrics`. Images are measured on the features of a judge (a small classifier
-that comes with the package), or of Inception-v3 where its weights are here; points on the points themselves.
+that comes with the package), photographs on those of EfficientNet-Lite0 where its weights are here, with a judge beside
+it; on request on those of Inception-v3; points on the points themselves.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,12 +32,14 @@ from ganarium.evaluation.features import (
     labelled_images_of,
     logits_of,
     network_for,
+    own_judge,
     pairs_of,
 )
 from ganarium.evaluation.measure import Measure
 from ganarium.evaluation.restoration import InpaintingMeasure, RestorationMeasure
 from ganarium.metrics.copies import LEAST_HELD_OUT, NEIGHBOURS, thumbnails
 from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for
+from ganarium.metrics.judges.lite import LiteFeatures
 from ganarium.metrics.modes import ModeCoverage
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
@@ -182,6 +185,10 @@ class ImageMeasure(Measure):
         self.model, self.train, self.count, self.seed, self.test = model, train, n, seed, test
         self.num_real = min(n, len(train))
         self.network = network_for(train.name, model.shape[0], features, model.device)
+        # beside a judge that knows ImageNet, for models that have learned from it too, one that never saw it
+        self.second: FeatureNetwork | None = None
+        if isinstance(self.network, LiteFeatures):
+            self.second = network_for(train.name, model.shape[0], own_judge(train.name, model.shape[0]), model.device)
         self.stacked = _is_stacked(train)
         self.protocol = _protocol(self.network, self.num_real, n, seed)
 
@@ -213,7 +220,8 @@ class ImageMeasure(Measure):
 
     def full(self) -> dict[str, float]:
         small: list[Tensor] = []
-        samples = _remembered(streams.samples(self.model, self.count, seed=self.seed), small)
+        second: list[Tensor] = []
+        samples = self._remembered(streams.samples(self.model, self.count, seed=self.seed), small, second)
         real, fake = self.real, features_of(self.network, samples, stacked=self.stacked)
         if self.stacked:
             modes = metrics.stacked_mode_coverage(self._digits(fake))
@@ -226,7 +234,27 @@ class ImageMeasure(Measure):
             values["inception_score_of_reals"] = metrics.inception_score(odds_real, splits=1).mean
             values["mode_score"] = metrics.mode_score(odds_fake, odds_real)
             values |= class_metrics(self.model, self._judge, self.train, self.count, self.seed)
-        return values | self._copies(torch.cat(small))
+        return values | self._second(second) | self._copies(torch.cat(small))
+
+    def _remembered(self, parts: Iterable[Tensor], small: list[Tensor], second: list[Tensor]) -> Iterator[Tensor]:
+        """The same parts; `small` gets thumbnails of the first images of them, `second` what the second judge sees."""
+        for part in parts:
+            if sum(map(len, small)) < NUM_COPIED:
+                small.append(thumbnails(part.cpu()))
+            if self.second:
+                second.append(self.second.features(part).cpu())
+            yield part
+
+    def _second(self, features: list[Tensor]) -> dict[str, float]:
+        """The distances by the second judge, if there is one, under its name."""
+        if not self.second:
+            return {}
+        real, fake = features_of(self.second, images_of(self.train, self.num_real, self.seed)), torch.cat(features)
+        values = {f"{self.second.name}/kernel_distance": _kernel_distance(real, fake, self.seed)}
+        equal = min(len(real), len(fake))
+        if equal > real.shape[1]:
+            values[f"{self.second.name}/frechet_distance"] = metrics.frechet_distance(real[:equal], fake[:equal])
+        return values
 
     def _copies(self, samples: Tensor) -> dict[str, float]:
         """The share of samples (n, c, h, w), thumbnails, that are copies, where there are held-out images enough."""
@@ -414,14 +442,6 @@ def quick_kernel_distance(real: Tensor, fake: Tensor) -> float:
 
 def _kernel_distance(real: Tensor, fake: Tensor, seed: int) -> float:
     return metrics.kernel_distance(real, fake, subset_size=min(len(real), len(fake), 1000), seed=seed).mean
-
-
-def _remembered(parts: Iterable[Tensor], small: list[Tensor]) -> Iterator[Tensor]:
-    """The same parts; thumbnails of the first images of them are kept in `small`."""
-    for part in parts:
-        if sum(map(len, small)) < NUM_COPIED:
-            small.append(thumbnails(part.cpu()))
-        yield part
 
 
 def _protocol(network: FeatureNetwork, num_real: int, num_fake: int, seed: int) -> Protocol:

@@ -25,7 +25,7 @@ class Evaluation:
     """(c, h, w) of an image, or (2,)."""
 
     def __str__(self) -> str:
-        rows = [f"  {name:28} {value:.4g}" for name, value in self.values.items()]
+        rows = [f"  {name:31} {value:.4g}" for name, value in self.values.items()]
         return "\n".join([f"{self.run}: {self.model} on {self.data}, step {self.step}", *rows, f"  {self.protocol}"])
 
 
@@ -43,10 +43,10 @@ def compare(evaluations: dict[str, Evaluation]) -> str:
     protocol = one_protocol({name: result.protocol for name, result in evaluations.items()})
     metrics = list(dict.fromkeys(metric for result in results for metric in result.values))
     width = max(12, *(len(name) + 2 for name in evaluations))
-    lines = [" " * 30 + "".join(f"{name:>{width}}" for name in evaluations)]
+    lines = [" " * 33 + "".join(f"{name:>{width}}" for name in evaluations)]
     for metric in metrics:
         cells = [f"{result.values[metric]:.4g}" if metric in result.values else "" for result in results]
-        lines.append(f"  {metric:28}" + "".join(f"{cell:>{width}}" for cell in cells))
+        lines.append(f"  {metric:31}" + "".join(f"{cell:>{width}}" for cell in cells))
     return "\n".join([*lines, f"  {protocol}"])
 
 

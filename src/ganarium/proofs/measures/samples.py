@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganarium import metrics
 from ganarium.data.dataset import Dataset
-from ganarium.evaluation.features import network_for
+from ganarium.evaluation.features import network_for, own_judge
 from ganarium.metrics.judges.judge import Judge
 from ganarium.models.bgan import binary
 from ganarium.models.ebgan import EBGAN, pull_away
@@ -33,7 +33,7 @@ class Reference:
         device: torch.device,
         change: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        judge = network_for(train.name, train.shape[0], "auto", device)
+        judge = network_for(train.name, train.shape[0], own_judge(train.name, train.shape[0]), device)
         assert isinstance(judge, Judge)
         real = draw(train, count, seed).to(device)
         self.judge, self.real = judge, judge.features(change(real) if change else real)

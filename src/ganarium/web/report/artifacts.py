@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, decode
-from ganarium.evaluation.features import network_for
+from ganarium.evaluation.features import network_for, own_judge
 from ganarium.model import Model
 from ganarium.pictures import grid, latents
 from ganarium.web import html
@@ -69,7 +69,8 @@ def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, sec
     grids = sorted((folder / "samples").glob("step-*.png"))
     if not grids:
         return
-    network = network_for(train.name, model.shape[0], "auto", model.device)
+    judge = own_judge(train.name, model.shape[0])  # reads thousands of training images in seconds
+    network = network_for(train.name, model.shape[0], judge, model.device)
     samples = decode(grid.tiles(grids[-1], IN_GRID, model.shape))
     held_out = Batches(test, Images, 1).draw(min(HELD_OUT, len(test))).image
     queries = torch.cat([samples, held_out])
