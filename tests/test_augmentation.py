@@ -21,6 +21,7 @@ WITHOUT = {  # models without --augment diff, and why
     "bigan": "D judges an image and its code together, which is not the code of the changed image",
     "bgan": "G learns from weights of samples, each augmented by other draws, and through no gradient",
     "catgan": CLASSIFIER,
+    "cogan": "it makes pairs of images in two domains, which one change of each would take apart",
     "context_encoder": INTO_OTHERS,
     "cyclegan": INTO_OTHERS,
     "discogan": INTO_OTHERS,
