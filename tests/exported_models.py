@@ -11,6 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ganarium import registry
 from ganarium.runs import checkpoint
+from ganarium.trainer import add_averages
 from ganarium.version import __version__
 
 
@@ -68,5 +69,10 @@ def saved_run(model, name, folder, *, class_names=None):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     files = {"model": {key: value.clone() for key, value in tensors.items()}}
+    add_averages(model)
+    averages = {
+        f"{name}.{key}": value for name, each in model.averages.items() for key, value in each.state_dict().items()
+    }
+    files |= {"averages": averages} if averages else {}
     checkpoint.write(folder / "checkpoints", files, {"step": 7, "aliases": aliases, "config": config}, keep=1)
     return folder

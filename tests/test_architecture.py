@@ -43,6 +43,7 @@ DEFERRED_PACKAGES = {
     "av": "optional: films",
     "datasets": "optional: data sets of the Hugging Face hub",
     "fcntl": "not on Windows",
+    "huggingface_hub": "optional: models of the Hugging Face Hub",
     "onnx": "optional: export to ONNX",
     "onnxruntime": "optional: export to ONNX",
     "onnxscript": "optional: export to ONNX",

@@ -14,6 +14,7 @@ _HOMES = {
     "load_pretrained": "runs.pretrained",
     "evaluate": "api",
     "export": "api",
+    "push": "api",
     "import_weights": "exporting.weights.importing",
     "recommend": "training.recommend",
     "save_grid": "pictures.grid",
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ganarium import testing as testing
     from ganarium.api import evaluate as evaluate
     from ganarium.api import export as export
+    from ganarium.api import push as push
     from ganarium.api import resume as resume
     from ganarium.api import train as train
     from ganarium.data import load_data as load_data

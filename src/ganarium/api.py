@@ -9,14 +9,14 @@ from ganarium import registry
 from ganarium.errors import UserError, nearest
 from ganarium.evaluation.measures import evaluate_model
 from ganarium.evaluation.result import Evaluation
-from ganarium.exporting.export import export
+from ganarium.exporting.export import export, push
 from ganarium.model import Model
 from ganarium.runs.loading import change_of_data, config_of, data_of, load
 from ganarium.runs.options import Options, from_mapping
 from ganarium.training.recommend import recommend
 from ganarium.training.session import Run
 
-__all__ = ["config_of", "evaluate", "export", "load", "resume", "train"]
+__all__ = ["config_of", "evaluate", "export", "load", "push", "resume", "train"]
 
 
 def train(model: str | Path | None = None, data: str = "", *, quiet: bool = False, **settings: Any) -> Model:

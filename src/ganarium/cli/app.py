@@ -29,6 +29,7 @@ from ganarium.cli.inpaint import inpaint
 from ganarium.cli.list import list_
 from ganarium.cli.project import project
 from ganarium.cli.prove import prove
+from ganarium.cli.push import push
 from ganarium.cli.report import report
 from ganarium.cli.resume import resume
 from ganarium.cli.runs import runs
@@ -132,6 +133,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         prove,
         report,
         export,
+        push,
         resume,
         runs,
         clean,

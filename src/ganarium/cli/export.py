@@ -21,8 +21,8 @@ def export(
         The folder of a run, or of one of its checkpoints.
     to
         html: one page, which makes pictures in any browser and asks for no other file. onnx: files for ONNX Runtime and
-        everything else that reads ONNX, with any batch size. pth: the generator of esrgan in its authors' layout, for
-        chaiNNer and whatever else reads that.
+        everything else that reads ONNX, with any batch size. hub: a folder for the Hugging Face Hub, with a model card.
+        pth: the generator of esrgan in its authors' layout, for chaiNNer and whatever else reads that.
     size
         Of the pictures that a network maps, in pixels: 64, or height x width such as 64x96. Default: that of the
         training.
@@ -35,6 +35,6 @@ def export(
 
     made = export(run, to=to, out=out, size=parse_size(size), raw=raw)
     for each in made:
-        words = f"({size_in_words(each.path.stat().st_size)}) differs from PyTorch by at most {each.difference:.1e}"
+        words = f"({size_in_words(each.size)}) differs from PyTorch by at most {each.difference:.1e}"
         print(f"{each.path} {words}")
     return 0

@@ -2,18 +2,20 @@
 
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ganarium import registry
 from ganarium.errors import UserError, nearest
-from ganarium.exporting import to_html, to_onnx
+from ganarium.exporting import to_html, to_hub, to_onnx
 from ganarium.exporting.network import Network, networks
 from ganarium.exporting.result import Exported
 from ganarium.exporting.weights.writing import write_pth
+from ganarium.runs.hub import is_hub
 from ganarium.runs.loading import config_of, load
 from ganarium.version import __version__
 
-TARGETS = ("html", "onnx", "pth")
+TARGETS = ("html", "hub", "onnx", "pth")
 
 
 def export(
@@ -27,11 +29,11 @@ def export(
     """Writes the networks of a run, or of one of its checkpoints, for use without this library.
 
     `to` is `html`: one page that makes its pictures itself; `onnx`: a file for each network (generate, classify,
-    upscale, inpaint, or the directions of `translate`); or `pth`: the generator of esrgan in the layout of its authors,
-    which spandrel and chaiNNer read. They are written to the folder `out`, by default RUN/exported; each is compared
-    with PyTorch first, and the largest difference stands in a .json beside it. `size` (height, width) is that of the
-    pictures a network maps; default: that of the training. Averaged weights are taken where the model keeps some,
-    unless `raw`.
+    upscale, inpaint, or the directions of `translate`); `hub`: a folder for the Hugging Face Hub; or `pth`: the
+    generator of esrgan in the layout of its authors, which spandrel and chaiNNer read. They are written to the folder
+    `out`, by default RUN/exported; each is compared with PyTorch first, and the largest difference stands in a .json
+    beside it. `size` (height, width) is that of the pictures a network maps; default: that of the training. Averaged
+    weights are taken where the model keeps some, unless `raw`.
 
     Raises `UserError` for a model that cannot be exported so, with the reason; then nothing of it is written.
     """
@@ -44,6 +46,11 @@ def export(
     if to == "pth":
         exported = write_pth(model, _folder(Path(run), out) / f"{Path(run).resolve().name}.pth")
         exported.write_beside({"model": registry.title(config["model"]), "step": model.iteration, "scale": model.scale})
+        return [exported]
+    if to == "hub":
+        place = _folder(Path(run), out)
+        exported = to_hub.write(model, config, _run_of(Path(run)), place if out is not None else place / "hub")
+        exported.write_beside(_facts_of_run(config, model.iteration))
         return [exported]
     if size is not None and not (model.directions or model.scale):
         raise UserError(f"{type(model).__name__} does not map pictures of any size: leave the size away.")
@@ -103,11 +110,25 @@ def _range(network: Network) -> list[float] | None:
     return [-1.0, 1.0] if len(network.output_shape) == 3 else None
 
 
+def push(run: str | Path, name: str, *, private: bool = False, raw: bool = False) -> str:
+    """Sends the model of a run, or a folder that `export(..., to="hub")` wrote, to the Hugging Face Hub.
+
+    `name` is owner/name. Gives the address. Raises `UserError` where the Hub cannot be reached or refuses.
+    """
+    if is_hub(run) and Path(run).is_dir():
+        return to_hub.push(Path(run), name, private=private)
+    with TemporaryDirectory() as folder:
+        (made,) = export(run, to="hub", out=Path(folder) / "hub", raw=raw)
+        return to_hub.push(made.path, name, private=private)
+
+
+def _run_of(path: Path) -> Path:
+    return path.parent.parent if path.parent.name == "checkpoints" else path
+
+
 def _folder(run: Path, out: str | Path | None) -> Path:
     """Where to write; of a checkpoint the folder of its run, since old checkpoints are removed."""
-    if out is None and run.parent.name == "checkpoints":
-        run = run.parent.parent
-    folder = Path(out) if out is not None else run / "exported"
+    folder = Path(out) if out is not None else _run_of(run) / "exported"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

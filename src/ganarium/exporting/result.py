@@ -19,6 +19,12 @@ class Exported:
     tolerance: float
     protocol: str
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file, or of all files of the folder."""
+        files = self.path.rglob("*") if self.path.is_dir() else [self.path]
+        return sum(file.stat().st_size for file in files if file.is_file())
+
     def write_beside(self, facts: dict[str, Any]) -> Path:
         """Writes the difference, with `facts` of the network, to PATH.json."""
         target = self.path.with_name(f"{self.path.name}.json")
@@ -27,7 +33,7 @@ class Exported:
             "largest_difference": self.difference,
             "tolerance": self.tolerance,
             "protocol": self.protocol,
-            "bytes": self.path.stat().st_size,
+            "bytes": self.size,
         }
         with atomic_write(target) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")

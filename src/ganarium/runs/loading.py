@@ -15,6 +15,7 @@ from ganarium.model import Model
 from ganarium.runs import checkpoint
 from ganarium.runs.folder import run_folder
 from ganarium.runs.gallery import PREFIX
+from ganarium.runs.hub import config_of_hub, is_hub, load_hub
 from ganarium.runs.options import Options, parse_size
 from ganarium.runs.pretrained import config_of_pretrained, leave_only, load_pretrained
 from ganarium.runtime.device import resolve_device
@@ -28,13 +29,16 @@ CHANGEABLE = ("data", "steps", "save_every", "keep", "sample_every", "evaluate_e
 def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
     """The model of a run (at its newest complete checkpoint) or of one checkpoint, from nothing but the path.
 
-    `pretrained:NAME` is a generator that comes with the package.
+    `pretrained:NAME` is a generator that comes with the package, `hf:owner/name` one of the Hugging Face Hub; a folder
+    that `export --to hub` wrote, or its file of weights, are taken too.
 
     Samples come from the running averages of the weights where the model keeps them; `raw=True` takes the weights
     themselves. Raises `UserError` if there is no run, or none of its checkpoints is complete.
     """
     if str(path).startswith(PREFIX):
         return load_pretrained(str(path).removeprefix(PREFIX), device=device)
+    if is_hub(path):
+        return load_hub(path, device=device)
     files, meta = opened(path)
     config = meta["config"]
     with torch.random.fork_rng(devices=[]):  # for weights that are overwritten at once
@@ -54,6 +58,8 @@ def config_of(path: str | Path) -> dict[str, Any]:
     """The config of a run or checkpoint, as `load` reads it; the run's own GANARIUM_DATA is used where none is set."""
     if str(path).startswith(PREFIX):
         return config_of_pretrained(str(path).removeprefix(PREFIX))
+    if is_hub(path):
+        return config_of_hub(path)
     config: dict[str, Any] = opened(path)[1]["config"]
     run = next((place for place in (Path(path), *Path(path).parents[:2]) if (place / "config.json").is_file()), None)
     if run is not None:  # the data may have moved since the checkpoint was written
