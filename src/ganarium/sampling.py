@@ -159,25 +159,23 @@ class Sampling(Mapping):
         """
         return torch.cat(list(samples(self, n, seed=seed, **conditions)))
 
-    def complete(self, image: Tensor, mask: Tensor, *, seed: int | None = None) -> Tensor:
-        """Draws the covered pixels of an image from those before them in raster order: float32 of the same shape.
+    def complete(self, image: Any, mask: Tensor, *, seed: int | None = None) -> Tensor:
+        """Draws the covered pixels of an image from those before them in raster order: float32 (c, h, w) of the model's
+        size, or (b, c, h, w) of a batch.
 
-        `image` is (c, h, w) or (b, c, h, w) in [-1, 1], of the model's size; `mask` (h, w) is True where to draw. Known
-        pixels keep the nearest value that the model knows. What is known below a covered pixel is not seen: cover the
-        lower part. Raises `UserError` for a model that does not complete images, or other shapes.
+        `image` is as for `probabilities`; `mask` bool (h, w) is True where to draw. Known pixels keep the nearest value
+        that the model knows. What is known below a covered pixel is not seen: cover the lower part. Raises `UserError`
+        for a model that does not complete images, another image, or another mask.
         """
         if not self.completes:
             raise UserError(f"{type(self).__name__} does not complete images: use a run of pixelrnn.")
-        batch = image if image.dim() == 4 else image[None]
-        if batch.shape[1:] != self.shape or mask.shape != self.shape[1:] or mask.dtype != torch.bool:
-            wanted = ", ".join(map(str, self.shape))
-            raise UserError(
-                f"an image to complete must be ({wanted}) or (b, {wanted}), its mask bool {self.shape[1:]}."
-            )
+        batch, batched = self.fitted(image, "complete")
+        if not isinstance(mask, Tensor) or mask.shape != self.shape[1:] or mask.dtype != torch.bool:
+            raise UserError(f"the mask must be a bool tensor of shape {self.shape[1:]}, True where to draw.")
         covered = mask.to(self.device).expand(len(batch), 1, -1, -1)
         with undisturbed(self, seed, self.sample_mode):
-            made = self.completed(batch.to(self.device, self.dtype), covered).float().clamp(-1, 1)
-        return made if image.dim() == 4 else made[0]
+            made = self.completed(batch, covered).float().clamp(-1, 1)
+        return made if batched else made[0]
 
     def classify(self, image: Any) -> Tensor:
         """The class that each image most likely belongs to: int64 (b,), or () of one image; see `probabilities`."""

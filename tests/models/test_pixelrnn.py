@@ -5,11 +5,13 @@ import itertools
 import math
 import time
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from ganarium import registry
+from ganarium import cli, registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
 from ganarium.errors import UserError
@@ -521,9 +523,28 @@ def test_colours_are_completed_value_by_value_and_wrong_shapes_refused():
     mask = torch.arange(8)[None].expand(8, 8) >= 4
     made = model.complete(image, mask, seed=0)
     torch.testing.assert_close(made[..., :4], image[..., :4])
-    with pytest.raises(UserError, match="an image to complete must be"):
+    with pytest.raises(UserError, match="a tensor to complete must be"):
         model.complete(image[..., :7], mask)
-    with pytest.raises(UserError, match="its mask bool"):
+    with pytest.raises(UserError, match="the mask must be a bool tensor"):
         model.complete(image, mask.float())
     with pytest.raises(UserError, match="does not complete images"):
         registry.create("dcgan", (1, 16, 16), width=4).complete(torch.zeros(1, 16, 16), torch.ones(16, 16).bool())
+
+
+def test_the_command_line_completes_pictures(tmp_path, capsys):
+    run, picture = str(tmp_path / "run"), tmp_path / "picture.png"
+    options = ["--size", "8", "--width", "4", "--num-blocks", "1", "--head", "4", "--batch-size", "4", "--steps", "2"]
+    assert cli.main(["train", "pixelrnn", "--data", "glyphs", *options, "--out", run]) == 0
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[:4, ::2] = 255
+    Image.fromarray(pixels).save(picture)
+    assert cli.main(["complete", run, str(picture), "--n", "3", "--device", "cpu"]) == 0
+    drawn = np.asarray(Image.open(tmp_path / "run" / "generated" / "completed-seed0.png").convert("L")).astype(int)
+    scale = drawn.shape[0] // (8 + 4)
+    cells = [drawn[2 * scale :: scale, (2 + 10 * k) * scale :: scale][:8, :8] for k in range(5)]
+    assert np.array_equal(cells[0], pixels)
+    assert all(np.array_equal(cell[:4], pixels[:4]) for cell in cells)
+    assert set(cells[1][4:].flatten()) <= {127, 128}
+    assert len({cell[4:].tobytes() for cell in cells[2:]}) > 1
+    assert cli.main(["complete", run, str(picture), "--covered", "2"]) == 2
+    assert "--covered must be above 0" in capsys.readouterr().err

@@ -21,6 +21,7 @@ import ganarium
 from ganarium.cli.classify import classify
 from ganarium.cli.clean import clean
 from ganarium.cli.compare import compare
+from ganarium.cli.complete import complete
 from ganarium.cli.data import data
 from ganarium.cli.evaluate import evaluate
 from ganarium.cli.export import export
@@ -125,6 +126,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         translate,
         upscale,
         inpaint,
+        complete,
         import_,
         classify,
         project,
