@@ -73,7 +73,7 @@
     lsgan: "D   ½ E[(D(x) - 1)²] + ½ E[D(G(z))²]\nG   ½ E[(D(G(z)) - 1)²]",
     lsgan_pearson: "D   ½ E[(D(x) - 1)²] + ½ E[(D(G(z)) + 1)²]\nG   ½ E[D(G(z))²]",
     wgan: "D   E[D(G(z))] - E[D(x)], weights clipped\nG   -E[D(G(z))]",
-    wgan_gp: "D   E[D(G(z))] - E[D(x)]\n    + λ E[(|∇D(x̂)| - 1)²], x̂ between x, G(z)\nG   -E[D(G(z))]",
+    wgan_gp: "D   E[D(G(z))] - E[D(x)] + λ E[(|∇D(x̂)| - 1)²]\n    x̂ between x and G(z)\nG   -E[D(G(z))]",
     wgan_div: "D   E[D(G(z))] - E[D(x)] + k E[|∇D(x̂)|ᵖ]\nG   -E[D(G(z))]",
     dragan: `${P}\nD   E[-log p(x)] + E[-log(1 - p(G(z)))]\n    + λ E[(|∇D(x̂)| - k)²], x̂ around x\nG   E[-log p(G(z))]`,
     rsgan: "r = D(x), f = D(G(z)), h(t) = softplus(-t)\nD   E[h(r - f)]\nG   E[h(f - r)]",
