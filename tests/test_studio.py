@@ -631,6 +631,26 @@ def test_in_a_browser_codes_are_added(look):
     wait_for(lambda: image.get_attribute("src") != first)
 
 
+def test_in_a_browser_a_generator_is_saved_as_a_page_that_opens_from_disk(look, browser, tmp_path):
+    page = look("/play/plain")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as one page").click()
+    path = tmp_path / "plain.html"
+    download.value.save_as(path)
+    alone, troubles = browser.new_page(), []
+    alone.on("pageerror", lambda error: troubles.append(str(error)))
+    alone.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
+    alone.goto(path.as_uri())
+    alone.locator("canvas").first.wait_for()
+    assert troubles == []
+    alone.close()
+
+
+def test_exports_are_of_checkpoints_that_there_are(client):
+    assert client.post("/api/export", json={"run": "plain", "step": 77}).status_code == 400
+    assert client.post("/api/export", json={"run": "../plain"}).status_code == 400
+
+
 def test_in_a_browser_the_laboratory_is_in_it(look):
     page = look("/lab", color_scheme="dark")
     lab = page.frame_locator("iframe")

@@ -169,14 +169,19 @@ class Player:
             seen, _ = model.fitted(image, "encode")
             return png(grid(torch.cat([seen.float(), model.decode(model.encode(image))[None]]), 2))
 
+    @staticmethod
+    def checkpoint(run: Path, step: int) -> Path:
+        """The folder of a checkpoint of a run. `UserError` for a step that has none."""
+        known = steps_of(run)
+        if step not in known:
+            raise UserError(f"there is no checkpoint of step {step}: there are {', '.join(map(str, known)) or 'none'}.")
+        return run / "checkpoints" / f"step-{step:08d}"
+
     def _model(self, run: Path, step: int | None) -> tuple[Model, dict[str, Any]]:
         """The model of a run at one of its checkpoints, the newest by default; the caller holds the lock."""
-        known = steps_of(run)
-        if step is not None and step not in known:
-            raise UserError(f"there is no checkpoint of step {step}: there are {', '.join(map(str, known)) or 'none'}.")
+        path = run if step is None else self.checkpoint(run, step)
         key = (run, newest_step(run) if step is None else step)
         if key not in self._models:
-            path = run if step is None else run / "checkpoints" / f"step-{step:08d}"
             while len(self._models) >= KEPT:
                 self._models.pop(next(iter(self._models)))
             self._models[key] = (load(path, device=self.device), config_of(path))

@@ -26,6 +26,7 @@ from ganarium.data import list_data
 from ganarium.data.dataset import decode
 from ganarium.data.inspect.dataset import survey
 from ganarium.errors import RunError, UserError
+from ganarium.exporting.export import export
 from ganarium.pictures.grid import save_grid
 from ganarium.runs.listing import running
 from ganarium.runs.options import parse_size
@@ -48,6 +49,8 @@ LIMITS = {  # bytes of a body by path
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 )
+
+Answer = Callable[[Path, dict[str, Any], dict[str, bytes]], Response]
 
 
 class Asked(BaseModel):
@@ -278,9 +281,17 @@ def create_app(
         given = asked.model_dump(exclude={"run"})
         return Response(player.arithmetic(folders.run(asked.run), **given), media_type="image/png")
 
-    def with_picture(
-        answer: Callable[[Path, dict[str, Any], dict[str, bytes]], Response],
-    ) -> Callable[..., Awaitable[Response]]:
+    @app.post("/api/export")
+    async def export_page(asked: PlayAsked) -> FileResponse:
+        place = folders.run(asked.run)
+        if asked.step is not None:
+            place = player.checkpoint(place, asked.step)
+        async with slow:
+            (exported,) = await run_in_threadpool(export, place, to="html")
+        headers = {"x-difference": f"{exported.difference:.1e}", "content-security-policy": REPORT_POLICY}
+        return FileResponse(exported.path, filename=exported.path.name, media_type="text/html", headers=headers)
+
+    def with_picture(answer: Answer) -> Callable[..., Awaitable[Response]]:
         """A call that sends a picture, and maybe a mask, beside the run's name."""
 
         async def call(request: Request) -> Response:

@@ -456,6 +456,7 @@
     if (can.inpaints) playHoles(context);
     if (can.classifies) playPicture(context, "classify");
     if (can.encodes) playPicture(context, "rebuild");
+    if (can.shape.length === 3) takeAway(context);
   }
 
   const panel = (context, title, ...parts) => context.controls.append(make("div", { class: "group stack" }, make("h3", {}, title), ...parts));
@@ -588,6 +589,19 @@
       panel(context, t("arithmetic"), make("small", {}, t("arithmeticWhy")), make("div", { class: "row" }, on, sum));
     }
     show();
+  }
+
+  /** One HTML page with the generator in it, to keep or to put on any site. */
+  function takeAway({ run, controls, step }) {
+    const file = make("button", {}, t("oneFile"));
+    file.addEventListener("click", () => during(file, async () => {
+      toast(t("working"));
+      const link = make("a", { download: `${run.replaceAll("/", "-")}.html` });
+      link.href = await call("/api/export", { run, step: step() }, { blob: true });
+      link.click();
+      toast(t("exported"));
+    }));
+    panel({ controls }, t("takeAway"), make("small", {}, t("takeAwayWhy")), make("div", { class: "row" }, file));
   }
 
   /** Shows another picture, and lets go of the one before. */
