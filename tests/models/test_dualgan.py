@@ -72,11 +72,11 @@ class Times(nn.Module):
 
 def test_both_images_come_back_through_both_generators():
     """G = 0.5 x, F = 0.25 x: an image v comes back as 0.125 v, which costs 0.875 |v|. Images of 0.8, -0.4 and of 0.6,
-    0.2 have means of |v| of 0.6 and 0.4; the derivatives of (1 - f g) (0.6 + 0.4) are -f and -g."""
+    -0.2 have means of |v| of 0.6 and 0.4; the derivatives of (1 - f g) (0.6 + 0.4) are -f and -g."""
     options = {"augment": False, "num_critic_steps": 1, "a_weight": 1.0, "b_weight": 1.0}
     model = registry.create("dualgan", (3, 16, 16), width=4, levels=3, **options)
     model.a2b, model.b2a, model.D_a, model.D_b = Times(0.5), Times(0.25), MeanScore(2.0), MeanScore(5.0)
-    a, b = (torch.tensor(levels)[:, None, None, None].expand(2, 3, 16, 16) for levels in ((0.8, -0.4), (0.6, 0.2)))
+    a, b = (torch.tensor(levels)[:, None, None, None].expand(2, 3, 16, 16) for levels in ((0.8, -0.4), (0.6, -0.2)))
     *_, (_, terms) = model.step(iter([UnpairedImages(a, b)]))
     assert terms["reconstruction_a"].item() == pytest.approx(0.875 * 0.6, rel=1e-5)
     assert terms["reconstruction_b"].item() == pytest.approx(0.875 * 0.4, rel=1e-5)
