@@ -10,6 +10,8 @@ from ganarium.cli.parameters import Whole
 from ganarium.errors import UserError, nearest
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ganarium.model import Model
 
 MAX_SAMPLES = 1_000_000  # in one call: the codes of so many fit in memory
@@ -25,6 +27,7 @@ def sample(
     seed: Whole = 0,
     label: str | None = None,
     code: str | None = None,
+    z: str | None = None,
     text: str | None = None,
     truncation: float | None = None,
     noise_seed: Whole | None = None,
@@ -58,6 +61,9 @@ def sample(
     code
         Draw this code only, if the model has one beside the noise (infogan): a category, or a category and numbers,
         such as 3 or 3,0.5,-1.
+    z
+        Draw these latent codes: a .npy file of numbers, a row for each sample, as many columns as --latent-dim. Their
+        number takes the place of --n.
     text
         Draw what this sentence says, if the model learned from captions (text_to_image). Default: sentences of its
         data.
@@ -103,6 +109,8 @@ def sample(
     if (run is None) == (pretrained is None):
         raise UserError("name a run, or with --pretrained a generator that comes with the package.")
     run = run or f"pretrained:{pretrained}"
+    codes = None if z is None else _codes(z)
+    n = n if codes is None else len(codes)
     if n > MAX_SAMPLES:
         raise UserError(f"--n is at most {MAX_SAMPLES} at once, not {n}: draw more with another --seed.")
     terms = parse_code_sum(arithmetic) if arithmetic is not None else []
@@ -113,11 +121,15 @@ def sample(
     asked = {"truncation": truncation, "noise_seed": noise_seed}
     told = asked | {"text": text}
     conditions |= {name: value for name, value in told.items() if value is not None}
+    if codes is not None:
+        conditions["latent"] = codes
     parts = streams.samples(model, n, seed=seed, **conditions)
     flags = {"--gif": gif, "--mp4": mp4, "--arithmetic": terms, "--classes": classes, "--traverse": traverse}
     flags["--mix"] = mix is not None
     for flag in (flag for flag, value in flags.items() if value):
         _check_flag(model, flag)
+        if codes is not None:
+            raise UserError(f"{flag} draws codes of its own: leave --z away.")
         if model.captioned and text is None:
             raise UserError(f"{flag} needs a sentence that all its images are of: add --text.")
         if conditions.keys() & {"label", "code"} and flag in ("--classes", "--traverse"):
@@ -132,6 +144,7 @@ def sample(
     stem += f"-code{code}" if code is not None else ""
     stem += "".join(f"-{name.replace('_', '')}{value:g}" for name, value in asked.items() if value is not None)
     stem += "-" + re.sub(r"[^\w.+-]+", "_", text)[:60] if text is not None else ""
+    stem = f"{Path(z).stem}-{stem}" if z is not None else stem
     points = len(model.shape) == 1
     if files:
         check_room(Path(out or run).absolute(), n, 8 if points else 4096)  # the least that a file of each takes
@@ -190,6 +203,23 @@ def _class_in_file_name(run: str, number: int) -> str:
     """A class in the name of a file: its number, and its name where that is not the number."""
     name = re.sub(r"[^\w.+-]+", "_", class_names(run)[number])[:60]
     return str(number) if name == str(number) else f"{number}-{name}"
+
+
+def _codes(file: str) -> "Tensor":
+    """The codes (n, latent_dim) in a .npy file. Nothing in it is run as code."""
+    import numpy as np
+    import torch
+
+    try:
+        codes = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{file} cannot be read as codes: give a .npy file that numpy.save wrote.") from error
+    shape = getattr(codes, "shape", ())
+    if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.dtype.kind not in "fiu" or not len(codes):
+        raise UserError(f"{file} must hold codes as numbers, a row for each sample, not an array of shape {shape}.")
+    if not np.isfinite(codes).all():
+        raise UserError(f"{file} holds codes that are not finite numbers.")
+    return torch.from_numpy(codes.astype(np.float64))
 
 
 def parse_code_sum(text: str) -> list[tuple[int, list[int]]]:
