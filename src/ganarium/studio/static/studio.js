@@ -557,16 +557,24 @@
     }
     if (can.arithmetic) {
       const on = make("button", { "aria-pressed": "false" }, "A, B, C"), sum = make("button", { disabled: true }, t("makeSum"));
+      const place = () => {
+        const frame = image.getBoundingClientRect(), outer = box.getBoundingClientRect();
+        Object.assign(cells.style, { left: `${frame.left - outer.left}px`, top: `${frame.top - outer.top}px`, width: `${frame.width}px`, height: `${frame.height}px` });
+      };
+      new ResizeObserver(place).observe(image);
       const layCells = () => {
-        const columns = Math.max(1, Math.round(Math.sqrt((asked.n * can.shape[1]) / can.shape[2]))), rows = Math.ceil(asked.n / columns), frame = image.getBoundingClientRect(), outer = box.getBoundingClientRect();
-        Object.assign(cells.style, { left: `${frame.left - outer.left}px`, top: `${frame.top - outer.top}px`, width: `${frame.width}px`, height: `${frame.height}px`, gridTemplateColumns: `repeat(${columns}, 1fr)`, gridTemplateRows: `repeat(${rows}, 1fr)` });
-        cells.replaceChildren(...[...Array(asked.n).keys()].map((place) => {
-          const cell = make("button", { "aria-label": `${place}` });
+        const columns = Math.max(1, Math.round(Math.sqrt((asked.n * can.shape[1]) / can.shape[2])));
+        cells.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
+        cells.style.gridTemplateRows = `repeat(${Math.ceil(asked.n / columns)}, 1fr)`;
+        place();
+        cells.replaceChildren(...[...Array(asked.n).keys()].map((number) => {
+          const cell = make("button", { "aria-label": `${number}` });
           cell.addEventListener("click", () => {
             const now = (Number(cell.dataset.term || 0) + 1) % 4;
             cell.dataset.term = String(now);
             cell.textContent = ["", "A", "B", "C"][now];
-            terms = terms.map((places, term) => [...places.filter((one) => one !== place), ...(now === term + 1 ? [place] : [])]);
+            cell.setAttribute("aria-label", `${number} ${cell.textContent}`);
+            terms = terms.map((places, term) => [...places.filter((one) => one !== number), ...(now === term + 1 ? [number] : [])]);
             sum.disabled = !terms[0].length || !(terms[1].length || terms[2].length);
           });
           return cell;
@@ -585,7 +593,6 @@
         clear();
         on.setAttribute("aria-pressed", "false");
       }));
-      addEventListener("resize", () => !cells.hidden && layCells());
       panel(context, t("arithmetic"), make("small", {}, t("arithmeticWhy")), make("div", { class: "row" }, on, sum));
     }
     show();
