@@ -7,6 +7,7 @@ their range; the numbers go to `benchmarks/results/throughput-PROCESSOR.json`. T
 """
 
 import argparse
+import copy
 import json
 import re
 import statistics
@@ -41,6 +42,12 @@ CASES = {
     "wgan_gp, bf16": ("wgan_gp", {}, "bf16", 3, 1.5),
     "dcgan, fp32": ("dcgan", {}, "fp32", 20, 1.25),
     "dcgan, bf16": ("dcgan", {}, "bf16", 20, 1.7),
+}
+# case -> (model, its network, options, precision of ours)
+INFERENCE = {
+    "SRResNet x4 on 256x256, fp32": ("srgan", "generator", {"discriminator_width": 1}, "fp32"),
+    "SRResNet x4 on 256x256, bf16": ("srgan", "generator", {"discriminator_width": 1}, "bf16"),
+    "ResNet-9 on 256x256, fp32": ("cyclegan", "a2b", {"num_blocks": 9, "pool_size": 0}, "fp32"),
 }
 
 
@@ -144,6 +151,42 @@ def paired(a: Callable[[int], None], b: Callable[[int], None], steps: int, pairs
     return times
 
 
+def inference(pairs: int) -> dict[str, dict]:
+    """Enlarging and translating one picture of 256x256 by our calls, against the plain modules: contiguous, fp32."""
+    picture = torch.nn.functional.interpolate(torch.rand(1, 3, 32, 32), size=(256, 256), mode="bicubic").clamp(0, 1)
+    picture = 2 * picture - 1
+    rows = {}
+    for case, (name, part, options, precision) in INFERENCE.items():
+        torch.manual_seed(0)
+        model = ganarium.create(name, (3, 256, 256), **options).eval()
+        network = copy.deepcopy(model.get_submodule(part))
+        model.to(memory_format=torch.channels_last)
+        made: dict[str, Tensor] = {}
+
+        def plain_call(count: int, network=network, name=name, made=made) -> None:
+            with torch.no_grad():
+                made["plain"] = network((picture + 1) / 2 if name == "srgan" else picture).clamp(-1, 1)
+
+        def our_call(count: int, model=model, name=name, precision=precision, made=made) -> None:
+            ours = model.upscale(picture, precision=precision) if name == "srgan" else model.translate(picture)
+            made["ours"] = ours
+
+        times = paired(plain_call, our_call, 1, pairs)
+        ratios = sorted(a / b for a, b in times)
+        levels = ((made["plain"] - made["ours"]).abs().max() * 127.5).item()
+        rows[case] = {
+            "ratio": statistics.median(ratios),
+            "lowest": ratios[0],
+            "highest": ratios[-1],
+            "aim": 1.5,
+            "plain_s": statistics.median(a for a, _ in times),
+            "largest_difference_in_levels": levels,
+        }
+        print(f"{case:28} {rows[case]['ratio']:.2f}x  ({ratios[0]:.2f} to {ratios[-1]:.2f}), wanted 1.5x, "
+              f"{rows[case]['plain_s']:.2f} s, at most {levels:.2f} of 255 levels apart", flush=True)  # fmt: skip
+    return rows
+
+
 def own_share(data: Dataset, steps: int = 60) -> float:
     """The share of a DCGAN step that is neither forward, backward, optimiser nor data: the trainer's own."""
     made = our_trainer("dcgan", {}, "fp32", data)
@@ -211,8 +254,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--inference", action="store_true", help="time enlarging and translating instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.inference:
+        write(
+            "inference",
+            {"protocol": f"{arguments.pairs} pairs, median of ratios", "ratios": inference(arguments.pairs)},
+        )
+        return
     data, _ = load_data("glyphs", characters="digits")
     rows = {}
     for case, (name, options, precision, steps, aim) in CASES.items():
@@ -235,18 +285,23 @@ def main() -> None:
     print(f"the trainer's own share of a dcgan step: {shares[1]:.1%} ({spread}), wanted under 5%")
     print(f"peak memory of training dcgan on 60,000 images: {memory:.2f} GiB, wanted under 1.5")
     result = {
-        "command": " ".join(["python benchmarks/throughput.py", *sys.argv[1:]]),
         "protocol": f"batch {BATCH}, 32x32, {arguments.pairs} pairs, median of ratios",
         "ratios": rows,
         "own_share_of_dcgan_step": shares,
         "peak_memory_gib": memory,
-        "environment": environment(),
     }
+    write("throughput", result)
+
+
+def write(name: str, result: dict) -> None:
+    """Writes the numbers of a benchmark, with the command and the machine."""
+    command = " ".join(["python benchmarks/throughput.py", *sys.argv[1:]])
     words = re.findall(r"[a-z]+", re.sub(r"\(.*?\)", "", environment()["processor"].lower()))[:2]
     cpuinfo = Path("/proc/cpuinfo")  # its matrix unit makes bf16 another machine
     words += ["amx"] if cpuinfo.exists() and "amx_bf16" in cpuinfo.read_text() else []
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"throughput-{'-'.join(words)}.json").write_text(json.dumps(result, indent=1) + "\n")
+    content = {"command": command, **result, "environment": environment()}
+    (RESULTS / f"{name}-{'-'.join(words)}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from ganarium.data.holes import mask_of, window_around
 from ganarium.data.tiles import STEP, levels_of, map_tiles, reduced_copy, resized, values_of
 from ganarium.errors import UserError
 from ganarium.layers.normalization import fixed_norms
+from ganarium.runtime.device import resolve_precision
 from ganarium.streams import CHUNK, undisturbed
 
 TILE, WHOLE = 320, 384**2  # pixels: the side of a tile, and the largest picture that is mapped as one
@@ -119,24 +120,35 @@ class Mapping(nn.Module):
 
         return self._mapped_alike(image, apply, "translate", keep_grey=False)
 
-    def upscale(self, image: Any, *, tile: int | None = None, progress: Callable[[float], None] | None = None) -> Any:
+    def upscale(
+        self,
+        image: Any,
+        *,
+        tile: int | None = None,
+        precision: str = "fp32",
+        progress: Callable[[float], None] | None = None,
+    ) -> Any:
         """Enlarges an image by `scale` on each side, and gives back what it was given: PIL image, array (h, w, c) of
         uint8 or uint16, tensor (c, h, w) or (b, c, h, w) in [-1, 1], or a `Photo` of `data.files.photo`. The result is
         clipped to that range.
 
         The EXIF orientation is applied; grey, 16 bits, alpha (enlarged by bicubic) and colour profile are kept (PIL has
         no colours of 16 bits: they become 8). Large pictures are enlarged in tiles that overlap by what the network
-        sees, so that there are no seams; `tile` is their size in pixels of the input, a multiple of 64. `progress` is
-        told the share that is done. Raises `UserError` for a model that does not enlarge, or a wrong number of
-        channels.
+        sees, so that there are no seams; `tile` is their size in pixels of the input, a multiple of 64. `precision` is
+        fp32, bf16 (about twice as fast on processors that have it, and some pixels one level off), or auto. `progress`
+        is told the share that is done. Raises `UserError` for a model that does not enlarge, a wrong number of channels
+        or another precision.
         """
         if not self.scale:
             raise UserError(f"{type(self).__name__} does not enlarge images: use a run of srgan or esrgan.")
-        scale = self.scale
+        if precision not in ("fp32", "bf16", "auto"):
+            raise UserError(f"the precision is fp32, bf16 or auto, not {precision!r}.")
+        scale, half = self.scale, resolve_precision(precision, self.device.type) == "bf16"
 
         def forward(batch: Tensor) -> Tensor:
-            batch = batch.to(self.device, self.dtype)
-            return torch.cat([self.enlarged(part) for part in torch.split(batch, 1)]).float().clamp(-1, 1)
+            batch = batch.to(self.device, self.dtype, memory_format=torch.channels_last)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                return torch.cat([self.enlarged(part) for part in torch.split(batch, 1)]).float().clamp(-1, 1)
 
         def apply(images: Any) -> Any:
             size = images.shape[1:3] if isinstance(images, np.ndarray) else images.shape[2:]

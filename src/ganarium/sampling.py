@@ -10,11 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ganarium.data.augment import cropped, reduced
+from ganarium.data.augment import cropped, enlarged, reduced
 from ganarium.data.dataset import PairedImages, SourceTargetImages, UnpairedImages, decode
 from ganarium.data.files.decode import MODES, UnusablePicture, as_displayed, fit_picture
 from ganarium.errors import UserError
@@ -276,8 +275,7 @@ class Sampling(Mapping):
         elif self.scale:
             original = cropped(held_out.image.float(), self.scale)
             low = reduced(original, self.scale)
-            plain = F.interpolate(low, scale_factor=self.scale, mode="bicubic", align_corners=False).clamp(-1, 1)
-            columns = [plain, self.upscale(low), original]
+            columns = [enlarged(low, self.scale), self.upscale(low), original]
         elif self.inpaints:
             original = held_out.image[:16].float().to(self.device)
             with undisturbed(self, seed, self.sample_mode):

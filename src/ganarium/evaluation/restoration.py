@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganarium import metrics
-from ganarium.data.augment import cropped, reduced
+from ganarium.data.augment import cropped, enlarged, reduced
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
 from ganarium.evaluation.measure import Measure
@@ -62,9 +62,7 @@ class RestorationMeasure(Measure):
     def baseline(self) -> Tensor:
         """Bicubic enlargement, or the input as it is."""
         if self.model.scale:
-            low = reduced(self.real, self.model.scale)
-            made = F.interpolate(low, scale_factor=self.model.scale, mode="bicubic", align_corners=False)
-            return made.clamp(-1, 1)
+            return enlarged(reduced(self.real, self.model.scale), self.model.scale)
         (direction,) = self.model.directions
         return torch.cat([source_of(batch, direction) for batch in self._batches(self.count)])
 
