@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from ganarium.errors import UserError, nearest, require_positive
@@ -11,6 +12,7 @@ from ganarium.registry import check_values, module, title
 
 DEFAULT_STEPS = 10_000
 LABELS_PER_CLASS = 10  # of a semi-supervised model
+TRACKERS = ("wandb", "mlflow", "trackio")
 PRECISIONS = ("fp32", "bf16", "fp64", "auto")
 
 
@@ -65,6 +67,8 @@ class Options:
     """Steps between evaluations, 0 for none. Default: 20 in a run, fewer where they would take over 5 % of its time."""
     log_every: int = 50
     """Steps between two lines of metrics.jsonl, the record of the losses."""
+    track: str | None = None
+    """Also send the numbers of metrics.jsonl to wandb, mlflow or trackio, a package of its own. Default: to none."""
     threads: int | None = None
     """Number of CPU threads. Default: as many as torch chooses."""
 
@@ -84,6 +88,12 @@ class Options:
             raise UserError("steps and minutes both say how long to train: give one of them.")
         if self.precision not in PRECISIONS:
             raise UserError(f"there is no precision {self.precision!r}: {nearest(self.precision, PRECISIONS)}")
+        if self.track is not None and self.track not in TRACKERS:
+            raise UserError(f"there is no tracker {self.track!r}: {nearest(self.track, TRACKERS)}")
+        if self.track is not None and find_spec(self.track) is None:
+            raise UserError(
+                f"the package {self.track} is not installed: pip install {self.track}, or leave --track away."
+            )
         if self.channels not in (None, 1, 3, 4):
             raise UserError(f"channels must be 1, 3 or 4, not {self.channels}.")
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ganarium.runs.listing import clock
 from ganarium.runs.rows import append_row, cut
+from ganarium.training.trackers import Tracker
 
 
 class MetricsLog:
@@ -22,16 +23,19 @@ class MetricsLog:
     Opened at a step, it drops what an interrupted run wrote after that step, so that the rows stay one story.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, tracker: Tracker | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.path = folder / "metrics.jsonl"
+        self.path, self._tracker = folder / "metrics.jsonl", tracker
         cut(self.path, step)
         self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, row: dict[str, float]) -> None:
         append_row(self.path, row)
-        self.scalars({key: value for key, value in row.items() if key != "step"}, int(row["step"]))
+        values, step = {key: value for key, value in row.items() if key != "step"}, int(row["step"])
+        self.scalars(values, step)
+        if self._tracker:
+            self._tracker.scalars(values, step)
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         """Numbers for TensorBoard alone."""
@@ -46,6 +50,8 @@ class MetricsLog:
             self._events.add_image("samples", np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 
     def close(self) -> None:
+        if self._tracker:
+            self._tracker.close()
         self._events.close()
 
 

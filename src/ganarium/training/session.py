@@ -49,6 +49,7 @@ from ganarium.training.signals import Signals
 from ganarium.training.start import in_words, read_source, start_from
 from ganarium.training.state import capture, restore
 from ganarium.training.timing import steps_within
+from ganarium.training.trackers import Tracker
 from ganarium.training.validation import Validation, interval
 from ganarium.web import report
 from ganarium.web.report import artifacts
@@ -250,7 +251,9 @@ class Run:
 
     def _train(self, quiet: bool) -> int:
         label = f"{registry.title(self.config['model'])} on {self.config['data']['name']}"
-        log = MetricsLog(self.folder, self.model.iteration) if self.first else None
+        tracked = self.first and self.options.get("track")  # absent from the configs of older runs
+        tracker = Tracker(tracked, self.folder, self.config, warn) if tracked else None
+        log = MetricsLog(self.folder, self.model.iteration, tracker) if self.first else None
         bar = Bar(label, self.model.iteration, self.trainer.total, quiet or not self.first)
         validation = self._validation(bar) if self.first else None
         if self.first:
