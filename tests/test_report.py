@@ -269,7 +269,7 @@ def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [("copies", "they are copies"), ("held out", "no sign"), ("noise", "no sign")],
+    [("copies", "are copies of training images"), ("held out", "no sign"), ("noise", "no sign")],
 )
 def test_copies_are_told_from_what_is_new(runs, tmp_path, kind, said):
     train, test = ganarium.data.load_data("glyphs", characters="digits", size=(16, 16))
@@ -286,6 +286,8 @@ def test_copies_are_told_from_what_is_new(runs, tmp_path, kind, said):
     told = json.loads((tmp_path / "report" / "neighbours.json").read_text())
     assert told["searched"] == told["total"] == len(train)
     assert said in sections.verdict(told)
+    assert (told["copied"] > 0.9) == (kind == "copies")
+    assert kind == "copies" or told["copied"] <= 0.1
     if kind == "copies":
         assert told["samples"]["median"] < 1e-3 * told["held_out"]["median"]
         assert told["nearer"] == 1

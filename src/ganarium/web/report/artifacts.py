@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganarium import metrics
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, decode
 from ganarium.evaluation.features import network_for, own_judge
+from ganarium.metrics.copies import LEAST_HELD_OUT, NEIGHBOURS, thumbnails
 from ganarium.model import Model
 from ganarium.pictures import grid, latents
 from ganarium.web import html
@@ -64,7 +66,8 @@ def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, sec
     """Finds the training images nearest to samples of the newest grid and to held-out images, in a judge's features.
 
     `neighbours.json` holds the median distances, the share of samples that are `nearer` than all but the nearest 5 % of
-    the held-out images, and the distances of those that are shown.
+    the held-out images, the share that are `copied` (see `metrics.copied_share`), and the distances of those that are
+    shown.
     """
     grids = sorted((folder / "samples").glob("step-*.png"))
     if not grids:
@@ -74,7 +77,13 @@ def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, sec
     samples = decode(grid.tiles(grids[-1], IN_GRID, model.shape))
     held_out = Batches(test, Images, 1).draw(min(HELD_OUT, len(test))).image
     queries = torch.cat([samples, held_out])
-    nearest = search(network.features(queries), network.features, train, seconds=seconds)
+    small: list[Tensor] = []  # thumbnails of the training images that are searched
+
+    def features(images: Tensor) -> Tensor:
+        small.append(thumbnails(images.cpu()))
+        return network.features(images)
+
+    nearest = search(network.features(queries), features, train, seconds=seconds)
     first_of_samples, first_of_held_out = nearest.distances[:, 0].split([len(samples), len(held_out)])
     result: dict[str, Any] = {
         "step": int(grids[-1].stem[5:]),
@@ -83,6 +92,9 @@ def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, sec
         "total": len(train),
         "nearer": float((first_of_samples < first_of_held_out.quantile(0.05)).double().mean()),
     }
+    if len(held_out) >= LEAST_HELD_OUT and nearest.searched >= NEIGHBOURS:
+        scores = (metrics.copy_scores(images, torch.cat(small)) for images in (samples, held_out))
+        result["copied"] = metrics.copied_share(*scores)
     for kind, start, distances in (("samples", 0, first_of_samples), ("held_out", len(samples), first_of_held_out)):
         rows = slice(start, start + min(SHOWN, len(distances)))
         sheet = torch.cat([queries[rows, None], nearest.images[rows]], 1)

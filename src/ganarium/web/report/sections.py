@@ -15,6 +15,7 @@ from ganarium.web.report import commands, curves, frames
 from ganarium.web.report.run_data import Row, RunData, StepEvaluation
 
 SCORES = 100  # histograms of scores on the page
+COPIED = 0.1  # share of copies among 64 samples beyond which chance does not lead: its deviation is 0.03
 NAMED = 20  # classes that are named
 CHANNELS = {1: "grey", 3: "colour", 4: "colour with alpha"}
 
@@ -252,6 +253,11 @@ def verdict(result: Row) -> str:
     chance = f"{100 * near:.0f} % of the samples are nearer to one than 95 % of the held-out images are (5 % is chance)"
     if of_held_out == 0:
         return f"{numbers} Held-out images are in the training set too, so nothing can be said: see `ganarium data`."
+    if (copied := result.get("copied", 0.0)) > COPIED:  # absent in files of earlier versions
+        return (
+            f"{numbers} {100 * copied:.0f} % of the samples are copies of training images, mirrored or shifted ones "
+            "among them: use more images, fewer steps, or --augment where the model has it."
+        )
     if near > 0.25:
         return f"{numbers} {chance}: they are copies, or simpler than the data. Look at the pairs."
     if of_samples > 1.5 * of_held_out:
