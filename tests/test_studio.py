@@ -47,6 +47,8 @@ def home(tmp_path_factory):
     run_of(home / "runs" / "larger", "srgan", data="textures", size=32, width=8, num_blocks=1)
     run_of(home / "runs" / "holes", "context_encoder", data="glyphs_coloured", size=32, width=4)
     run_of(home / "runs" / "sorts", "sgan", width=4, size=16, characters="digits")
+    small = {"num_text_steps": 3, "embedding_dim": 8, "projected": 4, "text_width": 6, "width": 8}
+    run_of(home / "runs" / "words", "text_to_image", data="scenes_captioned", size=32, **small)
     run_of(home / "runs" / "points", "gan", data="ring", width=8)
     for name in ("opened", "closed"):
         (home / name / "cats").mkdir(parents=True)
@@ -367,6 +369,7 @@ def test_samples_follow_the_seed_the_class_the_code_and_the_sliders(client):
         ("labelled", {"label": 10}),
         ("maps", {}),
         ("plain", {"truncation": 0.5}),
+        ("plain", {"text": "a red square"}),
         ("plain", {"seed": -1}),
     ],
 )
@@ -374,6 +377,14 @@ def test_what_a_model_cannot_do_is_a_sentence(client, run, asked):
     answer = client.post("/api/sample", json={"run": run, "n": 4} | asked)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+def test_a_sentence_is_drawn(client):
+    can = abilities(client, "words")
+    assert (can["text"], can["sliders"], can["samples"]) == (True, 0, True)
+    answer = client.post("/api/sample", json={"run": "words", "n": 2, "text": "a large red circle"})
+    assert opened_picture(answer).width > 32
+    assert client.post("/api/sample", json={"run": "words", "n": 2, "text": ""}).status_code == 400
 
 
 def test_walks_and_sums(client):

@@ -46,6 +46,8 @@ class Player:
             model, config = self._model(run, step)
         maps = bool(model.directions or model.scale or model.inpaints)
         points = len(model.shape) == 1
+        # a code by itself makes a picture: not so beside a sentence, or where one code makes two pictures
+        by_code = model.prior is not None and not (maps or points or model.captioned or model.domains)
         return {
             "task": model.task,
             "shape": list(model.shape),
@@ -56,9 +58,10 @@ class Player:
             "code": None
             if model.code is None
             else {"categories": model.code.categories, "continuous": model.code.continuous},
-            "sliders": SLIDERS if model.prior is not None and not maps and not points else 0,
-            "walk": model.prior is not None and not maps and not points,
-            "arithmetic": model.prior is not None and not maps and not points,
+            "text": model.captioned,
+            "sliders": SLIDERS if by_code else 0,
+            "walk": by_code,
+            "arithmetic": by_code,
             "directions": list(model.directions) if not points else [],
             "scale": model.scale,
             "inpaints": model.inpaints,
@@ -81,6 +84,7 @@ class Player:
         truncation: float | None = None,
         second_seed: int | None = None,
         crossover: int | None = None,
+        text: str | None = None,
     ) -> bytes:
         """A PNG with `n` samples of a seed, moved along the sliders' directions; points as a scatter plot.
 
@@ -94,9 +98,10 @@ class Player:
             conditions: dict[str, Any] = {} if label is None else {"label": label}
             if code:
                 conditions["code"] = code
-            if any(sliders):
+            if any(sliders) and not (model.captioned or model.domains):
                 conditions = self._moved(run, step, model, n, seed, sliders, conditions)
             conditions |= {} if truncation is None else {"truncation": truncation}
+            conditions |= {} if text is None else {"text": text}
             if second_seed is not None:
                 with undisturbed(model, second_seed, model.sample_mode):
                     conditions |= {"second": model.latent(n), "crossover": crossover}

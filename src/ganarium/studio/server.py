@@ -96,6 +96,7 @@ class SampleAsked(PlayAsked):
     truncation: float | None = None
     second_seed: int | None = Field(None, ge=0, lt=2**31)
     crossover: int | None = None
+    text: str | None = Field(None, max_length=1000)
 
 
 class SumAsked(PlayAsked):

@@ -469,7 +469,7 @@
 
   function playSamples({ page, run, can, view, controls, redo, step }) {
     const context = { controls }, points = can.shape.length === 1;
-    const asked = { seed: 1, n: points ? 1 : 16, label: null, code: can.code ? [0, ...Array(can.code.continuous).fill(0)] : null, sliders: Array(can.sliders).fill(0), truncation: null, second: null, crossover: Math.floor(can.styles / 2) };
+    const asked = { text: null, seed: 1, n: points ? 1 : 16, label: null, code: can.code ? [0, ...Array(can.code.continuous).fill(0)] : null, sliders: Array(can.sliders).fill(0), truncation: null, second: null, crossover: Math.floor(can.styles / 2) };
     const image = make("img", { class: "pixel", alt: t("samples") }), cells = make("div", { class: "cells", hidden: true });
     const box = make("div", { class: "canvas" }, image, cells), status = make("small", { role: "status" });
     const tools = make("div", { class: "row" }, saveLink(image), status);
@@ -479,7 +479,7 @@
       if (working) return (again = true);
       working = true;
       box.classList.add("busy");
-      const body = { run, step: step(), seed: asked.seed, n: asked.n, label: asked.label, sliders: asked.sliders, code: asked.code, truncation: asked.truncation };
+      const body = { run, step: step(), seed: asked.seed, n: asked.n, label: asked.label, sliders: asked.sliders, code: asked.code, truncation: asked.truncation, text: asked.text };
       if (asked.second !== null) Object.assign(body, { second_seed: asked.second, crossover: asked.crossover });
       try {
         const url = await call("/api/sample", body, { blob: true });
@@ -505,6 +505,11 @@
       count.value = "16";
       count.addEventListener("change", () => { asked.n = Number(count.value); clear(); show(); });
       parts.push(field("count", t("count"), count));
+    }
+    if (can.text) {
+      const sentence = make("textarea", { id: "sentence", rows: "2" });
+      sentence.addEventListener("change", () => { asked.text = sentence.value.trim() || null; show(); });
+      parts.push(field("sentence", t("sentence"), sentence));
     }
     if (can.label) {
       const cls = make("select", { id: "class" }, make("option", { value: "" }, t("any")), ...can.classes.map((name, n) => make("option", { value: String(n) }, name)));

@@ -22,7 +22,7 @@ const STUDIO_WORDS = {
     paintHole: "Paint over what is to be filled.", fill: "Fill it", brush: "Brush", hole: "This model fills the middle: paint within the frame.", mid: "Mark the middle",
     classified: "Most likely", rebuilt: "Left as the model sees it, right as it rebuilds it from its code.", nothingToPlay: "There is no run with a checkpoint yet.", task: "Makes: {t}", working: "Working …",
     evaluation: "Lower is better", picksFor: "{s} steps fit into the time.", failedStart: "could not begin", stopped: "Asked to save and stop.", copied: "Copied", copy: "Copy", files: "{n} files received.", steps: "steps",
-    mapTitle: "Translate", upTitle: "Enlarge", fillTitle: "Fill a hole", classTitle: "Classify", encodeTitle: "Encode", makeTitle: "Samples", takeAway: "Take it away", takeAwayWhy: "One HTML page that makes pictures itself, in any browser.", oneFile: "Save as one page", exported: "Saved; it was compared with PyTorch first.",
+    mapTitle: "Translate", upTitle: "Enlarge", fillTitle: "Fill a hole", classTitle: "Classify", encodeTitle: "Encode", makeTitle: "Samples", takeAway: "Take it away", sentence: "A sentence", takeAwayWhy: "One HTML page that makes pictures itself, in any browser.", oneFile: "Save as one page", exported: "Saved; it was compared with PyTorch first.",
   },
   zh: {
     studio: "工作室", dark: "深色", light: "浅色", skip: "跳到内容", sections: "栏目", train: "训练", play: "把玩", laboratory: "实验室",
@@ -45,6 +45,6 @@ const STUDIO_WORDS = {
     paintHole: "涂抹要填补的部分。", fill: "填补", brush: "画笔", hole: "此模型填补中间：请在框内涂抹。", mid: "标出中间",
     classified: "最可能", rebuilt: "左：模型所见；右：由编码重建。", nothingToPlay: "还没有带检查点的训练。", task: "用途：{t}", working: "计算中……",
     evaluation: "越低越好", picksFor: "这段时间可训练 {s} 步。", failedStart: "无法开始", stopped: "已请求保存并停止。", copied: "已复制", copy: "复制", files: "已收到 {n} 个文件。", steps: "步",
-    mapTitle: "转换", upTitle: "放大", fillTitle: "填补", classTitle: "分类", encodeTitle: "编码", makeTitle: "样本", takeAway: "带走", takeAwayWhy: "一个 HTML 文件，在任何浏览器中自己生成图像。", oneFile: "存为单个网页", exported: "已保存；已先与 PyTorch 比对。",
+    mapTitle: "转换", upTitle: "放大", fillTitle: "填补", classTitle: "分类", encodeTitle: "编码", makeTitle: "样本", takeAway: "带走", sentence: "一句话", takeAwayWhy: "一个 HTML 文件，在任何浏览器中自己生成图像。", oneFile: "存为单个网页", exported: "已保存；已先与 PyTorch 比对。",
   },
 };
