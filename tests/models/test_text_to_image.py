@@ -194,6 +194,16 @@ def test_h_is_fixed_while_g_and_d_learn():
     assert made.model.stages == (2,)
 
 
+def test_the_rate_is_halved_five_times_while_g_and_d_learn():
+    made = trainer(num_text_steps=400)
+    adam = made.model.players["G"].optimizer
+    rates = [adam.lr(step, 1000) for step in range(1000)]
+    assert rates[:500] == [2e-4] * 500  # also while the encoder learns
+    assert sorted(set(rates), reverse=True) == pytest.approx([2e-4 * 0.5**k for k in range(6)])
+    assert rates[500] == 1e-4
+    assert rates[-1] == pytest.approx(2e-4 / 32)
+
+
 # ---- sentences ---------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ Differences from the paper:
   sentence (there in D's alone). The width of G is 64 (there 128).
 - x' is another image of the batch whose sentence differs, as in the release; algorithm 1 takes another
   sentence.
-- The rate is halved five times over a run, as every 100 of 600 epochs there; one caption an image and step.
+- The rate is halved five times while G and D learn, as every 100 of 600 epochs there; one caption a step.
 - Images of any size up to 1024 pixels: networks work on the next power of two, images are padded to it by
   reflection, and G's cropped.
 """
@@ -114,8 +114,10 @@ class TextToImage(Model):
         init_normal(self)
         self.register_buffer("examples", torch.zeros(EXAMPLES, 400, dtype=torch.uint8))
 
+        first = config.num_text_steps if self.own_text else 0
+
         def halved(iteration: int, total: int) -> float:
-            return config.lr * 0.5 ** (6 * iteration // total)
+            return config.lr * 0.5 ** (6 * max(0, iteration - first) // max(1, total - first))
 
         adam = Adam(lr=halved, betas=(0.5, 0.999))
         if self.own_text:
