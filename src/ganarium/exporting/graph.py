@@ -101,8 +101,9 @@ class _Builder:
         if name in _CHECKS:
             return None
         if name == "getitem":
-            assert args[1] == 0
-            return args[0]
+            made: Any = args[0]
+            assert isinstance(made, tuple) or args[1] == 0
+            return made[args[1]] if isinstance(made, tuple) else made  # type: ignore[index]
         if not _holds_value((args, kwargs)):
             return node.target(*args, **kwargs)  # type: ignore[operator]
         shape = [int(side) for side in _meta(node).shape]
@@ -257,6 +258,9 @@ class _Builder:
 
     def on_where(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
         return self.add("where", [a["condition"], a["self"], a["other"]], shape)
+
+    def on_masked_fill(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return self.add("where", [a["mask"], a["value"], a["self"]], shape)
 
     def on_cat(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
         return self.add("cat", a["tensors"], shape, dim=a["dim"] % len(shape))

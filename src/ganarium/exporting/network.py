@@ -6,6 +6,7 @@ draws on the way (dropout that stays on, maps of noise): the same inputs give th
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -113,7 +114,8 @@ def networks(model: Model, size: tuple[int, int] | None = None) -> list[Network]
     a model that maps pictures it has the statistics of the picture, as `translate` has. `size` (height, width) is that
     of the pictures to map; default: the size that the model was trained on.
 
-    Raises `UserError` for a model that is no function of a code or a picture.
+    A translation that a model searches for by gradients is left out. Raises `UserError` for a model that is no function
+    of a code or a picture.
     """
     model = steady(model)
     shape = model.shape if size is None else (model.shape[0], *size)
@@ -123,7 +125,9 @@ def networks(model: Model, size: tuple[int, int] | None = None) -> list[Network]
         if model.captioned:
             label.append(Input("text", "text", tuple(model.sentences(["a picture"]).shape[1:])))
         made.append(Network(model, "generate", [Input("code", "code", (model.prior.dim,)), *label]))
-    made += [Network(model, direction, [Input("image", "image", shape)]) for direction in model.directions]
+    for direction in model.directions:
+        with suppress(Searches):
+            made.append(Network(model, direction, [Input("image", "image", shape)]))
     if model.scale:
         low = (shape[0], *(side // model.scale for side in shape[1:])) if size is None else shape
         made.append(Network(model, "upscale", [Input("image", "image", low)]))
@@ -180,6 +184,10 @@ def _fix_statistics(model: Model) -> None:
             layer.eval()
 
 
+class Searches(Exception):
+    """A model finds its answer by gradients (cogan's translation): that is no pass through a network."""
+
+
 class PictureNorm(nn.Module):
     """(b, c, h, w) -> the same: a batch norm that sees one picture at a time and normalises by its statistics."""
 
@@ -209,9 +217,19 @@ class _Recorder(TorchFunctionMode):
             return self.noise("normal" if func is torch.randn else "uniform", shape, None)
         if func in (torch.randn_like, torch.rand_like):
             return self.noise("normal" if func is torch.randn_like else "uniform", args[0].shape, args[0])
+        if func in (Tensor.uniform_, Tensor.normal_):
+            return self.filled(func, *args, **kwargs)
+        if getattr(func, "__name__", "") in ("grad", "backward"):
+            raise Searches
         if func is F.dropout:
             return self.dropout(*args, **kwargs)
         return func(*args, **kwargs)
+
+    def filled(self, func: Any, x: Tensor, first: float | None = None, second: float | None = None) -> Tensor:
+        low, high = 0.0 if first is None else first, 1.0 if second is None else second
+        if func is Tensor.normal_:
+            return self.noise("normal", x.shape, x) * high + low
+        return self.noise("uniform", x.shape, x) * (high - low) + low
 
     def dropout(self, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         if not training or p == 0:
