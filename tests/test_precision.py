@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium.data.dataset import Images
+from ganarium.layers.equalized import EqualizedConv2d, EqualizedLinear
 from ganarium.layers.minibatch_discrimination import MinibatchDiscrimination
 from ganarium.layers.weight_norm import WeightNormed
 from ganarium.losses import as_fake, as_real, gradient_norm
@@ -103,16 +104,20 @@ SCORES = {
     "cls_gan": ("discriminator.score", "discriminator.embedding"),
     "fastgan": ("discriminator.head", "discriminator.small_head"),
     "infogan": ("head", "Q"),
+    "projected_gan": tuple(f"discriminators.heads.{place}" for place in range(4)),
+    "sagan": ("discriminator.score",),
 }
+JUDGES = ("discriminator", "category_discriminator", "critic", "classifier", "D_", "network", "quality")
+LAYERS = (nn.Linear, nn.modules.conv._ConvNd, WeightNormed, EqualizedLinear, EqualizedConv2d)
 
 
 def scoring(name: str, model: nn.Module) -> list[nn.Module]:
     """The modules whose outputs are scores."""
     if name in SCORES:
         return [model.get_submodule(path) for path in SCORES[name]]
-    judges = [part for key, part in model.named_children() if not key.startswith(("generator", "a2b", "b2a", "pool"))]
-    layers = (nn.Linear, nn.modules.conv._ConvNd, WeightNormed)
-    return [[layer for layer in judge.modules() if isinstance(layer, layers)][-1] for judge in judges]
+    judges = [part for key, part in model.named_children() if key.startswith(JUDGES)]
+    layers = [[layer for layer in judge.modules() if isinstance(layer, LAYERS)] for judge in judges]
+    return [each[-1] for each in layers if each]
 
 
 @pytest.mark.parametrize("at", [200.0, -200.0, "mixed"])
@@ -140,4 +145,4 @@ def test_losses_of_every_model_are_finite_far_from_0(name, at):
         moved = model.players[player].parameters()
         gradients = torch.autograd.grad(sum(terms.values()), moved, allow_unused=True)
         assert all(gradient.isfinite().all() for gradient in gradients if gradient is not None), player
-    assert count, "scores were made"
+    assert count, f"SCORES does not say where the scores of {name} come from"
