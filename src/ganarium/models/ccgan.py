@@ -84,6 +84,8 @@ class CCGAN(Model):
     batch_size = 100
     min_batch_size = 2
     inpaints = True
+    z: Tensor  # (1, noise_dim), the noise of all that `inpaint` fills
+    grey: Tensor  # (1, 1, 1, 1), what G sees of a hole
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
@@ -95,6 +97,8 @@ class CCGAN(Model):
         self.generator = Generator(inputs, image, config.noise_dim, config.width)
         self.discriminator = Discriminator(image, classes, config.width, config.dropout)
         init_normal(self)
+        self.register_buffer("z", torch.randn(1, config.noise_dim))
+        self.register_buffer("grey", torch.zeros(1, 1, 1, 1), persistent=False)
         adam = Adam(lr=config.lr, betas=(config.beta1, 0.999))
         self.players = {
             "D": Player(self.discriminator, optimizer=adam),
@@ -125,17 +129,18 @@ class CCGAN(Model):
                 terms["full"] = as_real(D(made))
         yield "G", terms
 
-    def made(self, x: Tensor, mask: Tensor) -> Tensor:
-        """G's whole images (b, c, h, w) for images whose holes are hidden from it."""
-        seen = x.masked_fill(mask, 0.0)
+    def made(self, x: Tensor, mask: Tensor, z: Tensor | None = None) -> Tensor:
+        """G's whole images (b, c, h, w) for images whose holes are hidden from it, by noise that is drawn."""
+        seen = torch.where(mask, self.grey.to(x.dtype), x)
         if self.config.low_resolution:
             height, width = x.shape[2:]
             size = [max(1, side // self.config.low_resolution) for side in (height, width)]
             coarse = F.interpolate(x, size, mode="bilinear", antialias=True)
             seen = torch.cat([seen, F.interpolate(coarse, (height, width), mode="bilinear")], 1)
-        return self.generator(
-            seen, torch.randn(len(x), self.config.noise_dim, device=x.device, dtype=x.dtype)
-        )
+        if z is None:
+            z = torch.randn(len(x), self.config.noise_dim, device=x.device, dtype=x.dtype)
+        images: Tensor = self.generator(seen, z)
+        return images
 
     def holes(self, n: int) -> Tensor:
         """A rectangle in each image, at a random place."""
@@ -149,7 +154,8 @@ class CCGAN(Model):
         return (rows[:, :, None] & columns[:, None, :])[:, None]
 
     def filled(self, image: Tensor, mask: Tensor) -> Tensor:
-        return torch.where(mask, self.made(image, mask).to(image.dtype), image)
+        made = self.made(image, mask, self.z.to(image.dtype).expand(len(image), -1))
+        return torch.where(mask, made.to(image.dtype), image)
 
     def class_logits(self, image: Tensor) -> Tensor:
         return self.discriminator.class_logits(image)

@@ -91,6 +91,7 @@ class PixelDA(Model):
     min_batch_size = 2
     directions = ("a2b",)
     classifies = True
+    z: Tensor  # (1, noise_dim), the noise of all that `translate` repaints
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
@@ -101,6 +102,7 @@ class PixelDA(Model):
         self.classifier = Classifier(image, classes, config.classifier_width)
         for network in (self.generator, self.discriminator):
             init_normal(network)
+        self.register_buffer("z", torch.empty(1, config.noise_dim).uniform_(-1, 1))
 
         def lr(iteration: int, total: int) -> float:
             return float(config.lr * 0.95 ** (iteration // 20_000))
@@ -144,7 +146,8 @@ class PixelDA(Model):
         return F.cross_entropy(T(x_f), y_s) + F.cross_entropy(T(x_s, "source"), y_s)
 
     def mapped(self, image: Tensor, direction: str) -> Tensor:
-        return self.adapted(image)
+        repainted: Tensor = self.generator(image, self.z.to(image.dtype).expand(len(image), -1))
+        return repainted
 
     def class_logits(self, image: Tensor) -> Tensor:
         """Of images of the target."""
