@@ -70,7 +70,7 @@ def few_pixels(real: Tensor) -> Tensor:
 
 
 def f_statistic(batches: BatchStatistics) -> float:
-    """How much batches differ, in what chance alone would give: the largest pixel's F of the analysis of variance.
+    """How much batches differ, in what chance alone would give: F of the analysis of variance, see `strength`.
 
     F = n Var(means) / Var(within a batch). It is about 1 for batches drawn at random, whatever the data are. It is less
     for few data of which each is drawn once an epoch, and 1 + n s / (1 - s) where a part s of the variance is between
@@ -78,4 +78,9 @@ def f_statistic(batches: BatchStatistics) -> float:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = batches.size * batches.means.var(0, ddof=1) / batches.variances.mean(0)
-    return float(np.nan_to_num(ratios, nan=0.0, posinf=np.inf).max())  # 0 / 0: a pixel that is always the same
+    return strength(np.nan_to_num(ratios, nan=0.0, posinf=np.inf))  # 0 / 0: a pixel that is always the same
+
+
+def strength(ratios: NDArray[np.float64]) -> float:
+    """The mean of the largest quarter of the pixels' F: many pixels are background, and the largest alone is chance."""
+    return float(np.sort(ratios)[-max(1, len(ratios) // 4) :].mean())

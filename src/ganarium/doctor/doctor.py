@@ -29,14 +29,14 @@ SWING = 300  # iterations in which a loss must swing three times
 CALM = 3  # examinations without a sign, after which it has gone and can be reported again
 
 SEPARATED = 0.99  # chance that a real scores on the other side of a fake: 0.5 is no difference, 1 no overlap
-VANISHED = 0.01  # D's loss, as a part of an untrained D's
+VANISHED = 0.005  # D's loss, as a part of an untrained D's
 AHEAD, STALLED = 0.35, 350  # the same part, where for so many iterations the samples come no nearer to the data
 FLAT = 1e-3  # spread of the scores of fakes, in spreads of those of reals
 CONSTANT = 1e-6  # spread of all scores, in parts of their size
-UNMIXED = 3.0  # largest healthy F statistic between batches: batches of 8 exceed it in one of 10^7 examinations
+UNMIXED = 3.5  # F statistic between batches; shuffled ones keep below half of it
 EARLY = 150  # iterations in which the scores of a healthy run leap too, since new networks change fast
 LEAP = 2.0  # step-to-step change of mean(D(real)) - mean(D(fake)) after that, in spreads of scores within a batch
-WAVE, DEPTH = 0.6, 0.2  # correlation of a loss with itself a period later, and its deviation in parts of the mean
+WAVE, DEPTH = 0.7, 0.5  # correlation of a loss with itself a period later, and its deviation in parts of the mean
 EXPLODED = 1000.0  # times the largest term of an untrained model, or times 1
 GROWN = 100.0  # times in the last steps before a number that is not finite
 HUGE = 1e12  # a term, whatever those before it were

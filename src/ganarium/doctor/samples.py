@@ -17,7 +17,7 @@ CLUSTERS = 10
 MIN_REALS = 8  # fewer reals say nothing
 
 IDENTICAL = 5e-4  # diversity of a generator that ignores its noise
-POOR, FALLEN = 0.15, 0.25  # diversity, and as a part of the best of the run
+POOR, FALLEN = 0.15, 0.2  # diversity, and as a part of the best of the run
 CLOSE, ONE_PLACE = 0.5, 0.1  # distance from the nearest real in that of the mean real, and diversity
 MANY, ONE = 5.0, 1.5  # live modes that a run has had, and has left
 LIKE_DATA = 0.5  # distance from the reals below which live modes mean something
