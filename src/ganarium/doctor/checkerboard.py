@@ -14,7 +14,7 @@ PERIOD = 4  # pixels: the last two layers of stride 2
 LIMIT = 64  # pictures
 SMALLEST = 16  # pixels of the shorter side
 FROM_STEP = 2000  # before that networks still lose the pattern that all transposed convolutions begin with
-STRONG, ABOVE_REALS = 0.6, 4.0  # strength from which it is told, and in that of the held-out images
+STRONG, ABOVE_REALS = 0.75, 4.0  # strength from which it is told, and in that of the held-out images
 
 
 def strength(images: NDArray[Any]) -> float:
