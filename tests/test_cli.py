@@ -207,8 +207,8 @@ def test_the_bar_fits_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch
     ("words", "arguments"),
     [
         ("did you mean dcgan", "train dcgn --data glyphs"),
-        ("name a model first", "train"),
-        ("name a model first", "train --data ring"),
+        ("name the data", "train"),
+        ("give --minutes and no --steps", "train --data ring --steps 5"),
         ("name the data ... ganarium list", "train gan"),
         ("did you mean glyphs", "train gan --data glyfs"),
         ("Did you mean --width?", "train gan --data ring --widht 3"),

@@ -1,4 +1,4 @@
-"""Draws docs/images/upscaler.png: drawn pictures reduced four times, then enlarged by bicubic and by the shipped network.
+"""Draws docs/images/upscaler.png: drawn pictures that were reduced four times, enlarged by bicubic and by `upscaler`.
 
 The third column is the original. The training has seen none of these pictures.
 """
