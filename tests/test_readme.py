@@ -51,3 +51,16 @@ def test_the_tables_of_proofs_are_drawn_from_the_results():
 
     for path, content in proof_table.pages().items():
         assert path.read_text() == content, f"{path.name}: run `python tools/proof_table.py`"
+
+
+def test_the_chinese_page_is_in_step() -> None:
+    pages = [(ROOT / name).read_text() for name in ("README.md", "README.zh.md")]
+    headings, blocks, links = (
+        [re.findall(pattern, page, re.MULTILINE | re.DOTALL) for page in pages]
+        for pattern in (r"^(#+) [^\n]*$", r"^(```.*?^```)$", r"\]\(((?:docs/|CONT|NOT)[^)]*)\)")
+    )
+    assert headings[0] == headings[1], "the same headings, of the same depth"
+    assert blocks[0] == blocks[1], "the same code, with its comments"
+    english = [link for link in links[0] if "src/" not in link]
+    assert english == links[1], "the same pages are named, in the same order"
+    assert len(re.findall(r"[\u4e00-\u9fff]", pages[1])) > 500
