@@ -288,6 +288,15 @@ def cpu_time(tab, expression):
     return min(times)
 
 
+def test_a_large_page_says_its_size_first(tmp_path, monkeypatch):
+    made = networks(lively("gan", (1, 8, 8)))
+    weights = sum(parameter.numel() for parameter in made[0].model.generator.parameters())
+    assert to_html.size_of(made) == pytest.approx(weights * 2 * 4 / 3, rel=0.02)
+    monkeypatch.setattr(to_html, "LARGE", 1000)
+    with pytest.warns(UserWarning, match="the page will have about"):
+        to_html.write(made, tmp_path / "page.html", FACTS)
+
+
 def test_float32_where_float16_would_show(tmp_path):
     """Numbers beyond the range of float16 are kept whole."""
     model = lively("gan", (1, 8, 8))

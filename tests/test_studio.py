@@ -17,6 +17,7 @@ from PIL import Image
 import ganarium
 from ganarium import cli
 from ganarium.errors import UserError
+from ganarium.runs import gallery
 from ganarium.runs.lock import running
 
 testclient = pytest.importorskip("starlette.testclient", reason="the packages of ganarium[studio] are not installed")
@@ -338,6 +339,18 @@ def test_abilities_are_what_the_models_declare(client):
     assert (holes["inpaints"], holes["samples"]) == (True, False)
     assert abilities(client, "sorts")["classifies"]
     assert abilities(client, "points")["shape"] == [2]
+
+
+def test_what_comes_with_the_package_is_played_like_a_run(client):
+    rows = client.get("/api/gallery").json()
+    assert [row["name"] for row in rows] == [f"pretrained:{name}" for name in gallery.names()]
+    for row in rows:
+        assert row["what"]
+        assert abilities(client, row["name"])["steps"] == []
+    if "garments" in gallery.names():
+        opened_picture(client.post("/api/sample", json={"run": "pretrained:garments", "n": 4, "seed": 3}))
+    for name in ("pretrained:", "pretrained:../secret", "pretrained:nothing"):
+        assert client.get("/api/abilities", params={"run": name}).status_code >= 400
 
 
 def test_samples_follow_the_seed_the_class_the_code_and_the_sliders(client):

@@ -4,6 +4,7 @@ Arithmetic is in `page/engine.js`, what a person sees in `page/player.js` and `p
 """
 
 import base64
+import warnings
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -23,7 +24,7 @@ from ganarium.web.html import as_json
 PAGE = Path(__file__).parent / "page"
 TOLERANCE = 2 / 127.5  # of pixels in [-1, 1]: two of the 256 levels that a screen shows
 CHECKS = 8  # random inputs that are compared
-LARGE = 40e6  # bytes, above which a page says how large it will be before it is made
+LARGE = 8e6  # bytes, above which it is said how large a page will be before it is made
 POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'wasm-unsafe-eval'"
 )
@@ -40,6 +41,10 @@ def write(networks: Sequence[Network], path: Path, facts: dict[str, Any]) -> Exp
         raise UserError("a page shows pictures, and this model makes none: export it to onnx.")
     if any(each.kind == "text" for network in drawn for each in network.inputs):
         raise UserError("a page does not read sentences, which this model draws: export it to onnx.")
+    if (size := size_of(drawn)) > LARGE:
+        warnings.warn(
+            f"the page will have about {size / 1e6:.0f} MB: narrower networks make a smaller one.", stacklevel=2
+        )
     parts, differences, kinds = [], [], []
     for network in drawn:
         part, difference = _packed(network)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ganarium.data import SOURCES
 from ganarium.errors import UserError
+from ganarium.runs import gallery
 from ganarium.runs.listing import disk_use, find_runs
 from ganarium.runtime.environment import variable
 
@@ -37,7 +38,9 @@ class Folders:
         return self.own / "uploads"
 
     def run(self, name: str) -> Path:
-        """The folder of a run that the listing has. `UserError` for any other name."""
+        """The folder of a run that the listing has, or `pretrained:NAME`. `UserError` for any other name."""
+        if name.startswith(gallery.PREFIX) and name.removeprefix(gallery.PREFIX) in gallery.names():
+            return Path(name)
         for path in find_runs(self.runs) if self.runs.is_dir() else []:
             if str(path.relative_to(self.runs)) == name:
                 return path

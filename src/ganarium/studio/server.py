@@ -28,6 +28,7 @@ from ganarium.data.inspect.dataset import survey
 from ganarium.errors import RunError, UserError
 from ganarium.exporting.export import export
 from ganarium.pictures.grid import save_grid
+from ganarium.runs import gallery
 from ganarium.runs.listing import running
 from ganarium.runs.options import parse_size
 from ganarium.runtime.device import resolve_device
@@ -157,6 +158,14 @@ def create_app(
     @app.get("/api/runs")
     def runs() -> list[dict[str, Any]]:
         return listed(folders.runs, jobs)
+
+    @app.get("/api/gallery")
+    def generators() -> list[dict[str, str]]:
+        cards = {name: gallery.card(name) for name in gallery.names()}
+        return [
+            {"name": f"{gallery.PREFIX}{name}", "model": card["model"], "what": card["what"]}
+            for name, card in cards.items()
+        ]
 
     @app.get("/api/run")
     def run(name: str) -> dict[str, Any]:

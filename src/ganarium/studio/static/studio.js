@@ -422,13 +422,14 @@
 
   async function playPage(page, name) {
     const runs = (await call("/api/runs").catch(() => [])).filter((run) => run.total && run.state !== "broken");
+    runs.push(...(await call("/api/gallery").catch(() => [])));
     if (page !== shown) return;
     if (!runs.length) {
       main.replaceChildren(make("p", { class: "empty" }, t("nothingToPlay")));
       return;
     }
     const run = runs.some((one) => one.name === name) ? name : runs[0].name;
-    const select = make("select", { id: "play-run" }, ...runs.map((one) => make("option", { value: one.name }, `${one.name} (${one.model})`)));
+    const select = make("select", { id: "play-run" }, ...runs.map((one) => make("option", { value: one.name }, one.what ? `${one.name.split(":")[1]}: ${one.what}` : `${one.name} (${one.model})`)));
     select.value = run;
     select.addEventListener("change", () => (location.hash = `#/play/${encodeURIComponent(select.value)}`));
     const controls = make("section", { class: "section card" }, field("play-run", t("chooseRun"), select)), view = make("section", { class: "section" });
@@ -448,7 +449,8 @@
       step = checkpoint.value ? Number(checkpoint.value) : null;
       for (const again of redo) again();
     });
-    controls.append(make("small", {}, t("task", { t: can.task })), field("checkpoint", t("checkpoint"), checkpoint));
+    controls.append(make("small", {}, t("task", { t: can.task })));
+    if (can.steps.length) controls.append(field("checkpoint", t("checkpoint"), checkpoint)); // not of what comes with the package
     const context = { page, run, can, controls, view, redo, step: () => step };
     if (can.samples) playSamples(context);
     if (can.directions.length) playPicture(context, "translate");
