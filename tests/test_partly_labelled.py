@@ -144,6 +144,8 @@ def test_random_changes_of_both_parts_are_functions_of_the_count() -> None:
 # What a model learns of the other labels
 
 FORMS: dict[str, dict[str, Any]] = {
+    "aae": {"semi_supervised": True},
+    "ccgan": {"semi_supervised": True},
     "catgan": {"semi_supervised": True, "noise": 0.0},
     "ct_gan": {"semi_supervised": True, "network": "mlp", "dropout": 0.0},
     "improved_gan": {"network": "mlp"},

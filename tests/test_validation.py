@@ -466,7 +466,7 @@ def values_of(monkeypatch: pytest.MonkeyPatch, samples: Tensor, data: tuple[Data
     def parts(model: Stub, n: int, seed: int) -> Iterator[Tensor]:
         return iter(model.samples[:n].split(64))
 
-    monkeypatch.setattr(measures.sampling, "samples", parts)
+    monkeypatch.setattr(measures.streams, "samples", parts)
     stub: Any = Stub(samples)
     return quick_measure(stub, *data).quick()
 

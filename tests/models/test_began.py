@@ -183,7 +183,7 @@ def test_no_norm_no_dropout_and_an_unbounded_output():
     """Known mistakes: batch norm in both networks, and a 32-unit bottleneck with it."""
     model = registry.create("began", (1, 16, 16), width=4)
     kinds = {type(m).__name__ for m in model.modules() if not list(m.children())}
-    assert kinds == {"Conv2d", "Linear", "ELU", "Flatten"}
+    assert kinds == {"Conv2d", "Linear", "ELU", "Flatten", "Augmentation"}
     with torch.no_grad():
         for network in (model.generator, model.discriminator[1]):
             network.last.weight.mul_(1e4)
