@@ -255,7 +255,10 @@ def test_points():
 
 def test_layer_norm_in_the_critic_and_batch_norm_in_g():
     model = registry.create("wgan_div", (3, 32, 32), width=4)
-    kinds = [{type(m).__name__ for m in net.modules() if "Norm" in type(m).__name__} for net in (model.generator, model.critic)]
+    kinds = [
+        {type(m).__name__ for m in net.modules() if "Norm" in type(m).__name__}
+        for net in (model.generator, model.critic)
+    ]
     assert kinds == [{"BatchNorm2d"}, {"GroupNorm"}]
     assert model.sample_mode == "train"
 
