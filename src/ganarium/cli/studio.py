@@ -19,7 +19,7 @@ def studio(
     """Open the studio: train, watch runs, play with what was trained, and a laboratory, in the browser.
 
     It prints an address with a token, without which nobody is let in. Trainings are processes of their own: closing the
-    page, or ending the studio, stops none of them. Needs `pip install 'ganarium[studio]'`.
+    page, or ending the studio, stops none of them. Needs `pip install fastapi uvicorn python-multipart`.
 
     Parameters
     ----------
@@ -39,7 +39,9 @@ def studio(
     try:
         from ganarium.studio.server import serve
     except ImportError as error:
-        raise UserError(f"the studio needs the package {error.name}: pip install 'ganarium[studio]'.") from None
+        raise UserError(
+            f"the studio needs the package {error.name}: pip install fastapi uvicorn python-multipart."
+        ) from None
     opened = [Path(folder) for folder in open or ["."]]
     for folder in opened:
         if not folder.is_dir():

