@@ -561,3 +561,11 @@ def test_in_a_browser_the_other_pages(runs, look, tmp_path):
         Image.fromarray(pixels).save(next((tmp_path / "set").glob(f"{'ab'[place % 2]}*")) / f"{place}.png")
     cli.main(["data", str(tmp_path / "set"), "--html", "--out", str(tmp_path / "set.png")])
     assert not overflows(look(tmp_path / "set.html", width=400, color_scheme="dark"))
+
+
+def test_pictures_larger_than_thumbnails_are_searched_for_copies(tmp_path):
+    train, test = ganarium.data.load_data("glyphs", characters="digits", size=(24, 20))
+    train = replace(train, images=train.images[::20], labels=None)
+    grid.save_grid(decode(train.images[:64]), tmp_path / "samples" / "step-00000007.png")
+    artifacts.neighbours(tmp_path, ganarium.create("dcgan", (1, 24, 20), width=8), train, test)
+    assert json.loads((tmp_path / "report" / "neighbours.json").read_text())["copied"] > 0.9

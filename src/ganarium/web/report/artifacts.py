@@ -93,7 +93,7 @@ def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, sec
         "nearer": float((first_of_samples < first_of_held_out.quantile(0.05)).double().mean()),
     }
     if len(held_out) >= LEAST_HELD_OUT and nearest.searched >= NEIGHBOURS:
-        scores = (metrics.copy_scores(images, torch.cat(small)) for images in (samples, held_out))
+        scores = (metrics.copy_scores(thumbnails(images), torch.cat(small)) for images in (samples, held_out))
         result["copied"] = metrics.copied_share(*scores)
     for kind, start, distances in (("samples", 0, first_of_samples), ("held_out", len(samples), first_of_held_out)):
         rows = slice(start, start + min(SHOWN, len(distances)))
