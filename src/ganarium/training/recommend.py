@@ -48,7 +48,7 @@ PROJECTED = partial(
     "projected_gan",
     steps=2000,
     settings=LIGHT[1:],
-    fixed=(("feature_size", 128), ("discriminator_width", 32)),  # half of the cost on a CPU
+    fixed=(("feature_size", 128), ("discriminator_width", 32)),  # cheaper on a CPU
 )
 SNGAN = partial(
     Choice,
@@ -106,16 +106,16 @@ KINDS: dict[str, tuple[Choice, ...]] = {
     ),
     "few": (
         FASTGAN("is made for a few hundred photos"),
-        PROJECTED("learns fastest, with features of ImageNet"),
+        PROJECTED("learns from ImageNet features, of a frozen network"),
         DCGAN("the short file to learn from"),
     ),
     "many": (
-        FASTGAN("reaches good pictures in the least time"),
+        FASTGAN("a light GAN that needs no pretrained features"),
         R3GAN("a modern baseline, for a GPU or a night"),
         DCGAN("the short file to learn from"),
     ),
     "small and many": (
-        DCGAN("is quick and reliable on small images", settings=((32, 64), (32, 32))),
+        DCGAN("a short file, for small images", settings=((32, 64), (32, 32))),
         Choice("wgan_gp", "if dcgan collapses or D wins", 5000, ((32, 64), (32, 32))),
         Choice("infogan", "finds kinds and styles without labels", 5000, ((32, 64), (32, 32))),
     ),
