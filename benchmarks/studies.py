@@ -38,7 +38,7 @@ def run_all(name: str, tasks: Iterable[Task], run: Callable[[Task], dict[str, fl
         print(f"{count}/{len(left)}  {' '.join(map(str, task.values()))}: {words}", flush=True)
 
 
-def keep(name: str, task: Task, values: dict[str, float], environment: dict[str, Any]) -> None:
+def keep(name: str, task: Task, values: dict[str, Any], environment: dict[str, Any]) -> None:
     """Adds one run to those of a study."""
     with (RESULTS / f"{name}.jsonl").open("a") as file:
         file.write(json.dumps({"task": task, "values": values, "environment": environment}) + "\n")

@@ -9,7 +9,7 @@ from torch import nn
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Images
 from ganarium.errors import Diverged
-from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, watch
+from ganarium.model import SGD, Adam, Group, Model, Player, RMSProp, ramped, watch
 from ganarium.players import PlayerState
 from ganarium.runs import checkpoint
 from ganarium.trainer import Trainer
@@ -149,6 +149,23 @@ def test_ema_is_a_true_mean_at_the_start_and_exact_later():
     with made.model.averaged():
         assert torch.equal(made.model.a.weight, made.model.averages["a"].weight)
     assert torch.equal(made.model.a.weight, values[-1])
+
+
+def test_a_ramped_average_forgets_the_first_steps_of_a_short_run():
+    values = []
+
+    def script(model, x):
+        yield "p", {"sum": model.a.weight.sum()}
+        model.seen.add_(1)
+        values.append(model.a.weight.detach().clone())
+
+    made = train(one_player(), script, steps=40, total=40, ema={"a": ramped(0.99)})
+    average = made.model.averages["a"].weight
+    assert abs(average - values[-1]).max() < 4 * abs(values[-1] - values[-2]).max()  # a half-life of two steps
+    plain = train(one_player(), script, steps=40, total=40, ema={"a": 0.99}).model.averages["a"].weight
+    assert abs(plain - values[-1]).max() > 10 * abs(values[-1] - values[-2]).max()
+    assert ramped(0.999)(10**6) == pytest.approx(0.999)
+    assert ramped(0.999)(200) == pytest.approx(0.5**0.1)  # half in 10 of 200 steps
 
 
 def test_statistics_of_batch_norm_are_averaged_and_other_buffers_copied():

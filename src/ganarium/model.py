@@ -5,6 +5,7 @@ A model file subclasses `Model`, declares its players in `__init__` and writes t
 user (prior, labels, code, directions ...) is declared in the fields of `sampling.Sampling`.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ __all__ = [
     "Prior",
     "RMSProp",
     "Step",
+    "ramped",
     "watch",
 ]
 
@@ -47,6 +49,21 @@ class Paper(NamedTuple):
 
 
 Step = Generator[tuple[Any, ...], None, None]  # what `Model.step` gives: (player, {term: scalar}[, watch(...)])
+
+
+def ramped(decay: float, share: float = 0.05) -> Callable[[int], float]:
+    """The decay of a running average at each iteration, counted from 1: a weight counts half as much after the
+    iterations that `decay` (below 1) says, but after a share of the iterations so far at most.
+
+    Without it the average of a short run holds the weights of its first steps, which blur its samples. Source: the
+    code of StyleGAN2-ADA, `ema_rampup`.
+    """
+
+    def at(iteration: int) -> float:
+        half_life = min(math.log(0.5) / math.log(decay), share * iteration)
+        return float(0.5 ** (1 / half_life))
+
+    return at
 
 
 def watch(**tensors: Tensor) -> dict[str, Tensor]:
@@ -76,7 +93,8 @@ class Model(Sampling):
             self.batch_size = 256  # as in the toy script of WGAN-GP
         self.iteration = 0
         self.players: dict[str, Player] = {}
-        self.ema: dict[str, float] = {}  # module name -> decay
+        # module name -> decay of its running average, or the decay at each iteration, see `ramped`
+        self.ema: dict[str, float | Callable[[int], float]] = {}
         self.averages: dict[str, nn.Module] = {}  # module name -> its running average, kept by the trainer
         self.register_buffer("clock", torch.zeros((), dtype=torch.int64))
 

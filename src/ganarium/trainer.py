@@ -149,14 +149,14 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """ema <- beta ema + (1 - beta) weights, with beta corrected so that it is a true mean of the weights seen.
+        """ema <- beta ema + (1 - beta) weights. A fixed one is corrected to be a true mean of the weights seen.
 
         Batch norm's running statistics too, for the live ones belong to other weights; other buffers are copied.
         """
         t = self.model.iteration + 1
         for name, decay in self.model.ema.items():
             live, average = getattr(self.model, name), self.model.averages[name]
-            beta = decay * (1 - decay ** (t - 1)) / (1 - decay**t)
+            beta = decay(t) if callable(decay) else decay * (1 - decay ** (t - 1)) / (1 - decay**t)
             torch._foreach_lerp_(list(average.parameters()), list(live.parameters()), 1 - beta)
             for (key, kept), buffer in zip(average.named_buffers(), live.buffers(), strict=True):
                 kept.copy_(kept.lerp(buffer, 1 - beta) if key.endswith(("running_mean", "running_var")) else buffer)

@@ -11,8 +11,7 @@ for each patch; means are over images and over the patches of all depths togethe
 
 Differences from the paper:
 - The released code: EfficientNet-Lite0, mixing across scales by 1x1 convolutions, FastGAN's generator.
-- The average of G forgets at the release's rate, half in 312.5 batches, and is corrected at the start; there
-  the half-life is also at most 5 % of the images seen.
+- The average of G holds the statistics of its batch norm as averages too.
 - Images of any size up to 1024 pixels: G works on the next power of two, from 32 on; images are padded to it
   by reflection, and G's cropped.
 - Grey images are repeated for F; a fourth channel is seen by F as a grey image of its own.
@@ -31,7 +30,7 @@ from ganarium.data.batches import Batches
 from ganarium.errors import UserError, require_positive
 from ganarium.layers.augmentation import Augmentation
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
-from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, ramped, watch
 from ganarium.networks.efficientnet_lite import (
     CHANNELS,
     EfficientNetLite,
@@ -106,7 +105,7 @@ class ProjectedGAN(Model):
         # loaded when training begins, in a list: no part of the model, its checkpoints or its samples
         self.loaded: list[EfficientNetLite] = []
         self.augment = Augmentation(config.augment, "projected_gan", shape)
-        self.ema = {"generator": 0.5 ** (32 / 10_000)}
+        self.ema = {"generator": ramped(0.5 ** (32 / 10_000))}
         adam = Adam(lr=config.lr, betas=(0.0, config.beta2))
         self.players = {
             "G": Player(self.generator, optimizer=adam),

@@ -17,7 +17,8 @@ Differences from the paper:
 - The authors' later code (StyleGAN2-ADA): one noise strength a layer, no mirroring unless the data are asked
   for it, a mean of w as in StyleGAN, gamma from the size of the image where none is given.
 - `base_width` is the later code's for images below 512 pixels; 32,768 is the paper's.
-- The average of G's weights has the half-life of 10,000 images at batches of 32.
+- The average of G's weights has the half-life of 10,000 images at batches of 32, but of 5 % of the images
+  seen at most, as in the later code's own choice of settings.
 - R1 is of the images as D sees them, after augmentation if there is one; in the later code before it.
 - Images of any size: networks work on the next power of two, images are padded to it by reflection and G's
   are cropped and clipped outside.
@@ -36,7 +37,7 @@ from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.penalized import inputs_only
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import as_fake, as_real, gradient_norm
-from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, ramped, watch
 from ganarium.networks.stylegan import mixed, truncated
 from ganarium.networks.stylegan2 import Discriminator, Generator, stage_widths
 
@@ -103,7 +104,7 @@ class StyleGAN2(Model):
         self.generator = Generator(config.latent_dim, channels, widths, config.mapping_layers)
         self.discriminator = Discriminator(channels, widths, config.group_size)
         self.register_buffer("path_mean", torch.zeros(()))
-        self.ema = {"generator": 0.5 ** (32 / 10_000)}
+        self.ema = {"generator": ramped(0.5 ** (32 / 10_000))}
         self.players = {
             "G": Player(self.generator, optimizer=lazy(config.lr, config.path_weight, config.path_interval)),
             "D": Player(self.discriminator, optimizer=lazy(config.lr, config.gamma, config.penalty_interval)),
