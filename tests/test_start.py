@@ -119,10 +119,23 @@ def test_a_worse_result_leaves_the_start_as_the_best(first, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "\nnot better than the start: mean_absolute_error" in said
     best = tmp_path / "worse" / "checkpoints" / "step-00000000"
-    assert f"; the best checkpoint is {best}" in said
-    start, kept = load(first), load(best)
+    assert f"; the best checkpoint, which is loaded, is {best}" in said
     image = torch.zeros(1, 3, 16, 16)
-    assert torch.equal(start.upscale(image), kept.upscale(image))
+    start, given = load(first), train(first, tmp_path / "again", lr=3.0)
+    for kept in (load(best), load(tmp_path / "worse"), given):
+        assert torch.equal(start.upscale(image), kept.upscale(image))
+    last = load(tmp_path / "worse" / "checkpoints" / "step-00000004")
+    assert not torch.equal(start.upscale(image), last.upscale(image))
+    resumed = ganarium.resume(tmp_path / "worse", steps=5, quiet=True)  # goes on from the last step
+    assert (tmp_path / "worse" / "checkpoints" / "step-00000005").is_dir()
+    assert torch.equal(start.upscale(image), resumed.upscale(image))
+
+
+def test_a_run_that_started_anew_is_loaded_at_its_last_step(tmp_path):
+    settings = QUIET | {"steps": 4, "num_pretraining_steps": 2, "lr": 1e-3, "evaluate_every": 1, "save_every": 1}
+    ganarium.train("srgan", "textures", out=tmp_path / "run", **settings | SMALL)
+    (tmp_path / "run" / "best.json").write_text(json.dumps({"step": 1}))
+    assert load(tmp_path / "run").iteration == 4
 
 
 def test_a_run_without_evaluations_is_not_held_to_its_start(first, tmp_path, capsys):

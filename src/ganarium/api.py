@@ -22,6 +22,9 @@ __all__ = ["config_of", "evaluate", "export", "load", "push", "resume", "train"]
 def train(model: str | Path | None = None, data: str = "", *, quiet: bool = False, **settings: Any) -> Model:
     """Trains a model on a data set, leaves the run in a folder, and gives the trained model, ready to sample.
 
+    With `init_from`, a run or a file of weights to start from, it is the best model that the run evaluated, as `load`
+    gives it; that may be the start.
+
     `model` is one of `list_models()`, or the path of a model file of your own, which the run records. Without one,
     `recommend` chooses a model and the settings that `minutes` (60 where it is not given) can pay for.
     `settings` are the options of `ganarium train` (steps, seed, out, device ...: see `runs.options.Options`) and of the
@@ -114,4 +117,6 @@ def evaluate(
 def _trained(run: Run, quiet: bool) -> Model:
     if run.train(quiet=quiet):
         raise KeyboardInterrupt(f"stopped and saved at step {run.model.iteration}: `{run.resume_command()}` goes on.")
+    if run.options.get("init_from"):
+        return load(run.folder, device=str(run.model.device))  # the best, which may be the start
     return run.model.eval()

@@ -29,6 +29,9 @@ CHANGEABLE = ("data", "steps", "save_every", "keep", "sample_every", "evaluate_e
 def load(path: str | Path, *, raw: bool = False, device: str = "cpu") -> Model:
     """The model of a run (at its newest complete checkpoint) or of one checkpoint, from nothing but the path.
 
+    A run that started from weights (`init_from`) is loaded at its best checkpoint, so that fine-tuning never ends worse
+    than it began; its last step is `RUN/checkpoints/step-N`.
+
     `pretrained:NAME` is a generator that comes with the package, `hf:owner/name` one of the Hugging Face Hub; a folder
     that `export --to hub` wrote, or its file of weights, are taken too.
 
@@ -134,12 +137,20 @@ def data_of(config: dict[str, Any]) -> tuple[Dataset, Dataset]:
 
 
 def opened(path: str | Path) -> tuple[checkpoint.Files, dict[str, Any]]:
-    """The tensors and the JSON of a checkpoint, or of the newest complete one of a run."""
+    """The tensors and the JSON of a checkpoint, or of the newest complete one of a run.
+
+    Of a run that started from weights it is the best one, if it was evaluated: that may be the start itself.
+    """
     path = Path(path)
     if (path / "checkpoint.json").is_file():
         try:
             return checkpoint.read(path)
         except checkpoint.Broken as error:
             raise UserError(f"{error}: load another checkpoint, or the run for its newest complete one.") from error
-    _, files, meta = checkpoint.newest(run_folder(path))
+    run = run_folder(path)
+    _, files, meta = checkpoint.newest(run)
+    best = checkpoint.best_step(run)
+    if meta["config"]["options"].get("init_from") and 0 <= best < meta["step"]:
+        with suppress(checkpoint.Broken):
+            return checkpoint.read(run / "checkpoints" / f"step-{best:08d}")
     return files, meta

@@ -152,7 +152,11 @@ class Validation:
         before, after, metric = main_value(first), main_value(last), last["metric"]
         if after < before:
             return [f"better than the start: {metric} {before:.4g} then, {after:.4g} now"]
-        end = "" if self.best is last else f"; the best checkpoint is {self._checkpoint(self.best or first)}"
+        end = (
+            ""
+            if self.best is last
+            else f"; the best checkpoint, which is loaded, is {self._checkpoint(self.best or first)}"
+        )
         return [f"not better than the start: {metric} {before:.4g} then, {after:.4g} now{end}"]
 
     def _fits(self, make_measure: Callable[[], Measure], seconds: float, last: bool) -> bool:
