@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import torch
+
 from ganarium import registry
 
 
@@ -17,7 +19,8 @@ def show(model: str, /) -> None:
     print(f"{registry.title(model)}: {card['title']} ({card['year']})\n{card['authors']}")
     print(f"https://arxiv.org/abs/{card['arxiv']}\n" if card["arxiv"] else "")
     print(card["docstring"].split("\n\n", 1)[-1], end="\n\n")
-    instance = registry.create(model, (3, 64, 64), 10)
+    with torch.device("meta"):  # to be counted, not computed
+        instance = registry.create(model, (3, 64, 64), 10)
     print("Players, on 64x64 colour images of ten classes:")
     for name, player in instance.players.items():
         count = sum(parameter.numel() for parameter in player.parameters())

@@ -3,7 +3,8 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from ganarium.layers.normalization import spectral_norm
 
 
 class SelfAttention(nn.Module):

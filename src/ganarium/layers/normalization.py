@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils import parametrizations
 
 from ganarium.errors import UserError
 
@@ -22,6 +22,13 @@ def norm_layers(norm: Norm, channels: int, *, flat: bool = False) -> list[nn.Mod
     if norm == "batch":
         return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
     return [nn.GroupNorm(1, channels)] if norm == "layer" else []
+
+
+def spectral_norm(layer: nn.Module) -> nn.Module:
+    """Divides the layer's weight by its largest singular value, as PyTorch does, with one power iteration in a forward
+    pass (Miyato et al. 2018). A weight on the device `meta` has no values and stays as it is: the fifteen iterations at
+    the start would take seconds there."""
+    return layer if next(layer.parameters()).is_meta else parametrizations.spectral_norm(layer)
 
 
 def normalise_spectrally(network: nn.Module) -> None:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
+from ganarium.layers.normalization import spectral_norm
 from ganarium.layers.precision import full
 
 # side of a map in pixels -> its channels, in parts of the width

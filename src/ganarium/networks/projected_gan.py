@@ -6,8 +6,8 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
+from ganarium.layers.normalization import spectral_norm
 from ganarium.layers.precision import full
 from ganarium.networks.fastgan import EXCITED, OF_GENERATOR, Excitation, Up
 

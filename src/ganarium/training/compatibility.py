@@ -25,8 +25,7 @@ def reason_against(model: str, data: Survey) -> str:
 
 @lru_cache(256)
 def _batch_type(model: str, shape: tuple[int, ...], num_classes: int | None) -> tuple[str, str]:
-    """The name of a model's batch type, or why it takes no such shape. The model is built without memory, which still
-    takes seconds where many layers are normalised by their spectrum."""
+    """The name of a model's batch type, or why it takes no such shape. The model is built without memory."""
     try:
         with torch.device("meta"):
             return registry.create(model, shape, num_classes).batch_type.__name__, ""
