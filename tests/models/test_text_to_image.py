@@ -110,6 +110,41 @@ def test_g_gives_the_numbers():
     reference.hold(G(given["z"].flatten(1), given["embedding"]), case["outputs"]["G"])
 
 
+def test_three_full_steps_give_the_ports_numbers(monkeypatch):
+    """The port asks reals for 0.9 and weighs all three pairs by 1; else its steps are ours."""
+    numbers = reference.load("text_to_image")["full_step"]
+    reals = [(f"right{step}", f"embedding{step}") for step in range(3)]
+    codes = [f"z_{player}{step}" for step in range(3) for player in "DG"]
+    made, of_G, of_D = stepping(reference.inputs(numbers), reals, codes, interpolation=False)
+    model, asked = made.model, []
+
+    def as_real(score: Tensor) -> Tensor:
+        asked.append(score)  # D's loss on reals, and then G's
+        target = torch.full_like(score, 0.9 if len(asked) % 2 else 1.0)
+        return nn.functional.binary_cross_entropy_with_logits(score, target)
+
+    def step(batches):
+        for player, terms, *watched in type(model).step(model, batches):
+            yield player, {name: term * (2 if name in ("wrong", "fake") else 1) for name, term in terms.items()}, *watched
+
+    monkeypatch.setattr("ganarium.models.text_to_image.as_real", as_real)
+    monkeypatch.setattr(model, "step", step)
+    for expected in numbers["steps"]:
+        losses = {}
+        for update in made.updates():
+            losses |= {f"{update.player} {name}": term.item() for name, term in update.terms.items()}
+        port = expected["losses"]
+        wanted = {"D real": port["real, target 0.9"], "D wrong": port["wrong"], "D fake": port["fake"]}
+        assert losses == pytest.approx(wanted | {"G adversarial": port["G"]}, rel=1e-6)
+        norm = math.sqrt(sum(parameter.grad.square().sum().item() for parameter in of_G.values()))
+        assert norm == pytest.approx(expected["gradient_norm_G"], rel=1e-6)
+    for name, own in (("G", of_G), ("D", of_D)):
+        recorded = numbers["after_3_steps"][name]
+        assert sum(parameter.sum().item() for parameter in own.values()) == pytest.approx(recorded["sum"], rel=1e-6)
+        norm = math.sqrt(sum(parameter.square().sum().item() for parameter in own.values()))
+        assert norm == pytest.approx(recorded["norm"], rel=1e-6)
+
+
 # ---- the three kinds of pairs ------------------------------------------------------------------------------
 
 
