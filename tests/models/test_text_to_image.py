@@ -125,7 +125,8 @@ def test_three_full_steps_give_the_ports_numbers(monkeypatch):
 
     def step(batches):
         for player, terms, *watched in type(model).step(model, batches):
-            yield player, {name: term * (2 if name in ("wrong", "fake") else 1) for name, term in terms.items()}, *watched
+            weighed = {name: term * (2 if name in ("wrong", "fake") else 1) for name, term in terms.items()}
+            yield player, weighed, *watched
 
     monkeypatch.setattr("ganarium.models.text_to_image.as_real", as_real)
     monkeypatch.setattr(model, "step", step)
