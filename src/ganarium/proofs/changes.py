@@ -61,6 +61,15 @@ class ShuffledLabels(Change):
         return replace(train, labels=train.labels[order], digest="")
 
 
+class ShuffledCaptions(Change):
+    """Images and sentences stay, and which belong together is lost."""
+
+    def data(self, train: Dataset, seed: int) -> Dataset:
+        assert train.captions is not None
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).tolist()
+        return replace(train, captions=tuple(train.captions[place] for place in order), digest="")
+
+
 @dataclass(frozen=True)
 class ChangeModel(Change):
     """A function changes the model in place."""

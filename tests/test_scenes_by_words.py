@@ -1,0 +1,91 @@
+"""What is read off pictures of scenes, by formulas, and how it is compared with sentences."""
+
+import numpy as np
+import torch
+
+from ganarium.data.dataset import Dataset, decode
+from ganarium.data.sources.paired_scenes import COLOURS, PLACES, SIZES, describe, draw_shapes, render_shapes
+from ganarium.data.sources.scenes import KINDS
+from ganarium.proofs.changes import ShuffledCaptions
+from ganarium.proofs.measures.scenes_by_words import HELD_OUT, SENTENCES, ScenesByWords, compare, questions, read_shapes
+
+
+def scenes(count=60) -> tuple[Dataset, torch.Tensor]:
+    """Drawn scenes of 32x32, and their pictures in [-1, 1]."""
+    shapes, rng = draw_shapes(count, (32, 32), torch.Generator().manual_seed(0)), np.random.default_rng(0)
+    captions = tuple(describe(type(shapes)(*(field[row] for field in shapes)), rng) for row in range(count))
+    images = render_shapes(shapes, (32, 32))
+    return Dataset("scenes_captioned", images, captions=captions, extra=shapes._asdict()), decode(images)
+
+
+def test_nearly_all_shapes_of_drawn_scenes_are_read_as_they_are():
+    data, images = scenes()
+    hits = total = 0
+    for row, seen in enumerate(read_shapes(images)):
+        true = {
+            tuple(int(data.extra[name][row, place]) for name in ("kind", "colour", "large", "place"))
+            for place in range(3)
+        }
+        true = {shape for shape in true if shape[0] >= 0}
+        hits, total = hits + len(true & {shape[:4] for shape in seen}), total + len(true)
+        assert [shape.area for shape in seen] == sorted((shape.area for shape in seen), reverse=True)
+    assert total > 100
+    assert hits / total > 0.97
+
+
+def test_on_a_blank_picture_and_on_noise_no_shape_is_read():
+    torch.manual_seed(0)
+    blank = torch.full((2, 3, 32, 32), -0.6)
+    speckled = torch.where(torch.rand(2, 1, 32, 32) < 0.02, torch.ones(()), blank)
+    assert read_shapes(torch.cat([blank, speckled])) == [[]] * 4
+
+
+def test_sentences_speak_of_every_combination():
+    sentences, asked = questions(0)
+    assert len(sentences) == len(asked) == SENTENCES * 3 * 8 * 2 * 9
+    assert len({tuple(row) for row in asked.tolist()}) == len(asked) / SENTENCES
+    for sentence, (_, colour, _, _) in zip(sentences, asked.tolist(), strict=True):
+        assert list(COLOURS)[colour] in sentence
+    assert questions(0)[0] == sentences != questions(1)[0]
+
+
+def test_agreement_is_counted():
+    green_circle = (KINDS.index("circle"), list(COLOURS).index("green"), 1, PLACES.index("top"))
+    assert ("circle", "green") in HELD_OUT
+    asked = torch.tensor([green_circle, (2, 0, 0, 3), (2, 0, 0, 3)])
+    _, images = scenes(1)
+    seen = read_shapes(images)[0][0]
+    pictures = [
+        [seen._replace(kind=green_circle[0], colour=green_circle[1], place=8)],
+        [],
+        [seen._replace(kind=2, colour=0, large=0, place=3)],
+    ]
+    values = compare(pictures, asked)
+    assert values["colour"] == values["kind"] == 2 / 3
+    assert values["place"] == 1 / 3
+    assert values["held_out"] == 1.0
+    assert len(SIZES) == 2
+
+
+def test_training_lacks_the_held_out_combinations_and_scenes_of_several_shapes():
+    class Given:
+        train = scenes(200)[0]
+
+    kept = ScenesByWords().data(Given)
+    assert 20 < len(kept) < 80
+    pairs = {
+        (KINDS[kind], list(COLOURS)[colour])
+        for kind, colour in zip(kept.extra["kind"][:, 0].tolist(), kept.extra["colour"][:, 0].tolist(), strict=True)
+    }
+    assert not pairs & set(HELD_OUT)
+    assert bool((kept.extra["kind"][:, 1] == -1).all())
+    assert all(pairs_in(sentence) == 1 for sentences in kept.captions for sentence in sentences)
+    mixed = ShuffledCaptions().data(kept, 0)
+    assert sorted(mixed.captions) == sorted(kept.captions)
+    assert mixed.captions != kept.captions
+    assert torch.equal(mixed.images, kept.images)
+
+
+def pairs_in(sentence: str) -> int:
+    """How many shapes a sentence names."""
+    return sum(sentence.count(colour) for colour in COLOURS)
