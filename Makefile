@@ -31,7 +31,8 @@ test-model: install
 
 # What `make test` leaves out: the demo's claim, that a classifier reads its digits. About four minutes.
 test-slow: install
-	$(PYTEST) -m slow
+	$(PYTEST) -n 2 -m slow tests/models
+	$(PYTEST) -m slow --ignore=tests/models
 
 # The wheel, built from the sdist and tried in a new environment with nothing of the repository in it.
 test-wheel: install
