@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 import ganarium
 
 ROOT = Path(__file__).parents[1]
@@ -18,11 +20,11 @@ def test_the_table_of_models_is_drawn_from_the_cards():
     assert all(f"`{name}`" in text for name in ganarium.list_models())
 
 
-def test_the_page_has_the_rules_of_recommend() -> None:
-    from which_gan import PAGE, written
+def test_the_pages_have_the_rules_of_recommend() -> None:
+    from which_gan import PAGES, written
 
-    text = PAGE.read_text()
-    assert text == written(text), "run `python tools/which_gan.py`"
+    for page in PAGES:
+        assert page.read_text() == written(page), "run `python tools/which_gan.py`"
 
 
 def test_pictures_and_links_exist():
@@ -53,6 +55,40 @@ def test_the_tables_of_proofs_are_drawn_from_the_results():
         assert path.read_text() == content, f"{path.name}: run `python tools/proof_table.py`"
 
 
+def parts(page: Path) -> dict[str, list[str]]:
+    """What a page and its translation share: the depth of headings, the code, rows of tables, and links."""
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    links = [link.split("#") for link in re.findall(r"\]\(([^)]+)\)", prose)]
+    targets = [
+        (target if "//" in target else str((page.parent / target).resolve().relative_to(ROOT)), *anchor)
+        for target, *anchor in links
+    ]
+    return {
+        "headings": re.findall(r"^(#+) ", prose, re.MULTILINE),
+        "code": re.findall(r"^```.*?^```$", text, re.MULTILINE | re.DOTALL),
+        "rows": [str(row.count(" | ")) for row in prose.splitlines() if row.startswith("| ")],
+        "items": re.findall(r"^(?:- |\d\. )", prose, re.MULTILINE),
+        "pictures": re.findall(r'(?:src="|!\[[^]]*\]\()[./]*([^")]+)', prose),
+        "links": sorted("#".join(target).replace("docs/zh/", "docs/") for target in targets),
+    }
+
+
+@pytest.mark.parametrize("name", ["index.md", "which-gan.md", "data.md", "evaluation.md"])
+def test_a_page_of_the_docs_in_chinese_is_in_step(name: str) -> None:
+    english, chinese = parts(ROOT / "docs" / name), parts(ROOT / "docs" / "zh" / name)
+    chinese["links"].remove(f"docs/{name}")  # the link to the English page
+    for kind, there in english.items():
+        assert chinese[kind] == there, f"{kind} of docs/zh/{name} are not those of docs/{name}"
+    text = (ROOT / "docs" / "zh" / name).read_text(encoding="utf-8")
+    assert len(re.findall(r"[\u4e00-\u9fff]", text)) > 400
+    numbers = [
+        set(re.findall(r"\d[\d.,]*\d", page.read_text(encoding="utf-8")))
+        for page in (ROOT / "docs" / name, ROOT / "docs" / "zh" / name)
+    ]
+    assert numbers[0] == numbers[1], "the same numbers"
+
+
 def test_the_chinese_page_is_in_step() -> None:
     pages = [(ROOT / name).read_text() for name in ("README.md", "README.zh.md")]
     headings, blocks, links = (
@@ -62,5 +98,6 @@ def test_the_chinese_page_is_in_step() -> None:
     assert headings[0] == headings[1], "the same headings, of the same depth"
     assert blocks[0] == blocks[1], "the same code, with its comments"
     english = [link for link in links[0] if "src/" not in link]
-    assert english == links[1], "the same pages are named, in the same order"
+    chinese = [link.replace("docs/zh/", "docs/") for link in links[1]]
+    assert english == chinese, "the same pages are named, in the same order"
     assert len(re.findall(r"[\u4e00-\u9fff]", pages[1])) > 500
