@@ -117,6 +117,16 @@ KERNELS = {
     "pixel shuffle": (nn.PixelShuffle(2), [(8, 3, 4)]),
     "average pool": (nn.AvgPool2d(2), [(3, 4, 6)]),
     "average pool to a size": (nn.AdaptiveAvgPool2d(2), [(3, 4, 6)]),
+    "max pool": (nn.MaxPool2d(2), [(3, 5, 6)]),
+    "max pool with a rest": (nn.MaxPool2d(2, ceil_mode=True), [(3, 5, 6)]),
+    "products of matrices": (Does(lambda x, y: x @ y.transpose(1, 2) @ y), [(5, 7), (9, 7)]),
+    "a matrix of constants": (Does(lambda x: x @ gains[:, None] * torch.ones(1, 3)), [(4, 6)]),
+    "softmax": (Does(lambda x: x.softmax(1) + (99 * x).softmax(-1)), [(3, 4)]),
+    "chunk": (Does(lambda x: x.chunk(2, 1)[1] - x.split(2, 1)[0]), [(4, 3)]),
+    "new numbers": (
+        Does(lambda x: torch.where(x > 0, x.new_ones(()), x.new_full((), 0.5)) * x + x.new_zeros(3)),
+        [(3,)],
+    ),
     "mean": (Does(lambda x: x.mean((2, 3)) + x.mean(1).mean((1, 2), keepdim=False)[:, None]), [(3, 4, 6)]),
 }  # fmt: skip
 
@@ -196,7 +206,7 @@ def test_half_floats_are_read_exactly(tab):
 # --- whole models ---
 
 # Models that a page has not all operators for, or no reader of sentences: they are refused, and exported to ONNX.
-MISSING = {"sagan": "max_pool2d", "stylegan": "chunk", "stylegan2": "new_ones", "text_to_image": "sentences"}
+MISSING = {"text_to_image": "sentences"}
 SHOWN = [name for name in ALL if name != "pixelrnn" and name not in MISSING]
 OPTIONS = {"wgan_gp": {"network": "resnet"}, "infogan": {"width": 4}}
 INPUTS = """([name, inputs]) => Array.from(ganarium.run(name, inputs.map((x) => Float32Array.from(x))).data)"""
@@ -461,6 +471,21 @@ def test_infogan_has_its_code(pages, tab):
     tab.get_by_label("Code 2").evaluate("(bar) => { bar.value = 2; bar.dispatchEvent(new Event('input')); }")
     settled(tab)
     assert (canvas(tab) != before).any()
+
+
+def test_stylegan_has_truncation_and_noise(pages, tab):
+    """At 0 all codes give the picture of the average style, and the noise alone changes it."""
+    opened(tab, pages("stylegan2"))
+    settled(tab)
+    first, drawn = canvas(tab), []
+    tab.get_by_label("Truncation").evaluate("(bar) => { bar.value = 0; bar.dispatchEvent(new Event('input')); }")
+    for key in ("n", "n", "m"):
+        tab.keyboard.press(key)
+        settled(tab)
+        drawn.append(canvas(tab))
+    assert (drawn[0] != first).any()
+    assert (drawn[1] == drawn[0]).all()
+    assert (drawn[2] != drawn[1]).any()
 
 
 def test_a_dropped_picture_is_mapped_as_pytorch_maps_it(pages, tab, tmp_path):

@@ -190,7 +190,7 @@ class _Builder:
                 - 1
                 for i in (0, 1)
             ]
-            weight = weight.view(g, weight.shape[0] // g, -1).transpose(1, 2).contiguous()
+            weight = weight.reshape(g, weight.shape[0] // g, -1).transpose(1, 2).contiguous()
             return self.add("conv_transpose", [a["input"], weight, *_given(a["bias"])], shape, **options)
         return self.add("conv", [a["input"], weight, *_given(a["bias"])], shape, **options)
 
@@ -335,6 +335,60 @@ class _Builder:
             raise _unknown("adaptive_avg_pool2d with uneven windows")
         return self.add("avg_pool", [a["self"]], shape, window=[before[i] // shape[i] for i in (2, 3)])
 
+    def on_max_pool2d(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        window = _pair(a["kernel_size"])
+        plain = not any(_pair(a["padding"])) and _pair(a["stride"] or window) == window
+        if not plain or _pair(a["dilation"]) != [1, 1]:
+            raise _unknown("max_pool2d with overlapping windows")
+        return self.add("max_pool", [a["self"]], shape, window=window, ceil=bool(a["ceil_mode"]))
+
+    def on_matmul(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        first, second = a["self"], a.get("other", a.get("mat2"))
+        if isinstance(second, Tensor) and second.dim() == 2:
+            return self.add("linear", [first, second.t()], shape)
+        if [_meta(each).dim() for each in node.args[:2]] != [3, 3]:
+            raise _unknown("matmul of other than two batches of matrices")
+        return self.add("matmul", [first, second], shape)
+
+    def on_bmm(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return self.on_matmul(node, a, shape)
+
+    def on_softmax(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return self.add("softmax", [a["self"]], shape, dim=a["dim"] % len(shape))
+
+    def on__softmax(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return self.on_softmax(node, a, shape)
+
+    def on_transpose(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        order = list(range(len(shape)))
+        first, second = a["dim0"] % len(shape), a["dim1"] % len(shape)
+        order[first], order[second] = order[second], order[first]
+        return self.add("permute", [a["self"]], shape, order=order)
+
+    def on_chunk(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return self.parts(node, a["self"], a["dim"])
+
+    def on_split(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return self.parts(node, a["self"], a["dim"])
+
+    def parts(self, node: fx.Node, value: Any, dim: int) -> tuple[Any, ...]:
+        """What follows one another along an axis."""
+        made, start = [], 0
+        for each in node.meta["val"]:
+            shape = [int(side) for side in each.shape]
+            made.append(self.add("slice", [value], shape, dim=dim % len(shape), start=start))
+            start += shape[dim]
+        return tuple(made)
+
+    def on_new_ones(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return torch.ones(shape)
+
+    def on_new_full(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return torch.full(shape, float(a["fill_value"]))
+
+    def on_new_zeros(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
+        return torch.zeros(shape)
+
     def on_mean(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
         rank = len(_meta(node.args[0]).shape)
         axes = range(rank) if a.get("dim") is None else a["dim"]
@@ -418,6 +472,9 @@ REFERENCE: dict[str, Callable[[list[Tensor], Operator], Tensor]] = {
     "bilinear": lambda x, each: F.interpolate(x[0], each.shape[2:], mode="bilinear"),
     "pixel_shuffle": lambda x, each: F.pixel_shuffle(x[0], each.options["factor"]),
     "avg_pool": lambda x, each: F.avg_pool2d(x[0], each.options["window"]),
+    "max_pool": lambda x, each: F.max_pool2d(x[0], each.options["window"], ceil_mode=each.options["ceil"]),
+    "matmul": lambda x, each: x[0] @ x[1],
+    "softmax": lambda x, each: x[0].softmax(each.options["dim"]),
     "mean": lambda x, each: x[0].mean(each.options["axes"]).reshape(each.shape),
 }
 
@@ -467,4 +524,4 @@ def _pair(value: Any) -> list[int]:
 
 
 def _unknown(name: str) -> UserError:
-    return UserError(f"a page has no operator for {name}, which this network uses: export it to onnx.")
+    return UserError(f"pages and Keras files have no operator for {name}, which this network uses: export it to onnx.")

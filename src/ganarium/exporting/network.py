@@ -21,7 +21,7 @@ from ganarium.model import Model
 
 STATISTICS_BATCHES, STATISTICS_BATCH = 16, 64  # of codes, whose statistics take the place of those of a batch
 
-Kind = Literal["code", "normal", "uniform", "label", "text", "image", "mask"]
+Kind = Literal["code", "normal", "uniform", "label", "text", "truncation", "image", "mask"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Input:
     """One input of a network: (b, *shape) of float32, or (b,) of int64 for a label.
 
     A `code` is drawn from the model's prior; `normal` and `uniform` are noise, on [0, 1) the latter; an `image` is in
-    [-1, 1]; a `text` is a sentence as `model.sentences` embeds it; a `mask` is 1 where an image has a hole and 0
+    [-1, 1]; a `text` is a sentence as `model.sentences` embeds it; a `truncation` is 0 for the average image and 1
+    for one as in training; a `mask` is 1 where an image has a hole and 0
     elsewhere.
     """
 
@@ -66,7 +67,7 @@ class Network(nn.Module):
     @property
     def _conditions(self) -> list[str]:
         """What `generate` calls the first inputs."""
-        return ["latent", *(each.name for each in self.inputs if each.kind in ("label", "text"))]
+        return ["latent", *(each.name for each in self.inputs if each.kind in ("label", "text", "truncation"))]
 
     def draw(self, n: int, *, noise: bool = True) -> list[Tensor]:
         """Random inputs of `n` samples, from torch's generator."""
@@ -79,6 +80,8 @@ class Network(nn.Module):
             return self.model.random_labels(n)
         if each.kind == "text":
             return self.model.sentences(["a picture"]).float() + torch.randn(n, *each.shape)
+        if each.kind == "truncation":
+            return torch.rand(n) / 2 + 0.5
         if each.kind == "mask":
             return self.model.holes(n).float()
         if each.kind == "image":
@@ -121,10 +124,12 @@ def networks(model: Model, size: tuple[int, int] | None = None) -> list[Network]
     shape = model.shape if size is None else (model.shape[0], *size)
     made = []
     if model.prior is not None:
-        label = [Input("label", "label", ())] if model.conditional else []
+        conditions = [Input("label", "label", ())] if model.conditional else []
         if model.captioned:
-            label.append(Input("text", "text", tuple(model.sentences(["a picture"]).shape[1:])))
-        made.append(Network(model, "generate", [Input("code", "code", (model.prior.dim,)), *label]))
+            conditions.append(Input("text", "text", tuple(model.sentences(["a picture"]).shape[1:])))
+        if model.styles:
+            conditions.append(Input("truncation", "truncation", ()))
+        made.append(Network(model, "generate", [Input("code", "code", (model.prior.dim,)), *conditions]))
     for direction in model.directions:
         with suppress(Searches):
             made.append(Network(model, direction, [Input("image", "image", shape)]))

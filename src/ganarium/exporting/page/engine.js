@@ -400,6 +400,46 @@ const Engine = (() => {
     });
   }
 
+  /* The largest pixel of each window; with `ceil` the border may cut off the last ones. */
+  function maxPool([x], { window: [a, b], ceil }) {
+    const [, channels, h, w] = x.shape, sides = ceil ? Math.ceil : Math.floor;
+    return picture(channels, sides(h / a), sides(w / b), (c, i, j) => {
+      let most = -Infinity;
+      for (let r = i * a; r < Math.min(h, i * a + a); r++)
+        for (let s = j * b; s < Math.min(w, j * b + b); s++) most = Math.max(most, x.data[(c * h + r) * w + s]);
+      return most;
+    });
+  }
+
+  /* (1, m, k) times (1, k, n). The first is no weight: its room in the memory of WebAssembly is given back. */
+  function matmul([x, z]) {
+    const [, m, k] = x.shape, n = z.shape[2], y = value([1, m, n]), before = top, held = placed.has(x.data);
+    if (vectors) place(x.data);
+    const space = room(m, n, k);
+    pack(z.data, n, k, space.panels);
+    times(x.data, 0, space, m, n, k);
+    for (let row = 0; row < m; row++) y.data.set(space.c.subarray(row * space.wide, row * space.wide + n), row * n);
+    if (!held) {
+      placed.delete(x.data);
+      top = before;
+    }
+    return y;
+  }
+
+  /* Parts that sum to 1 along an axis. */
+  function softmax([x], { dim }) {
+    const y = value(x.shape), [outer, length, inner] = around(x.shape, dim);
+    for (let i = 0; i < outer; i++)
+      for (let j = 0; j < inner; j++) {
+        const start = i * length * inner + j, end = start + length * inner;
+        let most = -Infinity, sum = 0;
+        for (let at = start; at < end; at += inner) most = Math.max(most, x.data[at]);
+        for (let at = start; at < end; at += inner) sum += y.data[at] = Math.exp(x.data[at] - most);
+        for (let at = start; at < end; at += inner) y.data[at] /= sum;
+      }
+    return y;
+  }
+
   function mean([x], o, traced) {
     const kept = x.shape.map((_, d) => d).filter((d) => !o.axes.includes(d)), order = [...kept, ...o.axes];
     const sorted = permute([x], { order }), count = size(o.axes.map((d) => x.shape[d])), y = value(traced);
@@ -423,7 +463,7 @@ const Engine = (() => {
   const two = (f) => (inputs) => together(inputs, f);
   const kernels = {
     conv, conv_transpose: convTranspose, linear, norm, cat, slice, slice_scatter: sliceScatter, permute, pad, nearest,
-    bilinear, pixel_shuffle: pixelShuffle, avg_pool: averagePool, mean,
+    bilinear, pixel_shuffle: pixelShuffle, avg_pool: averagePool, max_pool: maxPool, matmul, softmax, mean,
     affine: ([x, gain, shift]) => perChannel(x, value(x.shape), (v, c) => v * gain.data[c] + shift.data[c]),
     prelu: ([x, slope]) => perChannel(x, value(x.shape), (v, c) => (v > 0 ? v : v * slope.data[slope.data.length > 1 ? c : 0])),
     view: ([x], o, traced) => value(traced, x.data),

@@ -107,12 +107,13 @@
     return group;
   }
 
-  function slider(title, low, high, onchange) {
-    const out = make("output", {}, "0"), bar = make("input", { type: "range", min: low, max: high, step: (high - low) / 120, value: 0, "aria-label": title });
+  function slider(title, low, high, onchange, start = 0) {
+    const bar = make("input", { type: "range", min: low, max: high, step: (high - low) / 120, value: start, "aria-label": title });
+    const out = make("output", {}, String(start));
     const show = () => { out.textContent = (+bar.value).toFixed(1).replace("-0.0", "0.0").replace(/^0\.0$/, "0"); };
     bar.addEventListener("input", () => { show(); onchange(+bar.value); });
     const row = make("label", { class: "slider" }, make("span", {}, title), bar, out);
-    row.reset = () => { bar.value = 0; show(); onchange(0); };
+    row.reset = () => { bar.value = start; show(); onchange(start); };
     bar.addEventListener("dblclick", row.reset);
     return row;
   }
@@ -120,7 +121,8 @@
   function generator(part) {
     const { prior, code, directions, spread } = data, classes = data.num_classes || (code && code.categories) || 0;
     const className = (i) => (data.num_classes && data.classes && data.classes[i]) || String(i);
-    const state = { seed: 1, between: 0, kind: 0, numbers: new Array((code && code.continuous) || 0).fill(0), moves: directions.map(() => 0), walking: false };
+    const state = { seed: 1, between: 0, kind: 0, numbers: new Array((code && code.continuous) || 0).fill(0), moves: directions.map(() => 0), walking: false, truncation: 1, noise: 1 };
+    const truncated = part.inputs.some((each) => each.kind === "truncation"), noisy = noises(part, randomOf(1)).length > 0;
 
     function plainCode(seed) {
       const random = randomOf(seed), next = prior.kind === "normal" ? random.normal : () => prior.low + (prior.high - prior.low) * random.uniform();
@@ -146,7 +148,8 @@
         state.numbers.forEach((v, i) => { z[code.start + code.categories + i] = v; });
       }
       const label = data.num_classes ? [{ data: Float32Array.of(kind), shape: [1] }] : [];
-      return part.run([z, ...label, ...noises(part, randomOf(seed + 0.5))]);
+      const truncation = truncated ? [{ data: Float32Array.of(state.truncation), shape: [1] }] : [];
+      return part.run([z, ...label, ...truncation, ...noises(part, randomOf(state.noise + 0.5))]);
     }
 
     const canvas = make("canvas", { class: "picture", role: "img" }), time = make("span", { class: "quiet" });
@@ -201,6 +204,17 @@
     const reset = button("Back to 0", "R", () => [...bars, ...moves].forEach((bar) => bar.reset()));
     keys.set("r", () => reset.click());
     panel.append(make("fieldset", {}, make("legend", {}, "Directions that change the picture most"), ...moves, reset));
+
+    if (truncated) {
+      const bar = slider("Truncation", 0, 1, (v) => { state.truncation = v; show(); }, 1);
+      bar.addEventListener("change", () => many());
+      panel.append(make("fieldset", {}, make("legend", {}, "From the average picture (0) to one as in training (1)"), bar));
+    }
+    if (noisy) {
+      const again = button("Other noise", "M", () => { state.noise += 1; show(); many(); });
+      keys.set("m", () => again.click());
+      panel.append(again);
+    }
 
     const grid = make("div", { class: "grid" }), columns = 8, rows = classes || 5;
     let first = 1, round = 0;
