@@ -14,7 +14,7 @@ from torch import nn
 
 import ganarium
 from exported_models import lively, saved_run
-from ganarium import cli
+from ganarium import cli, registry
 from ganarium.exporting import to_html
 from ganarium.exporting.directions import principal_directions
 from ganarium.exporting.graph import REFERENCE, run, trace
@@ -349,6 +349,42 @@ def test_a_code_that_a_user_sets_is_in_no_direction():
 
 
 # --- what a person does ---
+
+
+class Shade(nn.Module):
+    """An image (1, 8, 8) of one grey, that of the first number of a code: -20 is nearly black, 20 nearly white."""
+
+    def forward(self, code):
+        return (code[:, :1] / 20).tanh()[:, :, None, None].expand(-1, 1, 8, 8)
+
+
+GREYS = """Array.from(document.querySelectorAll(".tile canvas"))
+  .map((c) => c.getContext("2d").getImageData(0, 0, 1, 1).data[0])"""
+
+
+@pytest.mark.parametrize(
+    ("options", "mean", "std"),
+    [
+        ({}, [0], 5),
+        ({"prior_std": 2.0}, [0], 2),
+        ({"prior": "uniform"}, [0], 3**-0.5),
+        ({"prior": "mixture", "labels_in_prior": True}, [4, 0, -4, 0], None),
+    ],
+    ids=["normal", "narrower", "uniform", "a mixture of classes"],
+)
+def test_a_page_draws_codes_from_the_prior_of_its_model(options, mean, std, tab, tmp_path):
+    """The standard deviation of a normal prior, or the parts of a prior of the model's own, by class."""
+    model = registry.create("aae", (1, 8, 8), 4, width=4, latent_dim=2, **options)
+    model.generator = Shade()
+    opened(tab, to_html.write(networks(model), tmp_path / "page.html", FACTS).path)
+    tab.locator(".tile").nth(8 * max(len(mean), 4) - 1).wait_for()
+    tab.wait_for_timeout(200)
+    greys = np.array(tab.evaluate(GREYS)) / 127.5 - 1
+    rows = 20 * np.arctanh(greys.clip(-0.999, 0.999)).reshape(-1, 8)
+    if std is None:
+        assert rows.mean(1) == pytest.approx(mean, abs=0.8)
+    else:
+        assert rows.std() == pytest.approx(std, rel=0.3)
 
 
 def canvas(tab, which=".picture"):

@@ -209,6 +209,6 @@ def _forward(model: Sampling, seed: int, domain: str | None) -> Forward:
         if model.domains:
             pairs = model.generate(2 * len(code), code.repeat_interleave(2, 0))
             return pairs[model.domains.index(domain or model.domains[0]) :: 2]
-        return model.generate(len(code), code, **({} if label is None else {"label": label}), **noise)
+        return model.expected(len(code), code, **({} if label is None else {"label": label}), **noise)
 
     return forward

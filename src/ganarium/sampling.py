@@ -25,17 +25,19 @@ from ganarium.streams import CHUNK, conditions, samples, undisturbed
 
 @dataclass(frozen=True)
 class Prior:
-    """The distribution of z: `dim` independent numbers, normal with variance 1, or uniform on [low, high]."""
+    """The distribution of z: `dim` independent numbers, normal with mean 0 and a standard deviation, or uniform on
+    [low, high]; or the model's own (`own`), from which its `latent` draws."""
 
     dim: int
-    kind: Literal["normal", "uniform"] = "normal"
+    kind: Literal["normal", "uniform", "own"] = "normal"
     low: float = -1.0
     high: float = 1.0
+    std: float = 1.0  # of a normal one
 
     def draw(self, n: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """`n` codes (n, dim)."""
+        """`n` codes (n, dim), of a distribution that is not the model's own."""
         z = torch.empty(n, self.dim, device=device, dtype=dtype)
-        return z.normal_() if self.kind == "normal" else z.uniform_(self.low, self.high)
+        return z.uniform_(self.low, self.high) if self.kind == "uniform" else z.normal_(0.0, self.std)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Sampling(Mapping):
             raise UserError(f"{type(self).__name__} has no latent codes.")
         return self.prior.draw(n, self.device, self.dtype)
 
+    def latent_of(self, label: Tensor) -> Tensor:
+        """Draws a code (n, prior.dim) for each of these classes (n,); only of some models does it depend on them."""
+        return self.latent(len(label))
+
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         """The raw forward used in `step`: (n, *shape) from the prior, or from the given codes (n, prior.dim).
 
@@ -83,6 +89,10 @@ class Sampling(Mapping):
             return self.generator(z)  # type: ignore[operator, no-any-return]
         label = self.random_labels(n) if label is None else label
         return self.generator(z, one_hot(label, self.num_labels, z.dtype))  # type: ignore[operator, no-any-return]
+
+    def expected(self, n: int, latent: Tensor | None = None, **conditions: Any) -> Tensor:
+        """As `generate`, for `project`: the mean image of each code, where a model draws the pixels themselves."""
+        return self.generate(n, latent, **conditions)
 
     def class_logits(self, image: Tensor) -> Tensor:
         """The raw forward of `classify`: (b, *shape) to logits (b, num_classes), for models that classify."""

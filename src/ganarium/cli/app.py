@@ -23,6 +23,8 @@ from ganarium.cli.clean import clean
 from ganarium.cli.compare import compare
 from ganarium.cli.complete import complete
 from ganarium.cli.data import data
+from ganarium.cli.decode import decode
+from ganarium.cli.encode import encode
 from ganarium.cli.evaluate import evaluate
 from ganarium.cli.export import export
 from ganarium.cli.import_ import import_
@@ -130,6 +132,8 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         import_,
         classify,
         project,
+        encode,
+        decode,
         evaluate,
         compare,
         prove,

@@ -163,8 +163,19 @@ def _next_commands(run: Any) -> list[str]:
         images = f"ganarium sample {folder} --n 2000 --files"
     else:
         images = f"ganarium sample {folder} --n 64" + (" --gif" if run.model.prior else "")
+    more = []
+    if run.model.domains:  # it translates, and also makes pairs
+        more = [f"ganarium sample {folder} --n 64 --gif"]
+    elif run.model.encodes:
+        more = [f"ganarium encode {folder} PICTURE.png"]
     runs = "ganarium runs" if above == "runs" else f"ganarium runs {above}"
-    return [images, f"ganarium evaluate {folder}", f"{run.resume_command()} --steps {2 * run.trainer.total}", runs]
+    return [
+        images,
+        *more,
+        f"ganarium evaluate {folder}",
+        f"{run.resume_command()} --steps {2 * run.trainer.total}",
+        runs,
+    ]
 
 
 Config = Annotated[

@@ -6,6 +6,7 @@ Arithmetic is in `page/engine.js`, what a person sees in `page/player.js` and `p
 import base64
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from ganarium.exporting.directions import principal_directions
 from ganarium.exporting.graph import Graph, run, trace
 from ganarium.exporting.network import Network
 from ganarium.exporting.result import Exported
+from ganarium.model import Model
 from ganarium.runtime.files import atomic_write
 from ganarium.web.html import as_json
 
 PAGE = Path(__file__).parent / "page"
 TOLERANCE = 2 / 127.5  # of pixels in [-1, 1]: two of the 256 levels that a screen shows
 CHECKS = 8  # random inputs that are compared
+OWN_CODES = 256  # that a page has of a prior that it cannot draw from itself
 LARGE = 8e6  # bytes, above which it is said how large a page will be before it is made
 POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'wasm-unsafe-eval'"
@@ -97,16 +100,29 @@ def _abilities(network: Network) -> dict[str, Any]:
     assert model.prior is not None
     codes = model.latent(4096).float()
     made: dict[str, Any] = {
-        "prior": {"dim": model.prior.dim, "kind": model.prior.kind, "low": model.prior.low, "high": model.prior.high},
+        "prior": asdict(model.prior),
         "spread": float(codes.std()),
         "directions": [[round(x, 5) for x in row] for row in principal_directions(network).tolist()],
     }
+    if model.prior.kind == "own":  # the page draws these codes, by their number; of each class, if there are classes
+        made["prior"]["codes"] = [
+            [[round(x, 4) for x in row] for row in part.tolist()] for part in _own_codes(model, OWN_CODES)
+        ]
     if model.conditional:
         made["num_classes"] = model.num_labels
     if model.code is not None:
         code = model.code
         made["code"] = {"categories": code.categories, "continuous": code.continuous, "start": code.start}
     return made
+
+
+def _own_codes(model: Model, count: int) -> list[Tensor]:
+    """`count` codes of each class, or of all where the model takes no class, from a prior of the model's own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if not model.conditional:
+            return [model.latent(count)]
+        return [model.latent_of(torch.full((count,), label)) for label in range(model.num_labels)]
 
 
 def _packed(network: Network) -> tuple[dict[str, Any], float]:

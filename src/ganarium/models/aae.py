@@ -110,8 +110,8 @@ class AAE(Model):
         self.classifies, self.K = config.semi_supervised, K
         self.code = Code(K, 0, start=0) if config.num_categories else None
         dim = config.latent_dim or (10 if K else 8 if config.prior in ("normal", "uniform") else 2)
-        self.std = config.prior_std or (1.0 if K else 5.0)
-        self.prior = Prior(K + dim, "uniform" if config.prior == "uniform" else "normal")
+        kind = "own" if config.prior in ("mixture", "swiss_roll") else config.prior
+        self.prior = Prior(K + dim, kind, std=config.prior_std or (1.0 if K else 5.0))
         self.encoder = Encoder(image, K, dim, config.width, config.encoder)
         self.generator = Decoder(image, K, dim, config.width, heads=config.cluster_heads)
         self.min_batch_size = 2 if K else 1  # batch norm in the encoder
@@ -184,16 +184,19 @@ class AAE(Model):
             draw = mixture if self.config.prior == "mixture" else swiss_roll
             z = draw(part, self.num_parts, self.dtype)
         else:
-            z = code[:, self.K :] * (self.std if self.config.prior == "normal" else 1.0)
+            z = code[:, self.K :]
         return torch.cat([one_hot(category, self.K, self.dtype), z], 1)
 
     def latent(self, n: int) -> Tensor:
         return self.drawn(torch.randint(self.num_parts, (n,), device=self.device))
 
+    def latent_of(self, label: Tensor) -> Tensor:
+        return self.latent(len(label)) if self.K else self.drawn(label)
+
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         """A label chooses the part of the prior that z is drawn from, or the category beside z."""
         if latent is None:
-            latent = self.drawn(label) if label is not None and not self.K else self.latent(n)
+            latent = self.latent(n) if label is None else self.latent_of(label)
         if self.config.semi_supervised and label is not None:
             latent = torch.cat([one_hot(label, self.K, latent.dtype), latent[:, self.K :]], 1)
         return self.generator(latent)

@@ -144,6 +144,10 @@ class BGAN(Model):
         output = super().generate(n, latent)
         return binary(output.sigmoid()) if self.discrete else output
 
+    def expected(self, n: int, latent: Tensor | None = None, **conditions: Tensor) -> Tensor:
+        output = super().generate(n, latent)
+        return 2 * output.sigmoid() - 1 if self.discrete else output
+
 
 def binary(chance: Tensor) -> Tensor:
     """-1 or 1 in each place, 1 with the chance given there; carries no gradient."""

@@ -37,6 +37,9 @@ def walk(model: Any, *, stops: int = 6, frames: int = 12, seed: int = 0, **condi
         if "label" not in conditions and model.conditional:
             order = torch.randperm(model.num_labels)[torch.arange(4) % model.num_labels]
             conditions = conditions | {"label": order.repeat(stops * frames)}
+            tensors |= {"label": order.repeat_interleave(stops).to(codes.device)}
+        if "label" in tensors and "latent" not in tensors and model.prior.kind == "own":
+            codes = model.latent_of(tensors["label"])  # of such a prior codes may depend on the class
     codes = codes.view(4, stops, -1)
     shares = torch.arange(frames, device=codes.device, dtype=codes.dtype) / frames
     path = torch.stack([slerp(codes[:, i], codes[:, (i + 1) % stops], t) for i in range(stops) for t in shares])
@@ -128,6 +131,7 @@ def arithmetic(model: Any, groups: Groups, *, n: int = 64, seed: int = 0, **cond
     images, codes = streams.traced(model, n, last + 1, seed=seed, **conditions)
     means, total = code_sum(codes, groups)
     noise = torch.rand(8, len(total), generator=torch.Generator().manual_seed(seed)).to(total) * 0.5 - 0.25
+    noise = noise * model.prior.std
     around = torch.cat([total + noise[:4], total[None], total + noise[4:]])
     latent = torch.cat([means, around])
     outputs = model.sample(len(latent), seed=seed, latent=latent, **_without_code(conditions))

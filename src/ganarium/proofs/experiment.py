@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganarium import registry
-from ganarium.data import SOURCES, load_data
+from ganarium.data import SOURCES, halves, load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, decode
 from ganarium.errors import UserError
@@ -25,7 +25,7 @@ class Scale:
     """How large a proof is, and what it is held to there."""
 
     data: str
-    """A data set by name, or a folder in GANARIUM_DATA."""
+    """A data set by name, two of them joined by a +, or a folder in GANARIUM_DATA."""
     steps: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the data (`size` and `characters`), of the training (`batch_size`) and of the model, as `train` takes them."""
@@ -34,6 +34,8 @@ class Scale:
     """The bounds of measured values, by name."""
     gain: str | None = None
     """A value in which the model must also beat the control by more than the seeds' spread: see `gain_of`."""
+    least_gain: float | None = None
+    """By how much that gain must be at least, on average."""
     level: tuple[str, str, float] | None = None
     """A value of the model, one of the control, and a margin by which, on average, the first may be below the second:
     see `level_of`."""
@@ -55,7 +57,7 @@ class Scale:
     def splits(self) -> tuple[Dataset, Dataset]:
         """The training and the test images. `UserError` where real images are asked for and there are none."""
         name, size = self.data, self.settings.get("size")
-        if name not in SOURCES:
+        if not set(halves(name) or [name]) <= set(SOURCES):
             home = variable("DATA")
             if not home or not (Path(home) / name).exists():
                 raise UserError(

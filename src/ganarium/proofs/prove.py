@@ -107,7 +107,7 @@ def verdict_on(scale: Scale, model: Sequence[Values], control: Sequence[Values])
 
     verdict: dict[str, Any] = {"model_holds": holds(model, False), "control_holds": holds(control, True)}
     if scale.gain:
-        verdict["gain"] = gain_of(scale.gain, model, control)
+        verdict["gain"] = gain_of(scale.gain, model, control, scale.least_gain)
     if scale.level:
         verdict["level"] = level_of(*scale.level, model, control)
     others = all(verdict[key]["holds"] for key in ("gain", "level") if key in verdict)

@@ -47,16 +47,20 @@ def between(low: float, high: float) -> Bound:
     return Bound(low, high)
 
 
-def gain_of(value: str, model: Sequence[Values], control: Sequence[Values]) -> dict[str, Any]:
+def gain_of(
+    value: str, model: Sequence[Values], control: Sequence[Values], least: float | None = None
+) -> dict[str, Any]:
     """Tells by how much the model's value is above the control's: for each seed, on average, and the wider spread
-    (highest minus lowest) of the two. The gain holds if its mean is more than that spread and it is positive for every
-    seed."""
+    (highest minus lowest) of the two. The gain holds if its mean is more than that spread, and `least` or more, and it
+    is positive for every seed."""
+    gain: dict[str, Any] = {"value": value} | ({} if least is None else {"least": least})
     pairs = _differences(model, value, control, value)
     if pairs is None:
-        return {"value": value, "holds": False}
+        return gain | {"holds": False}
     mean = sum(pairs) / len(pairs)
     spread = max(_spread([run[value] for run in runs]) for runs in (model, control))
-    return {"value": value, "pairs": pairs, "mean": mean, "spread": spread, "holds": mean > spread and min(pairs) > 0}
+    holds = mean > spread and min(pairs) > 0 and (least is None or mean >= least)
+    return gain | {"pairs": pairs, "mean": mean, "spread": spread, "holds": holds}
 
 
 def level_of(
@@ -83,8 +87,9 @@ def _spread(values: Sequence[Any]) -> float:
 
 
 def gain_in_words(gain: Mapping[str, Any]) -> str:
-    """Writes a gain as "+0.09, +0.13, 0.11 on average; spread 0.05"."""
-    return f"{_pairs(gain)}; spread {gain['spread']:.3g}" if "pairs" in gain else "not finite"
+    """Writes a gain as "+0.09, +0.13, 0.11 on average; spread 0.05", and the least that is asked for."""
+    least = f"; at least {gain['least']:g}" if "least" in gain else ""
+    return f"{_pairs(gain)}; spread {gain['spread']:.3g}{least}" if "pairs" in gain else "not finite"
 
 
 def level_in_words(level: Mapping[str, Any]) -> str:

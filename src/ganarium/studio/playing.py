@@ -201,8 +201,10 @@ class Player:
         if len(sliders) > SLIDERS or not all(abs(value) <= 10 for value in sliders):
             raise UserError(f"there are {SLIDERS} sliders, from -10 to 10.")
         with undisturbed(model, seed, model.sample_mode):
-            codes = model.conditions(n, **given).get("latent")
-            codes = model.latent(n) if codes is None else codes
+            asked = model.conditions(n, **given)
+            codes = asked.get("latent")
+            if codes is None:
+                codes = model.latent_of(asked["label"]) if "label" in asked else model.latent(n)
         key = (run, newest_step(run) if step is None else step, given.get("label"))
         if key not in self._directions:
             self._directions[key] = directions(model, given.get("label"))
@@ -215,8 +217,8 @@ class Player:
 
 
 def directions(model: Model, label: int | None) -> Tensor:
-    """Directions of codes (k, prior.dim) of length one along which the images change the most: the principal components
-    of samples, each fitted by a linear function of the code."""
+    """Directions of codes (k, prior.dim) along which the images change the most: the principal components of samples,
+    each fitted by a linear function of the code. They are as long as the codes' standard deviation."""
     given: dict[str, Any] = {"label": 0 if label is None else label} if model.conditional else {}
     count = max(16, min(SEEN, PIXELS // math.prod(model.shape)))
     with undisturbed(model, 0, model.sample_mode):
@@ -227,7 +229,7 @@ def directions(model: Model, label: int | None) -> Tensor:
     _, _, components = torch.linalg.svd(centred.float(), full_matrices=False)
     scores = centred.float() @ components[:k].T
     slopes = torch.linalg.lstsq(codes.float().cpu() - codes.float().cpu().mean(0), scores.cpu()).solution.T
-    return torch.nn.functional.normalize(slopes, dim=1)
+    return torch.nn.functional.normalize(slopes, dim=1) * codes.float().std().cpu()
 
 
 def class_names(model: Model, config: dict[str, Any]) -> list[str]:

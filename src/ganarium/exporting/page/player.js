@@ -124,24 +124,29 @@
     const state = { seed: 1, between: 0, kind: 0, numbers: new Array((code && code.continuous) || 0).fill(0), moves: directions.map(() => 0), walking: false, truncation: 1, noise: 1 };
     const truncated = part.inputs.some((each) => each.kind === "truncation"), noisy = noises(part, randomOf(1)).length > 0;
 
-    function plainCode(seed) {
-      const random = randomOf(seed), next = prior.kind === "normal" ? random.normal : () => prior.low + (prior.high - prior.low) * random.uniform();
+    /* Codes of a prior of the model's own are in the page, some of each class; neighbouring seeds have others. */
+    function plainCode(seed, kind) {
+      if (prior.codes) {
+        const own = prior.codes[kind % prior.codes.length];
+        return Float32Array.from(own[(seed * 97) % own.length]);
+      }
+      const random = randomOf(seed), next = prior.kind === "normal" ? () => prior.std * random.normal() : () => prior.low + (prior.high - prior.low) * random.uniform();
       return filled(prior.dim, next);
     }
 
-    /* Between two codes: along the sphere for normal ones, whose length says how likely they are; else straight. */
+    /* Between two codes: along the sphere, since their length says how likely they are; straight for uniform ones. */
     function mixed(a, b, t) {
       if (t === 0) return a;
       let dot = 0, aa = 0, bb = 0;
       for (let i = 0; i < a.length; i++) { dot += a[i] * b[i]; aa += a[i] * a[i]; bb += b[i] * b[i]; }
       const angle = Math.acos(Math.max(-1, Math.min(1, dot / Math.sqrt(aa * bb))));
-      const round = prior.kind === "normal" && angle > 1e-3;
+      const round = prior.kind !== "uniform" && angle > 1e-3;
       const u = round ? Math.sin((1 - t) * angle) / Math.sin(angle) : 1 - t, v = round ? Math.sin(t * angle) / Math.sin(angle) : t;
       return a.map((x, i) => u * x + v * b[i]);
     }
 
     function made(seed, between, kind, moved = true) {
-      const ease = between * between * (3 - 2 * between), z = mixed(plainCode(seed), plainCode(seed + 1), ease);
+      const ease = between * between * (3 - 2 * between), z = mixed(plainCode(seed, kind), plainCode(seed + 1, kind), ease);
       if (moved) state.moves.forEach((by, k) => { if (by) for (let i = 0; i < z.length; i++) z[i] += by * spread * directions[k][i]; });
       if (code) {
         for (let i = 0; i < code.categories; i++) z[code.start + i] = +(i === kind);
