@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ganarium.cli.output import output_folder
 from ganarium.data.files.tree import printable
 from ganarium.errors import UserError
+from ganarium.runtime.files import atomic_write
 
 if TYPE_CHECKING:
     from ganarium.model import Model
@@ -50,7 +51,6 @@ def encode(
     from ganarium.data.files.decode import silence_warnings
     from ganarium.data.sources.folder import open_image, picture_files
     from ganarium.runs.loading import load
-    from ganarium.runtime.files import atomic_write
 
     if out is not None and not out.lower().endswith(".npy"):
         raise UserError(f"--out is the .npy file that the codes are written to, such as codes.npy, not {out}.")
@@ -73,9 +73,8 @@ def encode(
     if not codes:
         raise UserError("none of the pictures could be read: there is nothing to encode.")
     rows = torch.cat(codes).numpy()
-    target = _free(
-        output_folder(run, str(Path(out).parent) if out else None, "encoded") / Path(out or "codes.npy").name
-    )
+    folder = output_folder(run, str(Path(out).parent) if out else None, "encoded")
+    target = _free(folder / Path(out or "codes.npy").name)
     with atomic_write(target) as temporary, temporary.open("wb") as handle:
         np.save(handle, rows)
     with atomic_write(target.with_suffix(".txt")) as temporary:

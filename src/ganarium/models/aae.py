@@ -110,7 +110,8 @@ class AAE(Model):
         self.classifies, self.K = config.semi_supervised, K
         self.code = Code(K, 0, start=0) if config.num_categories else None
         dim = config.latent_dim or (10 if K else 8 if config.prior in ("normal", "uniform") else 2)
-        kind = "own" if config.prior in ("mixture", "swiss_roll") else config.prior
+        own = config.prior in ("mixture", "swiss_roll")
+        kind: Any = "own" if own else config.prior
         self.prior = Prior(K + dim, kind, std=config.prior_std or (1.0 if K else 5.0))
         self.encoder = Encoder(image, K, dim, config.width, config.encoder)
         self.generator = Decoder(image, K, dim, config.width, heads=config.cluster_heads)
