@@ -110,8 +110,7 @@ class AAE(Model):
         self.classifies, self.K = config.semi_supervised, K
         self.code = Code(K, 0, start=0) if config.num_categories else None
         dim = config.latent_dim or (10 if K else 8 if config.prior in ("normal", "uniform") else 2)
-        own = config.prior in ("mixture", "swiss_roll")
-        kind: Any = "own" if own else config.prior
+        kind: Any = config.prior if config.prior in ("normal", "uniform") else "own"
         self.prior = Prior(K + dim, kind, std=config.prior_std or (1.0 if K else 5.0))
         self.encoder = Encoder(image, K, dim, config.width, config.encoder)
         self.generator = Decoder(image, K, dim, config.width, heads=config.cluster_heads)
@@ -181,7 +180,7 @@ class AAE(Model):
         """Codes (n, K + dim) from these parts of the prior: one-hot categories, and z."""
         code = self.prior.draw(len(part), self.device, self.dtype)
         category = torch.randint(max(1, self.K), (len(part),), device=self.device)
-        if self.config.prior in ("mixture", "swiss_roll"):
+        if self.prior.kind == "own":
             draw = mixture if self.config.prior == "mixture" else swiss_roll
             z = draw(part, self.num_parts, self.dtype)
         else:
