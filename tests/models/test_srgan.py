@@ -1,5 +1,9 @@
 """SRGAN against its paper and the numbers of its trusted ports: sizes, phases, content, the known mistakes."""
 
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,6 +16,7 @@ from ganarium.data.dataset import Dataset, HighResolutionImages, Photos
 from ganarium.errors import UserError
 from ganarium.losses import as_fake, as_real
 from ganarium.models.srgan import VGG_WEIGHT
+from ganarium.networks import vgg
 from ganarium.networks.srresnet import Discriminator, SRResNet
 from ganarium.networks.vgg import VGG19
 from ganarium.trainer import Trainer
@@ -125,8 +130,55 @@ def test_a_content_network_that_is_absent_is_never_replaced(monkeypatch, tmp_pat
     for name in ("GANARIUM_VGG", "GANARIUM_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GANARIUM_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"weights of VGG-19 are not here.*another --content"):
+    monkeypatch.setattr(vgg, "URL", "http://127.0.0.1:9/vgg19.pth")  # nobody answers there
+    with pytest.raises(
+        UserError, match=r"weights of VGG-19 are not here and could not be downloaded.*another --content"
+    ):
         registry.create("srgan", (3, 16, 16), content="vgg54")
+    assert not list(tmp_path.iterdir())
+
+
+def test_vgg_is_downloaded_once_and_only_whole(monkeypatch, tmp_path, capsys):
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words):
+            pass
+
+    asked, tiny = [], ((2, 2), (2, 2), (2, 4), (2, 4), (2, 4))
+    monkeypatch.setattr(vgg, "BLOCKS", tiny)
+    torch.save(
+        {f"features.{key}": value for key, value in VGG19("conv5_4").layers.state_dict().items()}, tmp_path / "it"
+    )
+    whole = (tmp_path / "it").read_bytes()
+    name = f"vgg19-{hashlib.sha256(whole).hexdigest()[:8]}.pth"
+    cache = tmp_path / "cache"
+    for variable, value in (("GANARIUM_CACHE", cache), ("GANARIUM_DATA", tmp_path / "none")):
+        monkeypatch.setenv(variable, str(value))
+    monkeypatch.delenv("GANARIUM_VGG", raising=False)
+    monkeypatch.setattr(vgg, "FILE", name)
+    server = HTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(vgg, "URL", f"http://127.0.0.1:{server.server_port}/{name}")
+    try:
+        content = whole[:-1]
+        with pytest.raises(UserError, match=f"another file, or a part of it.*put {name}"):
+            vgg.load_vgg("conv5_4")
+        assert not list(cache.iterdir())
+        content = whole
+        networks = [vgg.load_vgg("conv5_4") for _ in range(2)]
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asked == [f"/{name}"] * 2  # the second network is read from the cache
+    assert [path.name for path in cache.iterdir()] == [name]
+    assert "downloading the weights of VGG-19" in capsys.readouterr().err
+    first, second = (network.state_dict() for network in networks)
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
 
 
 def test_the_content_network_is_no_part_of_the_model(monkeypatch, tmp_path):

