@@ -309,3 +309,29 @@ def test_holes_are_measured_inside():
         assert values[f"mean_absolute_error_of_{name}"] == pytest.approx(0.2 - zero, rel=1e-5)
         assert values[f"psnr_of_{name}"] == pytest.approx(20 * np.log10(255 / 25), rel=1e-5)
     assert measure.quick() == {key: values[key] for key in ("mean_absolute_error", "psnr")}
+
+
+def ramps(n: int, side: int = 16) -> Dataset:
+    """Pictures that grow evenly brighter in a direction and by a slope of their own, which their rims tell."""
+    random = torch.rand(n, 3, 1, 1, generator=torch.Generator().manual_seed(n)) * 2 - 1
+    place = torch.linspace(-1, 1, side)
+    values = 0.4 * random[:, :1] + 0.3 * random[:, 1:2] * place[:, None] + 0.3 * random[:, 2:] * place
+    return Dataset("ramps", ((values + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).expand(-1, -1, -1, 3))
+
+
+def error_after(steps: int, *, own_surroundings: bool = True) -> float:
+    """The error in the holes of new pictures, divided by that of the mean colour of what is around them."""
+    model = model_of((3, 16, 16), width=8, lr=1e-3)
+    if not own_surroundings:
+        shown = model.without
+        model.without = lambda image, mask: shown(image.roll(1, 0), mask)  # type: ignore[method-assign]
+    for _ in (made := Trainer(model, Batches(ramps(512), Images, 32), steps)):
+        pass
+    made.drain()
+    values = InpaintingMeasure(model.eval(), ramps(64), 64).full()
+    return values["mean_absolute_error"] / values["mean_absolute_error_of_mean_colour"]
+
+
+def test_it_learns_to_fill_what_its_surroundings_tell():
+    assert error_after(100) < 0.8
+    assert error_after(100, own_surroundings=False) > 1.0  # the same, shown what is around another hole
