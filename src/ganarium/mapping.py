@@ -20,6 +20,7 @@ from ganarium.data.holes import mask_of, window_around
 from ganarium.data.tiles import STEP, levels_of, map_tiles, reduced_copy, resized, values_of
 from ganarium.errors import UserError
 from ganarium.layers.normalization import fixed_norms
+from ganarium.layers.winograd import faster_on_cpu
 from ganarium.runtime.device import resolve_precision
 from ganarium.streams import CHUNK, undisturbed
 
@@ -103,6 +104,10 @@ class Mapping(nn.Module):
             return torch.cat([self.mapped(part, chosen) for part in torch.split(batch, CHUNK)]).float()
 
         def apply(images: Any) -> Any:
+            with faster_on_cpu(self):
+                return directed(images)
+
+        def directed(images: Any) -> Any:
             picture = isinstance(images, np.ndarray)
             if picture and not full_size:
                 if tile is not None:
