@@ -44,6 +44,7 @@ DEFERRED_PACKAGES = {
     "datasets": "optional: data sets of the Hugging Face hub",
     "fcntl": "not on Windows",
     "huggingface_hub": "optional: models of the Hugging Face Hub",
+    "keras": "optional: export to Keras",
     "onnx": "optional: export to ONNX",
     "onnxruntime": "optional: export to ONNX",
     "onnxscript": "optional: export to ONNX",

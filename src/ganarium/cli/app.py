@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, UnknownOptionError
 from cyclopts.completion.detect import ShellDetectionError
 
 import ganarium
+from ganarium.cli.bench import bench
 from ganarium.cli.classify import classify
 from ganarium.cli.clean import clean
 from ganarium.cli.compare import compare
@@ -139,6 +140,7 @@ def application(arguments: list[str]) -> tuple[App, list[str]]:
         prove,
         report,
         export,
+        bench,
         push,
         resume,
         runs,

@@ -1,1 +1,1 @@
-"""A trained network taken out of the library: as ONNX, as one page of HTML, as a folder of the Hub."""
+"""A trained network taken out of the library: as ONNX or Keras, as one page of HTML, as a folder of the Hub."""

@@ -1,5 +1,6 @@
 """Takes a run's networks out of the library: one entry for every target."""
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,7 +8,7 @@ from typing import Any
 
 from ganarium import registry
 from ganarium.errors import UserError, nearest
-from ganarium.exporting import to_html, to_hub, to_onnx
+from ganarium.exporting import to_html, to_hub, to_keras, to_onnx
 from ganarium.exporting.network import Network, networks
 from ganarium.exporting.result import Exported
 from ganarium.exporting.weights.writing import write_pth
@@ -15,7 +16,7 @@ from ganarium.runs.hub import is_hub
 from ganarium.runs.loading import config_of, load
 from ganarium.version import __version__
 
-TARGETS = ("html", "hub", "onnx", "pth")
+TARGETS = ("html", "hub", "keras", "onnx", "pth")
 
 
 def export(
@@ -25,22 +26,30 @@ def export(
     out: str | Path | None = None,
     size: tuple[int, int] | None = None,
     raw: bool = False,
+    weights: str | None = None,
 ) -> list[Exported]:
     """Writes the networks of a run, or of one of its checkpoints, for use without this library.
 
-    `to` is `html`: one page that makes its pictures itself; `onnx`: a file for each network (generate, classify,
-    upscale, inpaint, or the directions of `translate`); `hub`: a folder for the Hugging Face Hub; or `pth`: the
-    generator of esrgan in the layout of its authors, which spandrel and chaiNNer read. They are written to the folder
-    `out`, by default RUN/exported; each is compared with PyTorch first, and the largest difference stands in a .json
-    beside it. `size` (height, width) is that of the pictures a network maps; default: that of the training. Averaged
-    weights are taken where the model keeps some, unless `raw`.
+    `to` is `html`: one page that makes its pictures itself; `onnx` or `keras`: a file for each network (generate,
+    classify, upscale, inpaint, or the directions of `translate`); `hub`: a folder for the Hugging Face Hub; or `pth`:
+    the generator of esrgan in the layout of its authors, which spandrel and chaiNNer read. They are written to the
+    folder `out`, by default RUN/exported; each is compared with PyTorch first, and the largest difference stands in a
+    .json beside it. `size` (height, width) is that of the pictures a network maps; default: that of the training.
+    Averaged weights are taken where the model keeps some, unless `raw`. `weights` are those of a page: float16, or int8
+    for one of half the size, whose pictures may differ by 16/255.
 
     Raises `UserError` for a model that cannot be exported so, with the reason; then nothing of it is written.
     """
     if to not in TARGETS:
         raise UserError(f"there is no target {to!r}: {nearest(to, TARGETS)}")
+    if weights is not None and to != "html":
+        raise UserError(f"weights are chosen for pages alone: leave --weights away, or use --to html instead of {to}.")
+    if weights not in (None, *to_html.WEIGHTS):
+        raise UserError(f"there are no weights {weights!r}: {nearest(weights, to_html.WEIGHTS)}")
     if to == "onnx":
         to_onnx.runtime_package()  # says early that it is missing
+    if to == "keras":
+        to_keras.require()
     config = config_of(run)
     model = load(run, raw=raw)
     if to == "pth":
@@ -60,10 +69,16 @@ def export(
     try:
         if to == "html":
             path = folder / f"{facts['model']}.html"
-            exported = to_html.write(parts, path, facts | {"paper": _paper(config["model"])})
+            described = facts | {"paper": _paper(config["model"])}
+            exported = to_html.write(parts, path, described, weights or "float16")
             exported.write_beside(facts | {"networks": [_facts_of_network(part) for part in parts]})
             return [exported]
         made = []
+        if to == "keras":
+            made = to_keras.write(parts, [folder / f"{part.name}.keras" for part in parts])
+            for part, each in zip(parts, made, strict=True):
+                each.write_beside(facts | _facts_of_network(part, to_keras.layout))
+            return made
         for part in parts:
             made.append(to_onnx.write(part, folder / f"{part.name}.onnx"))
             made[-1].write_beside(facts | _facts_of_network(part))
@@ -83,12 +98,14 @@ def _facts_of_run(config: dict[str, Any], step: int) -> dict[str, Any]:
     }
 
 
-def _facts_of_network(network: Network) -> dict[str, Any]:
-    """What a user of the file needs to know of a network."""
+def _facts_of_network(network: Network, layout: Callable[[Sequence[int]], Sequence[int]] = list) -> dict[str, Any]:
+    """What a user of the file needs to know of a network. `layout` gives the shape of a sample in the file."""
     return {
         "network": network.name,
-        "inputs": [{"name": each.name, "kind": each.kind, "shape": ["batch", *each.shape]} for each in network.inputs],
-        "output": {"shape": ["batch", *network.output_shape], "range": _range(network)},
+        "inputs": [
+            {"name": each.name, "kind": each.kind, "shape": ["batch", *layout(each.shape)]} for each in network.inputs
+        ],
+        "output": {"shape": ["batch", *layout(network.output_shape)], "range": _range(network)},
     }
 
 

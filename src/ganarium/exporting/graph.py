@@ -263,13 +263,16 @@ class _Builder:
         return self.add("where", [a["mask"], a["value"], a["self"]], shape)
 
     def on_cat(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
-        return self.add("cat", a["tensors"], shape, dim=a["dim"] % len(shape))
+        tensors = [each for each in a["tensors"] if not isinstance(each, Tensor) or each.numel()]
+        return tensors[0] if len(tensors) == 1 else self.add("cat", tensors, shape, dim=a["dim"] % len(shape))
 
     def on_slice(self, node: fx.Node, a: dict[str, Any], shape: list[int]) -> Any:
         before = _meta(node.args[0]).shape
         dim, start = a["dim"] % len(before), a["start"] or 0
         if list(before) == shape:
             return a["self"]
+        if 0 in shape:  # nothing is left, as of the layers behind the last
+            return torch.zeros(shape)
         if a["step"] != 1:
             raise _unknown("slice with a step")
         start = max(0, start + before[dim] if start < 0 else start)

@@ -479,26 +479,43 @@ const Engine = (() => {
     lt: two((a, b) => +(a < b)), le: two((a, b) => +(a <= b)), or: two((a, b) => Math.max(a, b)),
   };
 
-  /* Numbers from base64: float32, or float16 (1 bit sign, 5 exponent, 10 fraction), little-endian. */
+  /* Numbers from base64: float32, int8, or float16 (1 bit sign, 5 exponent, 10 fraction), little-endian. */
   function decode(text, kind) {
-    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    const letters = atob(text), bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
     if (kind === "float32") return new Float32Array(bytes.buffer);
+    if (kind === "int8") return new Int8Array(bytes.buffer);
     const half = new Uint16Array(bytes.buffer), table = new Float32Array(65536), seen = new Uint8Array(65536);
-    return Float32Array.from(half, (h) => {
+    const x = new Float32Array(half.length);
+    for (let i = 0; i < x.length; i++) {
+      const h = half[i];
       if (!seen[h]) {
         const sign = h & 0x8000 ? -1 : 1, e = (h >> 10) & 31, m = h & 1023;
         table[h] = sign * (e ? 2 ** (e - 15) * (1 + m / 1024) : 2 ** -14 * (m / 1024));
         seen[h] = 1;
       }
-      return table[h];
-    });
+      x[i] = table[h];
+    }
+    return x;
   }
 
-  /* A network: `graph` as the page holds it, `numbers` all its constants behind one another. */
+  /* Weights of 8 bits, each channel times its scale. */
+  function scaled(bytes, scales, n) {
+    const x = new Float32Array(n), length = n / scales.length;
+    for (let i = 0; i < n; i++) x[i] = bytes[i] * scales[Math.floor(i / length)];
+    return x;
+  }
+
+  /* A network: `graph` as the page holds it, `numbers` all its constants behind one another; those with a scale for each
+     channel are among the `bytes`. */
   class Network {
-    constructor(graph, numbers) {
+    constructor(graph, numbers, bytes, scales) {
       this.graph = graph;
-      this.constants = graph.constants.map(([id, shape, start]) => [id, value(shape, numbers.subarray(start, start + size(shape)))]);
+      this.constants = graph.constants.map(([id, shape, start, first, channels]) => {
+        const n = size(shape);
+        if (!channels) return [id, value(shape, numbers.subarray(start, start + n))];
+        return [id, value(shape, scaled(bytes.subarray(start, start + n), scales.subarray(first, first + channels), n))];
+      });
       this.last = new Map(); // value -> the operator that reads it last
       graph.operators.forEach(({ inputs }, place) => inputs.forEach((id) => this.last.set(id, place)));
     }
@@ -516,5 +533,11 @@ const Engine = (() => {
     }
   }
 
-  return { Network, decode, value, kernels };
+  /* The network that a page holds as `part`. */
+  function load(part) {
+    const small = part.kind === "int8";
+    return new Network(part.graph, decode(part.numbers, small ? "float16" : part.kind), decode(part.bytes || "", "int8"), decode(part.scales || "", "float32"));
+  }
+
+  return { Network, decode, load, value, kernels };
 })();

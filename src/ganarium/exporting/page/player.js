@@ -2,7 +2,7 @@
 /* What a person sees: a generator with its codes, or a network that maps the picture that is dropped on it. */
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const LEVELS = 127.5, ALLOWED = 2; // levels of 255 per unit of [-1, 1]; how many a picture may differ by
+  const LEVELS = 127.5; // levels of 255 per unit of [-1, 1]
   const LARGEST = 96; // pixels on a side of what is enlarged
 
   /* Elements: make("p", { class: "quiet" }, "text", child, ...) */
@@ -21,7 +21,7 @@
     return {
       ...part,
       run(inputs) { // Float32Arrays, or {data, shape}
-        engine = engine || new Engine.Network(part.graph, Engine.decode(part.numbers, part.kind));
+        engine = engine || Engine.load(part);
         return engine.run(inputs.map((x, i) => (x.shape ? x : Engine.value([1, ...part.inputs[i].shape], x))));
       },
     };
@@ -404,7 +404,7 @@
   const ready = new Promise((done) => setTimeout(() => {
     const most = Math.max(...differences());
     checked.textContent = `Compared with PyTorch when the page was opened: the largest difference is ${most.toFixed(2)} of 255 levels.`;
-    warning.hidden = most <= ALLOWED;
+    warning.hidden = most <= data.allowed;
     warning.textContent = `This browser's pictures differ from PyTorch's by up to ${most.toFixed(0)} of 255 levels.`;
     done(most);
   }, 50));
