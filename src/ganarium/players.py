@@ -10,6 +10,11 @@ from torch import nn
 Number = float | Callable[[int, int], float]  # a constant, or a function of (iteration, total iterations)
 
 
+def dropping(value: float, *iterations: int) -> Callable[[int, int], float]:
+    """A number that falls to a tenth after each of these iterations."""
+    return lambda iteration, total: value * 0.1 ** sum(iteration >= place for place in iterations)
+
+
 def at(value: Any, iteration: int, total: int) -> Any:
     """A number of an optimiser, or a tuple of them, at an iteration."""
     if isinstance(value, tuple):

@@ -129,7 +129,7 @@ def test_d_sees_the_codes_of_the_encoder_after_its_reconstruction():
 def test_each_phase_has_its_own_rates():
     modern, paper = model_of().players, model_of(recipe="paper").players
     assert [modern[name].optimizer.lr for name in ("AE", "D", "E")] == [1e-3, 2e-4, 2e-4]
-    rates = [(paper[name].optimizer.lr, paper[name].optimizer.momentum) for name in ("AE", "D", "E")]
+    rates = [(paper[name].optimizer.lr(0, 10), paper[name].optimizer.momentum) for name in ("AE", "D", "E")]
     assert rates == [(0.01, 0.9), (0.1, 0.1), (0.1, 0.1)]
 
 
@@ -368,3 +368,12 @@ def test_what_is_refused():
     refused("labels of at least two classes", lambda: model_of(None, semi_supervised=True))
     refused("2-D points", lambda: registry.create("aae", (2,)))
     refused("head_distance", lambda: model_of(head_distance=-1.0))
+
+
+def test_the_papers_rates_fall_after_epochs_50_and_1000():
+    """Of 600 batches: MNIST's 60,000 images in batches of 100."""
+    players = model_of(recipe="paper").players
+    for name, first in (("AE", 0.01), ("D", 0.1), ("E", 0.1)):
+        rate = players[name].optimizer.lr
+        rates = [rate(iteration, 10**6) for iteration in (0, 29_999, 30_000, 599_999, 600_000)]
+        assert rates == pytest.approx([first, first, first / 10, first / 10, first / 100])

@@ -237,3 +237,28 @@ def test_what_is_refused():
     refused("a share of the image's side", lambda: model_of(hole=1.5))
     refused("labels of at least two classes", lambda: model_of(None, semi_supervised=True))
     refused("does not classify", lambda: model_of().classify(torch.zeros(1, 16, 16)))
+
+
+def test_crops_are_parts_of_the_image_at_its_size():
+    """Of a ramp from -1 to 1 they are ramps too, at most as much less steep as the crop is smaller; 0 crops nothing."""
+    ramp = torch.linspace(-1, 1, 16).expand(64, 1, 16, 16)
+    crops = model_of(crop=0.5).cropped(ramp)
+    assert crops.shape == ramp.shape
+    assert crops.abs().max() <= 1
+    inner = crops[..., 2:-2]
+    steps = inner.diff(dim=3)
+    assert torch.allclose(steps, steps.mean((2, 3), keepdim=True).expand_as(steps), atol=1e-4)
+    slopes = steps.mean((1, 2, 3)) / (2 / 15)
+    assert 0.49 < slopes.min() < 0.6 < 0.9 < slopes.max() <= 1.001
+    assert inner.mean((1, 2, 3)).std() > 0.05, "each is at another place"
+    assert model_of().cropped(ramp) is ramp
+    refused("crop", lambda: model_of(crop=1.5))
+
+
+def test_what_is_cropped_is_trained_on(monkeypatch):
+    model = trainer("ccgan", (1, 16, 16), batch_size=4, width=4, noise_dim=3, crop=0.4, semi_supervised=True).model
+    seen = []
+    monkeypatch.setattr(model, "cropped", lambda x: seen.append(x) or x)
+    batch = PartlyLabelledImages(torch.zeros(4, 1, 16, 16), torch.arange(4) % 4, torch.ones(4, 1, 16, 16))
+    next(model.step(iter([batch])))
+    assert [float(x.mean()) for x in seen] == [1.0, 0.0]

@@ -15,7 +15,7 @@ With `--semi-supervised` D has also the cross-entropy of labelled images.
 Differences from the paper:
 - All terms of a player are one update; the release makes three, one for each game and one for the classifier.
 - Images of any size: D has as many stages of VGG-A as the size allows. A hole is grey to G.
-- No random crops and scales of the images, and no fine-tuning at a larger size with another optimiser.
+- Random crops are an option (`--crop 0.25`). No fine-tuning at a larger size with another optimiser.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,9 @@ class Config:
     low_resolution: int = 0
     """Show G a copy of the whole image, reduced by so many times and enlarged again, which helps with large
     holes; then a hole is made sharp, and not invented. 0: none."""
+    crop: float = 0.0
+    """How much smaller than a training image a random crop of it may be, as a share of the side; it is
+    enlarged again (the release crops and scales; how much is ours). 0: no crops."""
     noise_dim: int = 100
     """Numbers of noise that G reads beside the image, normal (released, optional). 0: none."""
     class_weight: float = 1.0
@@ -71,7 +74,7 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "class_weight", "width", "lr")
         require_not_negative(self, "noise_dim", "low_resolution")
-        require_fraction(self, "dropout", "beta1")
+        require_fraction(self, "dropout", "beta1", "crop")
         if not 0 < self.hole < 1:
             raise UserError(f"hole must be between 0 and 1, a share of the image's side, not {self.hole}.")
 
@@ -107,7 +110,8 @@ class CCGAN(Model):
 
     def step(self, batches: Batches) -> Step:
         D, config, batch = self.discriminator, self.config, next(batches)
-        x = batch.unlabelled if config.semi_supervised else batch.image  # (b, c, h, w) in [-1, 1]
+        # (b, c, h, w) in [-1, 1]
+        x = self.cropped(batch.unlabelled if config.semi_supervised else batch.image)
         mask = self.holes(len(x))  # (b, 1, h, w), True in the hole
         with torch.no_grad():
             made = self.made(x, mask)
@@ -119,7 +123,7 @@ class CCGAN(Model):
         if score_full is not None:
             terms["full"] = as_fake(score_full)
         if config.semi_supervised:
-            logits = D.class_logits(batch.image)
+            logits = D.class_logits(self.cropped(batch.image))
             terms["labelled"] = config.class_weight * F.cross_entropy(logits, batch.label)
         yield "D", terms, watch(real=score_real, fake=score_fake)
         made = self.made(x, mask)
@@ -128,6 +132,16 @@ class CCGAN(Model):
             if config.full_image:
                 terms["full"] = as_real(D(made))
         yield "G", terms
+
+    def cropped(self, x: Tensor) -> Tensor:
+        """A part of each image, of a random size at a random place, enlarged to the size of the image."""
+        if not self.config.crop:
+            return x
+        side, across, down = torch.rand(3, len(x), device=x.device, dtype=x.dtype)
+        side, zero = 1 - self.config.crop * side, torch.zeros_like(side)
+        rows = [side, zero, (2 * across - 1) * (1 - side), zero, side, (2 * down - 1) * (1 - side)]
+        grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
     def made(self, x: Tensor, mask: Tensor, z: Tensor | None = None) -> Tensor:
         """G's whole images (b, c, h, w) for images whose holes are hidden from it, by noise that is drawn."""
