@@ -28,7 +28,7 @@ class Scale:
     """A data set by name, two of them joined by a +, or a folder in GANARIUM_DATA."""
     steps: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of the data (`size` and `characters`), of the training (`batch_size`) and of the model, as `train` takes them."""
+    """Of the data (`size`, `characters` and `layout`), of the training (`batch_size`) and of the model, as `train` takes them."""
     _: KW_ONLY
     held_to: Mapping[str, Bound]
     """The bounds of measured values, by name."""
@@ -41,11 +41,13 @@ class Scale:
     see `level_of`."""
     numbers: Mapping[str, int] = field(default_factory=dict)
     """How many images or labels the measure takes, by name."""
+    num_controls: int | None = None
+    """From how many of the seeds the control is run; None: from all. For photographs, where runs are long."""
 
     @property
     def options(self) -> dict[str, Any]:
         """Of the model."""
-        others = ("size", "characters", "batch_size")
+        others = ("size", "characters", "layout", "batch_size")
         return {name: value for name, value in self.settings.items() if name not in others}
 
     def protocol(self) -> str:
@@ -64,7 +66,8 @@ class Scale:
                     f"the proof needs the images of {name}: set GANARIUM_DATA to the folder that holds {name}/."
                 )
             name = str(Path(home) / name)
-        return load_data(name, size=(size, size) if size else None, characters=self.settings.get("characters"))
+        own = {option: self.settings.get(option) for option in ("characters", "layout")}
+        return load_data(name, size=(size, size) if size else None, **own)
 
 
 @dataclass(frozen=True, kw_only=True)

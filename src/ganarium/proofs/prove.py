@@ -60,7 +60,7 @@ def prove(
         **in_words(claim, scale),
         "seeds": list(seeds),
         "values": [runs["model", seed] for seed in seeds],
-        "control": [runs["control", seed] for seed in seeds],
+        "control": [runs["control", seed] for seed in seeds[: claim.scales[scale].num_controls]],
         "baselines": runs["baselines", seeds[0]],
         "command": command or f"ganarium prove {claim.model} --claim {claim.id} --scale {scale} --seeds {given}",
         "seconds": round(seconds),
@@ -137,7 +137,8 @@ def _runs(
 ) -> tuple[dict[tuple[str, int], Any], float]:
     """The values of every run by (role, seed), and the seconds of all."""
     kept, key = out / ".runs" / f"{claim.id}-{scale}.jsonl", f"{claim.digest(scale)} {device} {__version__}"
-    wanted = [(role, seed) for role in ("model", "control") for seed in seeds] + [("baselines", seeds[0])]
+    wanted = [("model", seed) for seed in seeds]
+    wanted += [("control", seed) for seed in seeds[: claim.scales[scale].num_controls]] + [("baselines", seeds[0])]
     rows: list[Any] = read_rows(kept)
     done = {(row["role"], row["seed"]): row for row in rows if row["digest"] == key}
 

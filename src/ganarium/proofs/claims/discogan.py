@@ -1,6 +1,6 @@
 from ganarium.proofs.changes import WeighTerms
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
-from ganarium.proofs.measures.discogan_modes import MatchedModes
+from ganarium.proofs.measures.discogan_modes import MatchedModes, MatchedRings
 
 CLAIMS = (
     Claim(
@@ -17,6 +17,21 @@ CLAIMS = (
             600,
             {"batch_size": 100, "width": 64},
             held_to={"modes": at_least(8), "near": at_least(0.9), "cycle_error": at_most(0.1)},
+        ),
+    ),
+    Claim(
+        id="discogan_toy",
+        model="discogan",
+        text="Eight modes far apart are mapped to eight different modes of a ring six times as large, and back.",
+        source="Kim et al. 2017, section 4.1 and figure 4, the toy experiment",
+        control=WeighTerms("G", {"reconstruction": 0}),
+        control_text="nothing asks that a point comes back: two plain GANs between the domains",
+        measure=MatchedRings(),
+        cpu=Scale(
+            "ring",
+            2000,
+            {"batch_size": 200, "width": 128, "lr": 5e-4},
+            held_to={"modes": at_least(8), "near": at_least(0.9), "cycle_error": at_most(0.15)},
         ),
     ),
 )
