@@ -109,7 +109,18 @@ SETTINGS = {
     ),
     "ebgan": Setting(1000, SMALL),
     "esrgan": Setting(
-        2000, {"size": "64", "width": 24, "growth": 12, "num_blocks": 2, "num_pretraining_steps": 1500}, "textures"
+        2000,
+        {
+            "size": "64",
+            "width": 24,
+            "growth": 12,
+            "num_blocks": 2,
+            "discriminator_width": 16,
+            "num_pretraining_steps": 1500,
+            "batch_size": 8,
+            "lr": 1e-3,
+        },
+        "textures",
     ),
     "f_gan": Setting(3000, {"width": 256}),
     "fastgan": Setting(3000, {"size": "32", "width": 16, "lr": 2e-4, "mirror": True}, "lfw64"),
@@ -127,7 +138,9 @@ SETTINGS = {
         "usps",
         note="The masked convolutions see 12 pixels up and aside, so strokes are smooth but some digits do not close.",
     ),
-    "pix2pix": Setting(2000, {"size": "64", "width": 16, "batch_size": 4, "lr": 5e-4}, "scenes_paired"),
+    "pix2pix": Setting(
+        3000, {"size": "64", "width": 16, "batch_size": 4, "lr": 1e-3, "augment": False}, "scenes_paired"
+    ),
     "projected_gan": Setting(
         600,
         {
@@ -177,7 +190,15 @@ SETTINGS = {
     "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
     "srgan": Setting(
         2000,
-        {"size": "64", "width": 32, "num_blocks": 4, "discriminator_width": 16, "num_pretraining_steps": 1500},
+        {
+            "size": "64",
+            "width": 32,
+            "num_blocks": 4,
+            "discriminator_width": 16,
+            "num_pretraining_steps": 1500,
+            "batch_size": 8,
+            "lr": 1e-3,
+        },
         "textures",
     ),
     "stylegan": Setting(

@@ -15,7 +15,7 @@ CLAIMS = (
             "without_dropout": ChangeOptions({"dropout": 0.0}),
             "without_reconstruction": ChangeOptions({"a_weight": 0.0, "b_weight": 0.0}),
         },
-        beside_text="without_dropout: a run whose G has no noise; without_reconstruction: one whose weights of it are 0.",
+        beside_text="without_dropout: a run whose G has no noise; without_reconstruction: one without its terms.",
         cpu=Scale(
             "scenes_unpaired",
             300,
