@@ -28,7 +28,8 @@ class Scale:
     """A data set by name, two of them joined by a +, or a folder in GANARIUM_DATA."""
     steps: int
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of the data (`size`, `characters` and `layout`), of the training (`batch_size`) and of the model, as `train` takes them."""
+    """Of the data (`size`, `characters`, `layout`), of the training (`batch_size`) and of the model, as `train` takes
+    them."""
     _: KW_ONLY
     held_to: Mapping[str, Bound]
     """The bounds of measured values, by name."""

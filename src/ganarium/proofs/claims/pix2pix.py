@@ -24,7 +24,7 @@ CLAIMS = (
     Claim(
         id="pix2pix_condition",
         model="pix2pix",
-        text="D, which sees the input beside the output, knows which input an image belongs to, and teaches G so without L1.",
+        text="D, which sees the input too, knows which input an image belongs to, and teaches it G without L1.",
         source="Isola et al. 2017, sections 3.1 and 4.2 (cGAN against GAN)",
         control=UNCONDITIONAL,
         control_text="D sees the output alone",

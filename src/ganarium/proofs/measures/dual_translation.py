@@ -40,7 +40,8 @@ class DualTranslation(Measure):
 
 
 def translated(model: Any, images: Tensor, direction: str, seed: int) -> Tensor:
-    """Translations in the mode in which the paper uses G, with the noise of a seed; `translate` always has that of 0."""
+    """Translations in the mode in which the paper uses G, with the noise of a seed; that of `translate` is always of
+    0."""
     with undisturbed(model, seed, model.sample_mode):
         made: Tensor = model.mapped(images, direction)
     return made
