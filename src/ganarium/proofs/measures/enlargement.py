@@ -50,7 +50,7 @@ class MixedEnlargement(Enlargement):
         for quarter in range(5):
             model.generator = model.interpolated(quarter / 4)
             results.append(enlargements(model.eval(), experiment.device))
-        model.generator = last
+            model.generator = last
         measured = compared(results[0], results[-1])
         levels, sharpness = [psnr(made) for made in results], [sharp(made) for made in results]
         down = [levels[i + 1] < levels[i] and sharpness[i + 1] > sharpness[i] for i in range(4)]
