@@ -67,8 +67,8 @@ class Scale:
                     f"the proof needs the images of {name}: set GANARIUM_DATA to the folder that holds {name}/."
                 )
             name = str(Path(home) / name)
-        own = {option: self.settings.get(option) for option in ("characters", "layout")}
-        return load_data(name, size=(size, size) if size else None, **own)
+        characters, layout = (self.settings.get(option) for option in ("characters", "layout"))
+        return load_data(name, size=(size, size) if size else None, characters=characters, layout=layout)
 
 
 @dataclass(frozen=True, kw_only=True)
