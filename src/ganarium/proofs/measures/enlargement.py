@@ -55,20 +55,20 @@ class MixedEnlargement(Enlargement):
         levels, sharpness = [psnr(made) for made in results], [sharp(made) for made in results]
         down = [levels[i + 1] < levels[i] and sharpness[i + 1] > sharpness[i] for i in range(4)]
         more = {"psnr_of_mixture": levels[2] - psnr(bicubic()), "steps_down": sum(down) / 4}
-        window = [made[2][:, :, 64:192, 64:192] for made in (bicubic(), *results)]  # of the butterfly
+        window = [made[2][:, :, 64:192, 64:192] for made in results]  # of the butterfly
         return Measured(measured.values | more, torch.cat(window))
 
 
 def compared(exact: list[Tensor], detailed: list[Tensor]) -> Measured:
     """Enlargements of Set5 after the first and after the second phase."""
-    plain, real = bicubic(), pictures()
+    plain = bicubic()
     values = {
         "psnr_above_bicubic": psnr(exact) - psnr(plain),
         "fall": psnr(exact) - psnr(detailed),
         "sharper": sharp(detailed) / sharp(exact),
         "sharpness": sharp(detailed),
     }
-    window = [made[2][:, :, 64:192, 64:192] for made in (plain, exact, detailed, real)]  # of the butterfly
+    window = [made[2][:, :, 64:192, 64:192] for made in (exact, detailed)]  # of the butterfly
     return Measured(values, torch.cat(window))
 
 
