@@ -1,0 +1,21 @@
+from ganarium.proofs.changes import ChangeOptions
+from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.measures.inpainting import FilledHoles
+
+CLAIMS = (
+    Claim(
+        id="context_encoder_sharpness",
+        model="context_encoder",
+        text="D sharpens what fills a hole, which the squared error alone leaves blurred.",
+        source="Pathak et al. 2016, section 3.2 and figure 6",
+        control=ChangeOptions({"adversarial_weight": 0.0}),
+        control_text="G is trained by the squared error alone",
+        measure=FilledHoles(),
+        cpu=Scale(
+            "textures",
+            1500,
+            {"size": 32, "batch_size": 32, "width": 16, "bottleneck": 200, "generator_lr": 1e-3},
+            held_to={"sharpness": at_least(0.88)},
+        ),
+    ),
+)

@@ -1,0 +1,31 @@
+from ganarium.proofs.changes import ChangeOptions
+from ganarium.proofs.claim import Claim, Scale, at_least, at_most
+from ganarium.proofs.measures.dual_translation import DualTranslation
+
+CLAIMS = (
+    Claim(
+        id="dualgan_clipping",
+        model="dualgan",
+        text="Clipped weights bound the critics, each way undoes the other, and dropout is noise when G is used too.",
+        source="Yi et al. 2017, sections 3.1 to 3.3",
+        control=ChangeOptions({"clip": 1e9}),
+        control_text="the critics' weights are not clipped",
+        measure=DualTranslation(),
+        runs_beside={
+            "without_dropout": ChangeOptions({"dropout": 0.0}),
+            "without_reconstruction": ChangeOptions({"a_weight": 0.0, "b_weight": 0.0}),
+        },
+        beside_text="without_dropout: a run whose G has no noise; without_reconstruction: one without its terms.",
+        cpu=Scale(
+            "scenes_unpaired",
+            300,
+            {"size": 32, "batch_size": 4, "width": 12, "lr": 2e-4, "augment": False},
+            held_to={
+                "largest_weight": at_most(0.01),
+                "gap": at_most(0.1),
+                "noise": at_least(0.005),
+                "cycle_error": at_most(0.2),
+            },
+        ),
+    ),
+)
