@@ -83,7 +83,7 @@ def test_all_other_models_agree(exported, tmp_path):
 def test_whoever_reads_a_file_needs_keras_alone(exported):
     """On inputs that the export has not seen; pictures of another size are enlarged."""
     read = []
-    for name in ("cgan", "dcgan", "pix2pix", "sagan", "srgan", "stylegan2"):
+    for name in ("cgan", "pix2pix", "srgan", "stylegan2"):
         network, result = exported[name][0]
         torch.manual_seed(9)
         inputs = network.draw(3)
