@@ -31,7 +31,7 @@
       said: "Iteration {i}. {m}. W1 {w}.", outside: "{n} of {of} points are outside the picture", diverged: "The numbers overflowed: restart, or lower the rates.",
       planeLabel: "Points of the data and of the generator, on D's field", chartLabel: "{name} over the iterations",
       collapseFast: "G learns three times as fast as D: it leaps to whatever D likes now, and its points run together.",
-      cureFast: "The same loss at equal rates: D keeps up, and every mode gets its share.",
+      cureFast: "The same loss with a G slower than D: D keeps up, and every mode gets its share.",
       collapseSure: "D is sure at once, and a sure D gives the minimax loss no slope: G hardly moves.",
       cureSure: "A critic with a gradient penalty is never flat: G finds its way from anywhere.",
     },
@@ -60,7 +60,7 @@
       said: "第 {i} 次迭代。{m}。W1 {w}。", outside: "{of} 个点中有 {n} 个在画面之外", diverged: "数值溢出：请重新开始或降低学习率。",
       planeLabel: "D 的场上的数据点与生成点", chartLabel: "{name}随迭代的变化",
       collapseFast: "G 学得比 D 快三倍：总是跳向 D 此刻喜欢的地方，所有点挤在一起。",
-      cureFast: "同样的损失，学习率相等：D 跟得上，每个模式都有份。",
+      cureFast: "同样的损失，让 G 学得比 D 慢：D 跟得上，每个模式都有份。",
       collapseSure: "D 立刻十分确信，确信的 D 使 minimax 损失没有斜率：G 几乎不动。",
       cureSure: "带梯度惩罚的评判器不会变平：G 从任何地方都能找到路。",
     },
@@ -104,7 +104,7 @@
   };
   const PRESETS = [
     ["collapse", "collapseFast", { objective: "gan", lrD: 1e-3, lrG: 3e-3, data: "ring" }],
-    ["cure", "cureFast", { objective: "gan", lrD: 1e-3, lrG: 1e-3, data: "ring" }],
+    ["cure", "cureFast", { objective: "gan", lrD: 1e-3, lrG: 3e-4, data: "ring" }],
     ["collapse", "collapseSure", { objective: "minimax", lrD: 5e-3, lrG: 1e-4, data: "ring" }],
     ["cure", "cureSure", { objective: "wgan_gp", lrD: 2e-3, lrG: 2e-3, steps: 5, data: "ring" }],
   ];
