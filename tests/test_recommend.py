@@ -17,7 +17,7 @@ from ganarium.data.inspect.dataset import survey
 from ganarium.errors import UserError
 from ganarium.training import recommend as recommend_module
 from ganarium.training.estimate import Estimate, estimate
-from ganarium.training.recommend import KINDS, cheaper, recommend, suited
+from ganarium.training.recommend import KINDS, cheaper, levels, recommend, suited
 
 RNG = np.random.default_rng(0)
 
@@ -118,6 +118,19 @@ def test_the_choice_for_a_folder(name: str, tmp_path: Path, monkeypatch: pytest.
     if name == "duplicates":
         assert "look like others" in said
     assert ("classes" in advice.reasons[0]) == (name == "two classes")
+
+
+def test_better_samples_take_longer(tmp_path: Path) -> None:
+    pictures(tmp_path / "photos", 30)
+    model, (rough, good, best) = levels(str(tmp_path / "photos"), measure=fake_measure)
+    assert model == "fastgan"
+    assert (rough.name, good.name, best.name) == ("rough", "good", "best")
+    assert rough.steps == recommend_module.LEAST_STEPS
+    assert rough.minutes < good.minutes < best.minutes
+    side = int(best.size or 0)
+    again = fake_measure(model, (3, side, side), None, model_options=best.options, batch_size=None)
+    assert best.minutes == pytest.approx(best.steps * again.seconds_per_step / (60 * recommend_module.SHARE))
+    assert {level.size for level in levels(str(tmp_path / "photos"), measure=fake_measure, size="32")[1]} == {"32"}
 
 
 def test_what_is_fixed_is_kept(tmp_path: Path) -> None:

@@ -1,24 +1,28 @@
 """The studio: who is let in, what may be read, and trainings, samples and pictures through its page's calls."""
 
+import functools
 import io
 import json
 import os
 import re
 import signal
-import subprocess
-import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 import ganarium
+import other_programs as other
 from ganarium import cli
 from ganarium.errors import UserError
 from ganarium.runs import gallery
 from ganarium.runs.lock import running
+from ganarium.training.estimate import Estimate
+from ganarium.training.recommend import SHARE, levels
 
 testclient = pytest.importorskip("starlette.testclient", reason="the packages of the studio are not installed")
 pytest.importorskip("fastapi", reason="the packages of the studio are not installed")
@@ -27,41 +31,22 @@ pytest.importorskip("multipart", reason="the packages of the studio are not inst
 from ganarium.studio.folders import Folders  # noqa: E402
 from ganarium.studio.jobs import Jobs  # noqa: E402
 from ganarium.studio.server import create_app  # noqa: E402
+from studio_home import RUNS, make_home, picture  # noqa: E402
 
 TOKEN, HOST = "a-token-that-nobody-knows", "127.0.0.1:8123"
+SMALL = {"/api/upload": 200_000, "/api/translate": 100_000, "/api/weights": 500_000}  # bytes
 OWN = {"host": HOST, "authorization": f"Bearer {TOKEN}"}
-
-
-def run_of(out, model="dcgan", **options):
-    settings = {"steps": 4, "batch_size": 8, "quiet": True, "device": "cpu", "evaluate_every": 0, **options}
-    ganarium.train(model, data=settings.pop("data", "glyphs"), out=str(out), **settings)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder with runs of several abilities, an opened folder with a picture in it, and one that is not opened."""
-    home = tmp_path_factory.mktemp("studio")
-    run_of(home / "runs" / "plain", width=4, size=16, characters="digits")
-    run_of(home / "runs" / "labelled", "cgan", width=64, size=16, characters="digits")
-    run_of(home / "runs" / "codes", "infogan", width=32, size=16, characters="digits")
-    run_of(home / "runs" / "maps", "cyclegan", data="scenes_unpaired", size=16, width=4, num_blocks=1, batch_size=1)
-    run_of(home / "runs" / "larger", "srgan", data="textures", size=32, width=8, num_blocks=1)
-    run_of(home / "runs" / "holes", "context_encoder", data="glyphs_coloured", size=32, width=4)
-    run_of(home / "runs" / "sorts", "sgan", width=4, size=16, characters="digits")
-    small = {"num_text_steps": 3, "embedding_dim": 8, "projected": 4, "text_width": 6, "width": 8}
-    run_of(home / "runs" / "words", "text_to_image", data="scenes_captioned", size=32, **small)
-    run_of(home / "runs" / "points", "gan", data="ring", width=8)
-    for name in ("opened", "closed"):
-        (home / name / "cats").mkdir(parents=True)
-        Image.new("RGB", (20, 20), "red").save(home / name / "cats" / "one.png")
-    (home / "opened" / "way_out").symlink_to(home / "closed")
-    return home
+    return make_home(tmp_path_factory.mktemp("studio"), list(RUNS))
 
 
 @pytest.fixture(scope="module")
 def app(home):
     folders = Folders(home / "runs", [home / "opened"])
-    return create_app(folders, TOKEN, [HOST], device="cpu", limits={"/api/upload": 200_000, "/api/translate": 100_000})
+    return create_app(folders, TOKEN, [HOST], device="cpu", limits=SMALL)
 
 
 @pytest.fixture
@@ -73,12 +58,6 @@ def client(app):
 def stranger(app):
     """Knows the address and not the token."""
     return testclient.TestClient(app, base_url=f"http://{HOST}", follow_redirects=False)
-
-
-def picture(width=24, height=20, colour="green", mode="RGB"):
-    stream = io.BytesIO()
-    Image.new(mode, (width, height), colour).save(stream, format="PNG")
-    return stream.getvalue()
 
 
 def opened_picture(answer):
@@ -180,6 +159,20 @@ def test_data_outside_of_opened_folders_are_not_read(client, home, path):
         answer = client.post(call, json=body)
         assert answer.status_code == 400, call
         assert "opened" in answer.json()["error"]
+
+
+def test_the_page_says_how_long_better_samples_take(client, monkeypatch):
+    def measured(model, shape, num_classes, **job):
+        return Estimate(model, "cpu", 8, 1000, 1, 10, 64, 0.1, (8,), (1,), (0.1,))
+
+    monkeypatch.setattr("ganarium.studio.server.levels", functools.partial(levels, measure=measured))
+    answer = client.post("/api/levels", json={"data": "ring"}).json()
+    assert answer["model"] == "gan"
+    assert [level["name"] for level in answer["levels"]] == ["rough", "good", "best"]
+    rough, good, best = (level["minutes"] for level in answer["levels"])
+    assert rough < good < best
+    assert best == pytest.approx(answer["levels"][2]["steps"] * 0.1 / 60 / SHARE)
+    assert client.post("/api/levels", json={"data": "/etc"}).status_code == 400
 
 
 @pytest.mark.parametrize("name", ["..", "../runs/plain", "plain/checkpoints", "/etc", "", "plain\0", ".studio"])
@@ -400,6 +393,97 @@ def test_a_sentence_is_drawn(client):
     assert client.post("/api/sample", json={"run": "words", "n": 2, "text": ""}).status_code == 400
 
 
+def test_styles_are_cut_short_and_mixed(client):
+    can = abilities(client, "styles")
+    assert can["styles"] > 3
+    assert abilities(client, "plain")["styles"] == 0
+
+    def sample(**asked):
+        answer = client.post("/api/sample", json={"run": "styles", "n": 4, "seed": 3, **asked})
+        opened_picture(answer)
+        return answer.content
+
+    mixed = [sample(second_seed=7, crossover=layer) for layer in (0, 2, can["styles"])]
+    assert len({sample(), *mixed[:2]}) == 3
+    assert mixed[2] == sample()  # no layer is left for the second code
+    assert sample(truncation=0.2) != sample()
+    bad = client.post("/api/sample", json={"run": "styles", "n": 4, "second_seed": 7, "crossover": 99})
+    assert bad.status_code == 400
+    assert client.post("/api/sample", json={"run": "plain", "second_seed": 7, "crossover": 1}).status_code == 400
+
+
+def test_playing_holds_up_nothing_else(app, client, monkeypatch):
+    """One thread computes, with a lower priority than trainings have; others are answered while it does."""
+    player, begun, go_on = app.app.state.player, threading.Event(), threading.Event()
+    priority = player.computed(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
+    assert priority > os.getpriority(os.PRIO_PROCESS, 0)
+    waiting = player.computed(lambda: (begun.set(), go_on.wait(30)))
+    assert begun.wait(30)
+    try:
+        assert client.get("/api/runs").status_code == 200
+        assert client.post("/api/stop", json={"run": "nothing"}).status_code == 400
+        monkeypatch.setattr("ganarium.studio.playing.WAITING", 0)
+        full = client.post("/api/sample", json={"run": "plain", "n": 1})
+        assert (full.status_code, "busy" in full.text) == (400, True)
+    finally:
+        go_on.set()
+    assert waiting.result(30)
+
+
+def weights_file(content):
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def test_weights_of_others_are_opened_by_the_rules_of_import(client, home):
+    content = weights_file(other.resnet(blocks=1)[0])
+    answer = client.post("/api/weights", files={"file": ("day2night.pth", content)}, data={"size": "64"})
+    assert answer.status_code == 200, answer.text
+    name = answer.json()["run"]
+    (row,) = [row for row in client.get("/api/runs").json() if row["name"] == name]
+    assert (row["state"], row["model"]) == ("imported", "cyclegan")
+    can = abilities(client, name)
+    assert (can["directions"], can["samples"], can["shape"][1:]) == (["a2b"], False, [64, 64])
+    sent = {"picture": ("p.png", picture(40, 32))}
+    assert opened_picture(client.post("/api/translate", data={"run": name}, files=sent)).width > 32
+    again = client.post("/api/weights", files={"file": ("day2night.pth", content)}, data={"size": "64"})
+    assert again.json()["run"] != name  # nothing is overwritten
+    assert not list((home / "runs" / ".studio").rglob("*.pth"))
+    assert client.post("/api/resume", json={"run": name}).status_code == 400  # there is no training to go on with
+
+
+class Program:
+    """What a pickle runs when it is loaded by Python's own reader."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status"),
+    [
+        ("run.pth", None, 400),
+        ("run.py", b"import os", 400),
+        ("../out.pth", b"x", 400),
+        ("odd.pth", b"no weights", 400),
+        ("unknown.pth", weights_file({"a": torch.zeros(3)}), 400),
+        ("x.safetensors", b"\xff" * 64, 400),
+        ("large.pth", b"x" * 600_000, 413),
+    ],
+)
+def test_no_file_of_weights_is_run(client, home, tmp_path, name, content, status):
+    before = {*(home / "runs").iterdir()}
+    sent = weights_file({"w": Program(str(tmp_path / "ran"))}) if content is None else content
+    assert client.post("/api/weights", files={"file": (name, sent)}).status_code == status
+    assert not (tmp_path / "ran").exists()
+    assert {*(home / "runs").iterdir()} == before
+    assert not [path for path in (home / "runs" / ".studio").rglob("*.pth") if path.is_file()]
+
+
 def test_walks_and_sums(client):
     walk = client.post("/api/walk", json={"run": "plain", "seed": 1})
     assert opened_picture(walk).n_frames > 10
@@ -437,36 +521,34 @@ def test_pictures_are_mapped_enlarged_filled_and_classified(client):
 # ---- training
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
             return
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise AssertionError("it did not come")
 
 
-@pytest.fixture
-def started(client):
-    """Starts a training and ends it whatever happens."""
-    names = []
-
-    def start(**change):
-        body = {"data": "glyphs", "model": "dcgan", "steps": 100_000, "size": "16", "options": {"width": 4}} | change
-        answer = client.post("/api/train", json=body)
-        assert answer.status_code == 200, answer.text
-        names.append(answer.json()["run"])
-        return names[-1]
-
-    yield start
-    for name in names:
-        client.post("/api/stop", json={"run": name})
+@pytest.fixture(scope="module")
+def started(app):
+    """Three trainings that start side by side: one that goes on and on, one that cannot begin, one that is resumed."""
+    client = testclient.TestClient(app, base_url=f"http://{HOST}", headers=OWN)
+    body = {"data": "glyphs", "model": "dcgan", "steps": 100_000, "size": "16"}
+    long = client.post("/api/train", json=body | {"options": {"width": 4, "batch_size": 4}})
+    wrong = client.post("/api/train", json=body | {"name": "wrong", "options": {"width": "wide"}})
+    resumed = client.post("/api/resume", json={"run": "plain", "steps": 3})
+    assert [answer.status_code for answer in (long, wrong, resumed)] == [200, 200, 200]
+    yield long.json()["run"]
+    client.post("/api/stop", json={"run": long.json()["run"]})
 
 
-def test_a_training_is_an_ordinary_run_that_outlives_the_studio(client, home, started, tmp_path):
-    name = started(options={"width": 4, "batch_size": 4})
-    folder = home / "runs" / name
-    wait_for(lambda: running(folder) and len(client.get("/api/run", params={"name": name}).json()["curves"]) > 0)
+def test_a_training_is_an_ordinary_run_that_outlives_the_studio(client, home, started):
+    name, folder = started, home / "runs" / started
+    wait_for(
+        lambda: running(folder) and (folder / "metrics.jsonl").exists() and (folder / "metrics.jsonl").stat().st_size
+    )
+    assert client.get("/api/run", params={"name": name}).json()["curves"]
     (row,) = [row for row in client.get("/api/runs").json() if row["name"] == name]
     assert row["state"] == "running"
     again = create_app(Folders(home / "runs", []), TOKEN, [HOST], device="cpu")  # the studio was ended and started anew
@@ -485,18 +567,14 @@ def test_a_training_is_an_ordinary_run_that_outlives_the_studio(client, home, st
     assert cli.main(["runs", str(home / "runs")]) == 0
 
 
-def test_a_stopped_run_goes_on(client, home):
-    answer = client.post("/api/resume", json={"run": "plain", "steps": 6})
-    assert answer.status_code == 200
-    wait_for(lambda: client.get("/api/run", params={"name": "plain"}).json()["step"] == 6)
+def test_a_stopped_run_goes_on(client, started):
+    wait_for(lambda: client.get("/api/run", params={"name": "plain"}).json()["step"] == 3)
 
 
-def test_a_training_that_cannot_begin_says_why(client, home):
-    answer = client.post("/api/train", json={"data": "ring", "model": "pix2pix", "steps": 1, "name": "wrong"})
-    assert answer.status_code == 200
+def test_a_training_that_cannot_begin_says_why(client, home, started):
     wait_for(lambda: [r for r in client.get("/api/runs").json() if r["name"] == "wrong" and r["state"] == "failed"])
     (row,) = [row for row in client.get("/api/runs").json() if row["name"] == "wrong"]
-    assert row["reason"]
+    assert "width" in row["reason"]
     assert not (home / "runs" / "wrong").exists()
 
 
@@ -526,179 +604,25 @@ def test_the_command_asks_for_what_is_there(tmp_path, capsys, monkeypatch):
     assert "pip install fastapi" in capsys.readouterr().err
 
 
-# ---- in a browser
-
-CHROMIUM = Path("/usr/bin/chromium")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def address(home):
-    """What `ganarium studio` prints; the process is killed at the end, as a user may kill it."""
-    words = ["studio", str(home / "runs"), "--open", str(home / "opened"), "--no-browser", "--device", "cpu"]
-    environment = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
-    command = [sys.executable, "-m", "ganarium", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.kill()
-
-
-@pytest.fixture
-def look(browser, address):
-    """Opens the studio; the test fails if the page says an error or asks another place for anything."""
-    troubles, contexts = [], []
-    own = address.split("/?")[0]
-
-    def opened(path="", **options):
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        allowed = (own, "data:", f"blob:{own}")
-        page.on("request", lambda request: None if request.url.startswith(allowed) else troubles.append(request.url))
-        page.goto(address)
-        assert "token" not in page.url
-        if path:
-            page.goto(f"{own}/#{path}")
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert troubles == []
-
-
-def loaded(image):
-    return image.evaluate("(image) => image.complete && image.naturalWidth > 0")
-
-
-def test_in_a_browser_a_run_is_started_watched_and_stopped(look, home):
-    page = look()
-    page.locator("#set").select_option("glyphs")
-    page.locator(".choice").first.wait_for()
-    page.locator("#size").fill("16")
-    page.get_by_role("button", name="Look at it").click()
-    page.locator(".lines", has_text="16x16").wait_for()
-    page.locator("#other").select_option("dcgan")
-    page.locator("summary", has_text="Options of the model").click()
-    page.locator("#option-width").fill("4")
-    page.locator("#name").fill("from the page")
-    page.locator("#minutes").fill("2")
-    page.get_by_role("button", name="Start training").click()
-    page.locator(".film img").wait_for()
-    wait_for(lambda: loaded(page.locator(".film img")))
-    page.get_by_role("button", name="Stop and save").wait_for()
-    assert running(home / "runs" / "from the page")
-    page.locator("canvas").first.wait_for()
-    page.get_by_role("button", name="Stop and save").click()
-    page.get_by_role("button", name="Go on").wait_for()
-    state = json.loads((home / "runs" / "from the page" / "state.json").read_text())
-    assert state["state"] == "stopped"
-    page.get_by_role("link", name="Play with it").click()
-    image = page.locator(".canvas > img")
-    wait_for(lambda: image.get_attribute("src") and loaded(image))
-
-
-def test_in_a_browser_controls_are_those_of_the_model(look):
-    page = look("/play/labelled")
-    image = page.locator(".canvas > img")
-    wait_for(lambda: image.get_attribute("src") and loaded(image))
-    first = image.get_attribute("src")
-    page.locator("#class").select_option("3")
-    wait_for(lambda: image.get_attribute("src") != first)
-    assert page.locator("#direction-0").count() == 1
-    assert page.locator("#category, #direction, #brush").count() == 0
-    page.locator("#play-run").select_option("maps")
-    page.locator("#direction").wait_for()
-    assert page.locator("#sample-seed, #class, #direction-0, #brush").count() == 0
-    page.locator("input[type=file]").set_input_files(
-        {"name": "one.png", "mimeType": "image/png", "buffer": picture(40, 40)}
-    )
-    page.locator(".before-after .after").wait_for()
-    wait_for(lambda: loaded(page.locator(".before-after .after")))
-    page.locator("#play-run").select_option("holes")
-    page.locator("#brush").wait_for()
-    page.locator("input[type=file]").set_input_files(
-        {"name": "one.png", "mimeType": "image/png", "buffer": picture(64, 64)}
-    )
-    page.get_by_role("button", name="Mark the middle").click()
-    page.get_by_role("button", name="Fill it").click()
-    page.locator(".before-after .after").wait_for()
-
-
-def test_in_a_browser_codes_are_added(look):
-    page = look("/play/plain")
-    image = page.locator(".canvas > img")
-    wait_for(lambda: image.get_attribute("src") and loaded(image))
-    page.get_by_role("button", name="A, B, C").click()
-    cells = page.locator(".cells button")
-    cells.nth(15).wait_for()
-    first = image.get_attribute("src")
-    cells.nth(0).click()
-    cells.nth(5).click(click_count=1)
-    cells.nth(5).click()
-    page.get_by_role("button", name="A − B + C").click()  # noqa: RUF001
-    wait_for(lambda: image.get_attribute("src") != first)
-
-
-def test_in_a_browser_a_generator_is_saved_as_a_page_that_opens_from_disk(look, browser, tmp_path):
-    page = look("/play/plain")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Save as one page").click()
-    path = tmp_path / "plain.html"
-    download.value.save_as(path)
-    alone, troubles = browser.new_page(), []
-    alone.on("pageerror", lambda error: troubles.append(str(error)))
-    alone.on("request", lambda request: troubles.append(request.url) if request.url.startswith("http") else None)
-    alone.goto(path.as_uri())
-    alone.locator("canvas").first.wait_for()
-    assert troubles == []
-    alone.close()
-
-
 def test_exports_are_of_checkpoints_that_there_are(client):
     assert client.post("/api/export", json={"run": "plain", "step": 77}).status_code == 400
     assert client.post("/api/export", json={"run": "../plain"}).status_code == 400
 
 
-def test_in_a_browser_the_laboratory_is_in_it(look):
-    page = look("/lab", color_scheme="dark")
-    lab = page.frame_locator("iframe")
-    lab.locator("#run").click()
-    lab.locator("#rate", has_text="1").or_(lab.locator("#rate", has_text="2")).first.wait_for(state="attached")
-    frame = page.frames[-1]
-    wait_for(lambda: frame.evaluate("Laboratory.trainer.iteration") > 5)
-    assert not lab.locator("#top").is_visible()
+def luminance(colour):
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (c / 255 for c in colour)]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@pytest.mark.parametrize("path", ["/train", "/run/plain", "/play/plain", "/play/maps", "/compare/plain/labelled"])
-def test_in_a_browser_it_fits_a_phone_has_labels_and_speaks_chinese(look, path):
-    page = look(path, viewport={"width": 375, "height": 800}, color_scheme="dark", locale="zh-CN")
-    page.locator("main h1").first.wait_for(state="attached")
-    page.wait_for_timeout(700)
-    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    assert page.locator(".tabs a").first.inner_text() == "训练"
-    assert page.locator("html").get_attribute("lang") == "zh-Hans"
-    unnamed = """[...document.querySelectorAll('input, select, canvas, button, progress')].filter((node) => !(
-      node.labels?.length || node.getAttribute('aria-label') || node.textContent.trim() || node.closest('label')
-    )).length"""
-    assert page.evaluate(unnamed) == 0
-    page.locator("#language").click()
-    assert page.locator(".tabs a").first.inner_text() == "Train"
+def test_words_stand_out_from_their_ground_in_light_and_dark():
+    """WCAG's contrast of at least 4.5 for text, on every ground that the page has."""
+    sheet = (Path(ganarium.__file__).parent / "studio" / "static" / "common.css").read_text()
+    for theme in re.findall(r":root[^{]*\{(.*?)\}", sheet, re.DOTALL)[:2]:
+        colours = {name: bytes.fromhex(value) for name, value in re.findall(r"--([\w-]+): #(\w{6})", theme)}
+        pairs = [(ink, ground) for ink in ("ink", "quiet", "accent", "warn") for ground in ("paper", "raised", "panel")]
+        for ink, ground in [*pairs, ("on-accent", "accent"), ("ink", "accent-soft")]:
+            low, high = sorted(luminance(colours[name]) for name in (ink, ground))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
 
 
 def test_both_languages_have_the_same_words():

@@ -6,7 +6,14 @@ from ganarium.cli.output import size_in_words
 from ganarium.errors import UserError
 from ganarium.runs.listing import Summary, clock, summaries
 
-COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "failed": "red", "broken": "red"}
+COLOURS = {
+    "running": "cyan",
+    "finished": "green",
+    "stopped": "yellow",
+    "failed": "red",
+    "broken": "red",
+    "imported": "blue",
+}
 HEADER = ("name", "model", "data", "steps", "time", "steps/s", "size", "state")
 RIGHT_ALIGNED = {"steps", "time", "steps/s", "size"}
 
@@ -56,7 +63,7 @@ def runs(folder: str = "runs", /) -> int:
 def _cells(summary: Summary) -> tuple[str, ...]:
     """The columns of HEADER."""
     speed = "" if summary.speed is None else f"{summary.speed:.3g}"
-    steps = f"{summary.step}/{summary.total}"
+    steps = f"{summary.step}/{summary.total}" if summary.total else ""
     time = clock(summary.seconds) if summary.seconds else ""
     return (summary.name, summary.model, summary.data, steps, time, speed, size_in_words(summary.size), summary.state)
 

@@ -25,7 +25,8 @@ class Summary:
     name: str
     """The run's folder, as seen from the folder that was asked for."""
     state: str
-    """running, finished, stopped, failed, or broken: then only `name`, `reason`, `size` and `touched` mean anything."""
+    """running, finished, stopped, failed, or imported (weights of others, which never train), or broken: then only
+    `name`, `reason`, `size` and `touched` mean anything."""
     reason: str = ""
     """Why it failed, or what is wrong with its config.json."""
     model: str = ""
@@ -66,6 +67,8 @@ def summary_of(run: Path, name: str) -> Summary:
     try:
         config = json.loads((run / "config.json").read_text())
         model, data = registry.title(str(config["model"])), str(config["data"]["name"])
+        if "imported" in config:
+            return Summary(name=name, state="imported", model=model, size=size, touched=touched)
         total = int(config["options"]["steps"])
     except (OSError, ValueError, KeyError, TypeError):
         reason = "config.json cannot be read: it is no complete config of a run"

@@ -20,6 +20,7 @@ MAX_FILES, MAX_DEPTH, MAX_NAME = 20_000, 4, 120  # of an upload: files, folders 
 MAX_UPLOADS = 2 << 30  # bytes of all that is kept
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 ACCEPTED = PICTURES | {".zip", ".npz", ".jsonl"}  # of an upload: data, which are read and never run
+WEIGHTS = {".pth", ".pt", ".safetensors"}  # of an upload of weights
 NAME = re.compile(r"[\w][\w.\- ()+,]*")
 
 
@@ -98,15 +99,16 @@ class Folders:
         folder.mkdir(parents=True)
         return folder
 
-    def place_in(self, upload: Path, name: str) -> Path:
+    def place_in(self, upload: Path, name: str, accepted: set[str] = ACCEPTED) -> Path:
         """Where a file of an upload goes: its name as the browser gave it, with its folders. `UserError` for a name
-        that could lead elsewhere, or a kind of file that is no data."""
+        that could lead elsewhere, or whose ending is not `accepted`."""
         parts = name.replace("\\", "/").split("/")
         plain = all(NAME.fullmatch(part) and len(part) <= MAX_NAME for part in parts)
         if not plain or len(parts) > MAX_DEPTH:
             raise UserError(f"a file cannot be called {name[:80]!r} here: letters, digits and -_.()+, are fine.")
-        if Path(name).suffix.lower() not in ACCEPTED:
-            raise UserError(f"{name[:80]} is no data: pictures, .zip, .npz and metadata.jsonl are taken.")
+        if Path(name).suffix.lower() not in accepted:
+            kinds = "pictures, .zip, .npz and metadata.jsonl" if accepted is ACCEPTED else ", ".join(sorted(accepted))
+            raise UserError(f"{name[:80]} cannot be taken here: {kinds} can.")
         path = upload.joinpath(*parts)
         if not path.resolve().is_relative_to(upload.resolve()) or path.exists():
             raise UserError(f"two files are called {name[:80]!r}.")

@@ -1,12 +1,18 @@
 """Plays with what was trained: samples, sliders, walks, sums of codes; pictures that are mapped, enlarged or filled.
 
-A model is loaded once and kept. One call computes at a time, so that a training beside it keeps its processors.
+A model is loaded once and kept. One thread of low priority computes, so that a training beside it keeps its processors,
+and the calls that wait for it hold up no other call.
 """
 
+import asyncio
 import io
 import math
+import os
 import tempfile
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +35,8 @@ KEPT = 2  # models in memory
 MAX_SAMPLES, MAX_PIXELS = 144, 40_000_000  # of one call: samples, and pixels of a picture that is sent
 SLIDERS, SEEN = 6, 192  # directions, and the samples from which they are taken
 PIXELS = 2**22  # that a model may make in one call
+WAITING = 16  # calls, with the one that computes
+LOW = 10  # niceness of the thread that computes
 
 
 class Player:
@@ -38,12 +46,26 @@ class Player:
         self.device = device
         self._models: dict[tuple[Path, int], tuple[Model, dict[str, Any]]] = {}
         self._directions: dict[tuple[Path, int, int | None], Tensor] = {}
-        self._one = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "player", initializer=_step_back)
+        self._calls = 0
+
+    async def ask(self, work: Callable[..., Any], *args: Any, **given: Any) -> Any:
+        """Does the work of one call after those before it. `UserError` if too many wait already."""
+        if self._calls >= WAITING:
+            raise UserError("the studio is still busy with earlier pictures: try again in a moment.")
+        self._calls += 1
+        try:
+            return await asyncio.wrap_future(self.computed(work, *args, **given))
+        finally:
+            self._calls -= 1
+
+    def computed(self, work: Callable[..., Any], *args: Any, **given: Any) -> Future[Any]:
+        """What the work gives in the player's own thread, after all that was asked before."""
+        return self._thread.submit(work, *args, **given)
 
     def abilities(self, run: Path, step: int | None = None) -> dict[str, Any]:
         """What the model of a run can do, as it declares it, and what is needed to ask for it."""
-        with self._one:
-            model, config = self._model(run, step)
+        model, config = self._model(run, step)
         maps = bool(model.directions or model.scale or model.inpaints)
         points = len(model.shape) == 1
         # a code by itself makes a picture: not so beside a sentence, or where one code makes two pictures
@@ -92,20 +114,19 @@ class Player:
         `crossover` on."""
         if not 1 <= n <= MAX_SAMPLES:
             raise UserError(f"the number of samples must be from 1 to {MAX_SAMPLES}, not {n}.")
-        with self._one:
-            model, _ = self._model(run, step)
-            _check_effort(model, n)
-            conditions: dict[str, Any] = {} if label is None else {"label": label}
-            if code:
-                conditions["code"] = code
-            if any(sliders) and not (model.captioned or model.domains):
-                conditions = self._moved(run, step, model, n, seed, sliders, conditions)
-            conditions |= {} if truncation is None else {"truncation": truncation}
-            conditions |= {} if text is None else {"text": text}
-            if second_seed is not None:
-                with undisturbed(model, second_seed, model.sample_mode):
-                    conditions |= {"second": model.latent(n), "crossover": crossover}
-            images = model.sample(2000 if len(model.shape) == 1 else n, seed=seed, **conditions)
+        model, _ = self._model(run, step)
+        _check_effort(model, n)
+        conditions: dict[str, Any] = {} if label is None else {"label": label}
+        if code:
+            conditions["code"] = code
+        if any(sliders) and not (model.captioned or model.domains):
+            conditions = self._moved(run, step, model, n, seed, sliders, conditions)
+        conditions |= {} if truncation is None else {"truncation": truncation}
+        conditions |= {} if text is None else {"text": text}
+        if second_seed is not None:
+            with undisturbed(model, second_seed, model.sample_mode):
+                conditions |= {"second": model.latent(n), "crossover": crossover}
+        images = model.sample(2000 if len(model.shape) == 1 else n, seed=seed, **conditions)
         if images.dim() == 2:
             with tempfile.TemporaryDirectory() as folder:
                 return save_grid(images, Path(folder) / "points.png").read_bytes()
@@ -113,11 +134,10 @@ class Player:
 
     def walk(self, run: Path, *, step: int | None, seed: int, label: int | None) -> bytes:
         """A GIF that walks from code to code."""
-        with self._one:
-            model, _ = self._model(run, step)
-            _check_effort(model, 4 * 4 * 10)
-            given = {} if label is None else {"label": label}
-            frames = latents.interpolation(model, stops=4, frames=10, seed=seed, **given)
+        model, _ = self._model(run, step)
+        _check_effort(model, 4 * 4 * 10)
+        given = {} if label is None else {"label": label}
+        frames = latents.interpolation(model, stops=4, frames=10, seed=seed, **given)
         with tempfile.TemporaryDirectory() as folder:
             return save_gif(frames, Path(folder) / "walk.gif", seconds=5.0).read_bytes()
 
@@ -128,38 +148,33 @@ class Player:
         signs = [sign for sign, _ in groups]
         if not groups or signs[0] != 1 or set(signs) - {1, -1} or not all(places for _, places in groups):
             raise UserError("choose pictures for each term of the sum; the first is added.")
-        with self._one:
-            model, _ = self._model(run, step)
-            _check_effort(model, n)
-            given = {} if label is None else {"label": label}
-            return png(latents.arithmetic(model, groups, n=n, seed=seed, **given))
+        model, _ = self._model(run, step)
+        _check_effort(model, n)
+        given = {} if label is None else {"label": label}
+        return png(latents.arithmetic(model, groups, n=n, seed=seed, **given))
 
     def translate(self, run: Path, picture: bytes, *, step: int | None, direction: str | None) -> bytes:
         photo = photo_of_bytes(picture)
-        with self._one:
-            model, _ = self._model(run, step)
-            return png(image_of(model.translate(photo, direction=direction)))
+        model, _ = self._model(run, step)
+        return png(image_of(model.translate(photo, direction=direction)))
 
     def upscale(self, run: Path, picture: bytes, *, step: int | None) -> bytes:
         photo = photo_of_bytes(picture)
-        with self._one:
-            model, _ = self._model(run, step)
-            if photo.pixels.size * (model.scale or 1) ** 2 > 3 * MAX_PIXELS:
-                raise UserError("the enlarged picture would be too large here: use `ganarium upscale`.")
-            return png(image_of(model.upscale(photo)))
+        model, _ = self._model(run, step)
+        if photo.pixels.size * (model.scale or 1) ** 2 > 3 * MAX_PIXELS:
+            raise UserError("the enlarged picture would be too large here: use `ganarium upscale`.")
+        return png(image_of(model.upscale(photo)))
 
     def inpaint(self, run: Path, picture: bytes, mask: bytes, *, step: int | None) -> bytes:
         photo, marked = photo_of_bytes(picture), photo_of_bytes(mask)
-        with self._one:
-            model, _ = self._model(run, step)
-            return png(image_of(model.inpaint(photo, image_of(marked))))
+        model, _ = self._model(run, step)
+        return png(image_of(model.inpaint(photo, image_of(marked))))
 
     def classify(self, run: Path, picture: bytes, *, step: int | None) -> list[dict[str, Any]]:
         """The five likeliest classes of a picture, with their probabilities."""
         photo = photo_of_bytes(picture)
-        with self._one:
-            model, config = self._model(run, step)
-            chances = model.probabilities(image_of(photo))
+        model, config = self._model(run, step)
+        chances = model.probabilities(image_of(photo))
         names = class_names(model, config)
         values, places = chances.topk(min(5, len(chances)))
         pairs = zip(values.tolist(), places.tolist(), strict=True)
@@ -168,11 +183,10 @@ class Player:
     def rebuild(self, run: Path, picture: bytes, *, step: int | None) -> bytes:
         """What a model with an encoder makes of the code of a picture, beside the picture as the model sees it."""
         photo = photo_of_bytes(picture)
-        with self._one:
-            model, _ = self._model(run, step)
-            image = image_of(photo)
-            seen, _ = model.fitted(image, "encode")
-            return png(grid(torch.cat([seen.float(), model.decode(model.encode(image))[None]]), 2))
+        model, _ = self._model(run, step)
+        image = image_of(photo)
+        seen, _ = model.fitted(image, "encode")
+        return png(grid(torch.cat([seen.float(), model.decode(model.encode(image))[None]]), 2))
 
     @staticmethod
     def checkpoint(run: Path, step: int) -> Path:
@@ -183,7 +197,7 @@ class Player:
         return run / "checkpoints" / f"step-{step:08d}"
 
     def _model(self, run: Path, step: int | None) -> tuple[Model, dict[str, Any]]:
-        """The model of a run at one of its checkpoints, the newest by default; the caller holds the lock."""
+        """The model of a run at one of its checkpoints, the newest by default."""
         path = run if step is None else self.checkpoint(run, step)
         key = (run, newest_step(run) if step is None else step)
         if key not in self._models:
@@ -214,6 +228,12 @@ class Player:
             codes = codes.clamp(model.prior.low, model.prior.high)
         kept = {name: value for name, value in given.items() if name != "code"}
         return kept | {"latent": codes}
+
+
+def _step_back() -> None:
+    """Gives the thread that computes, and those of torch that it starts, a lower priority than trainings have."""
+    with suppress(AttributeError, OSError):  # not every system has it
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW)
 
 
 def directions(model: Model, label: int | None) -> Tensor:

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,26 @@ from ganarium.data.dataset import decode
 from ganarium.data.inspect.dataset import survey
 from ganarium.errors import RunError, UserError
 from ganarium.exporting.export import export
+from ganarium.exporting.weights.importing import import_weights
 from ganarium.pictures.grid import save_grid
 from ganarium.runs import gallery
-from ganarium.runs.listing import running
+from ganarium.runs.listing import running, summary_of
 from ganarium.runs.options import parse_size
 from ganarium.runtime.device import resolve_device
-from ganarium.studio.folders import MAX_FILES, Folders
+from ganarium.studio.folders import MAX_FILES, WEIGHTS, Folders
 from ganarium.studio.following import details, listed, pending
 from ganarium.studio.guard import Guard
 from ganarium.studio.jobs import Jobs
 from ganarium.studio.playing import Player
 from ganarium.studio.single_file import STATIC
 from ganarium.training.compatibility import model_compatibility
-from ganarium.training.recommend import recommend, suited
+from ganarium.training.recommend import levels, recommend, suited
 from ganarium.version import __version__
 
 MIB = 1 << 20
 LIMITS = {  # bytes of a body by path
     "/api/upload": 512 * MIB,
+    "/api/weights": 512 * MIB,
     **{f"/api/{verb}": 64 * MIB for verb in ("translate", "upscale", "inpaint", "classify", "rebuild")},
 }
 REPORT_POLICY = (
@@ -110,6 +112,7 @@ def create_app(
     """The ASGI app of a studio, behind its guard. `hosts` are the values of Host that it answers to."""
     app = FastAPI(title="ganarium studio", docs_url=None, redoc_url=None, openapi_url=None)
     jobs, player = Jobs(folders.own / "jobs"), Player(device)
+    app.state.player = player
     slow = asyncio.Semaphore(2)  # surveys and timings at once
 
     @app.exception_handler(UserError)
@@ -237,6 +240,14 @@ def create_app(
             "command": chosen.command,
         }
 
+    @app.post("/api/levels")
+    async def qualities(asked: DataAsked) -> dict[str, Any]:
+        given: dict[str, Any] = {"size": asked.size} if asked.size else {}
+        place = await run_in_threadpool(folders.data, asked.data)
+        async with slow:
+            model, found = await run_in_threadpool(levels, place, device=device, **given)
+        return {"model": model, "levels": [asdict(level) for level in found]}
+
     @app.post("/api/train")
     def train(asked: TrainAsked) -> dict[str, str]:
         model, place = _known_model(asked.model), folders.data(asked.data)
@@ -267,29 +278,52 @@ def create_app(
         place = folders.run(asked.run)
         if running(place):
             raise UserError(f"{asked.run} is being trained already.")
+        if summary_of(place, asked.run).state == "imported":
+            raise UserError(f"{asked.run} holds weights of another program, and no training to go on with.")
         jobs.start(asked.run, ["resume", str(place), *([f"--steps={asked.steps}"] if asked.steps else [])])
         return {"run": asked.run}
 
+    @app.post("/api/weights")
+    async def weights(request: Request) -> dict[str, Any]:
+        """Weights of another program, by the rules of `ganarium import`: read as numbers, and nothing is run."""
+        place = await run_in_threadpool(folders.new_upload)
+        try:
+            async with request.form(max_files=1, max_fields=5) as form:
+                file, size = form.get("file"), form.get("size") or None
+                if not isinstance(file, UploadFile) or isinstance(size, UploadFile):
+                    raise UserError("no file of weights was sent.")
+                target = folders.place_in(place, file.filename or "", WEIGHTS)
+                await run_in_threadpool(_write, file, target)
+            async with slow:
+                out = folders.new_run(folders.free_name(target.stem))
+                run = await run_in_threadpool(import_weights, target, out, size=size)
+        except MultiPartException as error:
+            raise UserError("the upload cannot be read, or has more than one file.") from error
+        finally:
+            folders.drop(place)
+        return {"run": run.name}
+
     # ---- playing
 
+    async def played(run: str, work: Callable[..., Any], **given: Any) -> Any:
+        return await player.ask(work, await run_in_threadpool(folders.run, run), **given)
+
     @app.get("/api/abilities")
-    def abilities(run: str, step: int | None = None) -> dict[str, Any]:
-        return player.abilities(folders.run(run), step)
+    async def abilities(run: str, step: int | None = None) -> dict[str, Any]:
+        return await played(run, player.abilities, step=step)
 
     @app.post("/api/sample")
-    def sample(asked: SampleAsked) -> Response:
-        given = asked.model_dump(exclude={"run"})
-        return Response(player.sample(folders.run(asked.run), **given), media_type="image/png")
+    async def sample(asked: SampleAsked) -> Response:
+        return as_png(await played(asked.run, player.sample, **asked.model_dump(exclude={"run"})))
 
     @app.post("/api/walk")
-    def walk(asked: PlayAsked) -> Response:
-        made = player.walk(folders.run(asked.run), step=asked.step, seed=asked.seed, label=asked.label)
+    async def walk(asked: PlayAsked) -> Response:
+        made = await played(asked.run, player.walk, step=asked.step, seed=asked.seed, label=asked.label)
         return Response(made, media_type="image/gif")
 
     @app.post("/api/sum")
-    def sum_of_codes(asked: SumAsked) -> Response:
-        given = asked.model_dump(exclude={"run"})
-        return Response(player.arithmetic(folders.run(asked.run), **given), media_type="image/png")
+    async def sum_of_codes(asked: SumAsked) -> Response:
+        return as_png(await played(asked.run, player.arithmetic, **asked.model_dump(exclude={"run"})))
 
     @app.post("/api/export")
     async def export_page(asked: PlayAsked) -> FileResponse:
@@ -316,7 +350,7 @@ def create_app(
             given: dict[str, Any] = {"step": int(step) if step else None}
             if said.get("direction"):
                 given["direction"] = said["direction"]
-            return await run_in_threadpool(answer, folders.run(said.get("run", "")), given, sent)
+            return await played(said.get("run", ""), answer, given=given, sent=sent)
 
         return call
 
@@ -407,6 +441,7 @@ def serve(
             listener.bind((host, port))
         except OSError as error:
             raise UserError(f"the studio cannot listen on {host}, port {port}: {error.strerror}.") from error
+        listener.listen(128)  # before the address is said: whoever reads it may call at once
         port = listener.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         hosts = {f"{name}:{port}" for name in (shown, *(("127.0.0.1", "localhost") if _is_loopback(host) else ()))}

@@ -127,6 +127,9 @@ KINDS: dict[str, tuple[Choice, ...]] = {
 }
 
 
+Setting = tuple[tuple[int, ...], dict[str, Any]]  # the shape, and the options of the model
+
+
 @dataclass(frozen=True)
 class Recommendation:
     """A model, its settings, and why."""
@@ -189,42 +192,21 @@ def recommend(
     channels, layout, classes, batch_size ...) or of the model. Two or three settings are timed, for a few seconds each,
     by `measure`. Raises `UserError` where no model learns from such data.
     """
-    reading: dict[str, Any] = {
-        key: options[key] for key in ("channels", "characters", "fit", "layout", "classes") if key in options
-    }
-    size = parse_size(options.get("size"))
-    examined = survey(data, size=size, **reading)
-    if examined.refusal:
-        raise UserError(f"{data} cannot be trained on: {examined.refusal}")
-    choices = suited(examined)
-    if not choices:
-        raise UserError(f"no model here learns from {data}: `ganarium data {shlex.quote(data)}` says what it holds.")
-    choice = choices[0]
-    ladder = _ladder(choice, examined, options)
+    examined, reading, choice, ladder = _chosen(data, options)
     timed: dict[int, Estimate] = {}
 
     def seconds(place: int) -> float:
         if place not in timed:
-            shape, own = ladder[place]
-            timed[place] = measure(
-                choice.model,
-                shape,
-                len(examined.classes) or None,
-                num_train=max(1, examined.num_train),
-                batch_size=options.get("batch_size"),
-                device=device,
-                precision=options.get("precision", "fp32"),
-                model_options=own,
-                seconds=MEASURED,
-            )
+            timed[place] = _timed(measure, choice, examined, ladder[place], options, device)
         return timed[place].seconds_per_step
 
     place = _affordable(ladder, seconds, SHARE * 60 * minutes, choice.steps)
     (shape, own), time = ladder[place], timed[place]
     steps = int(SHARE * 60 * minutes / time.seconds_per_step)
     chosen: dict[str, Any] = {"data": data, "minutes": minutes, **reading}
-    if len(shape) == 3 and (size or examined.fit):
-        chosen["size"] = "x".join(map(str, shape[1:] if shape[1] != shape[2] else shape[1:2]))
+    size = _size(shape, examined, options)
+    if size:
+        chosen["size"] = size
     if time.batch_size > time.largest:
         chosen["batch_size"] = 1 << (max(1, time.largest).bit_length() - 1)
     chosen |= {key: value for key, value in options.items() if value is not None} | own
@@ -235,10 +217,91 @@ def recommend(
         _augmentation(own, examined, choice.model),
         _left_aside(examined, choice.model),
     )
-    others = tuple((other.model, other.reason) for other in choices[1:])
+    others = tuple((other.model, other.reason) for other in suited(examined)[1:])
     return Recommendation(
         choice.model, chosen, reasons, others, steps, time.seconds_per_step, time.bytes_needed, time.device
     )
+
+
+@dataclass(frozen=True)
+class Level:
+    """How good the samples shall be, and what that takes on this machine."""
+
+    name: str  # rough, good or best
+    steps: int
+    minutes: float
+    size: str | None  # in pixels, as `--size` takes it
+    options: dict[str, Any]  # of the model
+
+
+def levels(
+    data: str, *, device: str = "auto", measure: Callable[..., Estimate] = estimate, **options: Any
+) -> tuple[str, tuple[Level, ...]]:
+    """The model that suits a data set, and how long it takes to be rough, good and best.
+
+    Rough is the lightest setting for 1,000 steps, after which there is something to see; good is the middle one for as
+    many steps as it takes to show samples; best is the dearest one for three times as many. Each is timed for a few
+    seconds. `data` and `options` are those of `recommend`. Raises `UserError` where no model learns from such data.
+    """
+    examined, _, choice, ladder = _chosen(data, options)
+    wishes = (
+        ("rough", len(ladder) - 1, min(LEAST_STEPS, choice.steps)),
+        ("good", len(ladder) // 2, choice.steps),
+        ("best", 0, 3 * choice.steps),
+    )
+    timed = {
+        place: _timed(measure, choice, examined, ladder[place], options, device).seconds_per_step
+        for place in {place for _, place, _ in wishes}
+    }
+    found = tuple(
+        Level(name, steps, steps * timed[place] / (60 * SHARE), _size(ladder[place][0], examined, options), own)
+        for name, place, steps in wishes
+        for own in [ladder[place][1]]
+    )
+    return choice.model, found
+
+
+def _chosen(data: str, options: dict[str, Any]) -> tuple[Survey, dict[str, Any], Choice, list[Setting]]:
+    """The survey of a data set, the options by which it is read, the first model for it and its settings."""
+    reading: dict[str, Any] = {
+        key: options[key] for key in ("channels", "characters", "fit", "layout", "classes") if key in options
+    }
+    examined = survey(data, size=parse_size(options.get("size")), **reading)
+    if examined.refusal:
+        raise UserError(f"{data} cannot be trained on: {examined.refusal}")
+    choices = suited(examined)
+    if not choices:
+        raise UserError(f"no model here learns from {data}: `ganarium data {shlex.quote(data)}` says what it holds.")
+    return examined, reading, choices[0], _ladder(choices[0], examined, options)
+
+
+def _timed(
+    measure: Callable[..., Estimate],
+    choice: Choice,
+    examined: Survey,
+    setting: Setting,
+    options: dict[str, Any],
+    device: str,
+) -> Estimate:
+    shape, own = setting
+    return measure(
+        choice.model,
+        shape,
+        len(examined.classes) or None,
+        num_train=max(1, examined.num_train),
+        batch_size=options.get("batch_size"),
+        device=device,
+        precision=options.get("precision", "fp32"),
+        model_options=own,
+        seconds=MEASURED,
+    )
+
+
+def _size(shape: tuple[int, ...], examined: Survey, options: dict[str, Any]) -> str | None:
+    """The size of a setting as `--size` takes it; None for points, and where the data have theirs."""
+    if len(shape) != 3 or not (options.get("size") or examined.fit):
+        return None
+    return "x".join(map(str, shape[1:] if shape[1] != shape[2] else shape[1:2]))
 
 
 def cheaper(config: dict[str, Any], steps: int, measure: Callable[..., Estimate] = estimate) -> str:
@@ -269,9 +332,6 @@ def cheaper(config: dict[str, Any], steps: int, measure: Callable[..., Estimate]
     side = min(data["shape"][1:], default=0)
     smaller = f"; a smaller --size than {side}, or a lighter model, would be quicker" if side > 16 else ""
     return words + smaller
-
-
-Setting = tuple[tuple[int, ...], dict[str, Any]]  # the shape, and the options of the model
 
 
 def _ladder(choice: Choice, data: Survey, options: dict[str, Any]) -> list[Setting]:

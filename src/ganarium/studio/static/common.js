@@ -46,7 +46,11 @@ const Common = (() => {
     const other = () => (language.now === "en" ? "zh" : "en");
     const languageButton = document.getElementById("language"), themeButton = document.getElementById("theme");
     const show = () => {
-      if (languageButton) languageButton.textContent = other() === "zh" ? "中文" : "English";
+      if (languageButton) { // in letters that every system can draw; its name is in the other language itself
+        languageButton.replaceChildren(...["en", "zh"].map((code) => make(code === language.now ? "b" : "span", {}, code.toUpperCase())));
+        languageButton.setAttribute("aria-label", other() === "zh" ? "中文" : "English");
+        languageButton.lang = other();
+      }
       if (themeButton) themeButton.textContent = t(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
     };
     languageButton?.addEventListener("click", () => setLanguage(other()));

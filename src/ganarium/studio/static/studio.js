@@ -73,17 +73,17 @@
   }
 
   /** A place to drop files: `take(files)`, each with its path in a dropped folder. */
-  function dropPlace(words, take, { folder = false, accept = "" } = {}) {
+  function dropPlace(says, take, { folder = false, accept = "", words = folder ? "chooseFiles" : "choosePicture" } = {}) {
     const input = make("input", { type: "file", accept, multiple: folder, id: `file-${++shownInputs}` });
     input.addEventListener("change", () => input.files.length && take([...input.files].map((file) => [file, file.name])));
-    const buttons = make("div", { class: "row" }, make("label", { class: "button" }, input, t(folder ? "chooseFiles" : "choosePicture")));
+    const buttons = make("div", { class: "row" }, make("label", { class: "button" }, input, t(words)));
     if (folder) {
       const whole = make("input", { type: "file", id: `file-${++shownInputs}` });
       whole.webkitdirectory = true;
       whole.addEventListener("change", () => whole.files.length && take([...whole.files].map((file) => [file, file.webkitRelativePath || file.name])));
       buttons.append(make("label", { class: "button" }, whole, t("chooseFolder")));
     }
-    const node = make("div", { class: "drop" }, make("span", {}, words), buttons);
+    const node = make("div", { class: "drop" }, make("span", {}, says), buttons);
     node.addEventListener("dragover", (event) => { event.preventDefault(); node.classList.add("over"); });
     node.addEventListener("dragleave", () => node.classList.remove("over"));
     node.addEventListener("drop", async (event) => {
@@ -151,10 +151,10 @@
     const thumb = run.picture ? make("img", { class: "thumb", src: pictureOf(run.name, run.picture), alt: "" }) : make("div", { class: "thumb" });
     const progress = run.total ? make("progress", { max: String(run.total), value: String(run.step), "aria-label": t("step") }) : null;
     return make("article", { class: "run" }, thumb,
-      make("a", { class: "name", href: `#/run/${encodeURIComponent(run.name)}`, "data-run": run.name }, run.name),
+      make("a", { class: "name", href: `#/${run.state === "imported" ? "play" : "run"}/${encodeURIComponent(run.name)}`, "data-run": run.name }, run.name),
       make("span", { class: "row" }, pill(run.state), make("small", {}, busy ? t("left", { t: time((run.total - run.step) / run.speed) }) : run.total ? t("of", { a: run.step.toLocaleString("en"), b: run.total.toLocaleString("en") }) : "")),
       run.state === "running" || run.state === "starting" ? progress : run.reason ? make("span", { class: "reason" }, run.reason) : null,
-      run.total ? make("label", { class: "check" }, tick, t("compare")) : null);
+      run.total ? make("label", { class: "check" }, tick, t("compare")) : run.state === "imported" ? make("small", {}, run.model) : null);
   }
 
   function buildPlan(card) {
@@ -236,7 +236,7 @@
     const seed = make("input", { type: "number", id: "seed", min: "0", step: "1" });
     seed.value = String(plan.seed);
     const name = make("input", { type: "text", id: "name", placeholder: t("namePlaceholder"), autocomplete: "off" });
-    const advise = make("button", {}, t("advise")), start = make("button", { class: "primary" }, t("start"));
+    const advise = make("button", {}, t("advise")), ask = make("button", {}, t("askLevels")), start = make("button", { class: "primary" }, t("start"));
 
     async function choose(model) {
       plan.model = model;
@@ -261,17 +261,41 @@
       return field(id, row.name, input, row.help);
     }
 
+    /** Takes settings that were found: they appear in the fields, and go with the training. */
+    async function adopt(model, settings, side) {
+      await choose(model);
+      plan.options = { ...settings };
+      plan.advisedSize = side;
+      for (const [key, value] of Object.entries(settings)) {
+        const input = document.getElementById(`option-${key}`);
+        if (input) input.value = String(value);
+      }
+    }
+
+    ask.addEventListener("click", () => during(ask, async () => {
+      advice.replaceChildren(make("p", { class: "quiet" }, t("advising")));
+      try {
+        const said = await call("/api/levels", { data: plan.data, size: plan.size || null });
+        advice.replaceChildren(make("b", {}, `${said.model}:`), ...said.levels.map((level) => {
+          const radio = make("input", { type: "radio", name: "level", value: level.name });
+          radio.addEventListener("change", () => {
+            plan.minutes = Number(level.minutes.toPrecision(2));
+            minutes.value = String(plan.minutes);
+            adopt(said.model, level.options, level.size);
+          });
+          const what = [level.size ? t("pixels", { n: level.size }) : "", `${level.steps.toLocaleString("en")} ${t("steps")}`, t("about", { t: time(60 * level.minutes) })];
+          return make("label", { class: "choice" }, radio, make("b", {}, t(`level_${level.name}`)), make("small", {}, what.filter(Boolean).join(", ")));
+        }));
+      } catch (error) {
+        advice.replaceChildren();
+        throw error;
+      }
+    }));
     advise.addEventListener("click", () => during(advise, async () => {
       advice.replaceChildren(make("p", { class: "quiet" }, t("advising")));
       try {
         const said = await call("/api/recommend", { data: plan.data, minutes: plan.minutes, size: plan.size || null });
-        await choose(said.model);
-        plan.options = { ...said.options };
-        plan.advisedSize = said.size;
-        for (const [key, value] of Object.entries(said.options)) {
-          const input = document.getElementById(`option-${key}`);
-          if (input) input.value = String(value);
-        }
+        await adopt(said.model, said.options, said.size);
         advice.replaceChildren(make("ul", { class: "quiet" }, ...said.reasons.map((reason) => make("li", {}, reason))), make("pre", {}, said.command));
       } catch (error) {
         advice.replaceChildren();
@@ -290,7 +314,7 @@
     place.append(
       make("h3", {}, t("model")), ...(radios.length ? [make("small", {}, t("recommended"))] : []), ...radios,
       make("div", { class: "field" }, make("label", { for: "other", class: "visually-hidden" }, t("anotherModel")), other), idea,
-      make("h3", {}, t("time")), field("minutes", t("minutes"), minutes), make("div", { class: "row" }, advise), advice,
+      make("h3", {}, t("time")), field("minutes", t("minutes"), minutes), make("div", { class: "row" }, advise, ask), advice,
       make("details", {}, make("summary", {}, t("options")), options),
       field("name", t("name"), name), field("seed", t("seed"), seed), make("div", { class: "row" }, start));
     choose(plan.model);
@@ -421,11 +445,13 @@
   // ---- play -----------------------------------------------------------------------------------------------------
 
   async function playPage(page, name) {
-    const runs = (await call("/api/runs").catch(() => [])).filter((run) => run.total && run.state !== "broken");
+    const runs = (await call("/api/runs").catch(() => [])).filter((run) => run.total || run.state === "imported");
     runs.push(...(await call("/api/gallery").catch(() => [])));
     if (page !== shown) return;
     if (!runs.length) {
-      main.replaceChildren(make("p", { class: "empty" }, t("nothingToPlay")));
+      const open = make("section", { class: "section card" });
+      main.replaceChildren(make("p", { class: "empty" }, t("nothingToPlay")), open);
+      openWeights({ controls: open });
       return;
     }
     const run = runs.some((one) => one.name === name) ? name : runs[0].name;
@@ -459,6 +485,20 @@
     if (can.classifies) playPicture(context, "classify");
     if (can.encodes) playPicture(context, "rebuild");
     if (can.shape.length === 3) takeAway(context);
+    openWeights(context);
+  }
+
+  /** Takes a file of another program's weights, which becomes an entry of the list. */
+  function openWeights({ controls }) {
+    const take = ([[file]]) => during(null, async () => {
+      const form = new FormData();
+      form.append("file", file, file.name);
+      toast(t("uploading", { n: 1 }));
+      const { run } = await call("/api/weights", form, { form: true });
+      toast(t("weightsOpened"));
+      location.hash = `#/play/${encodeURIComponent(run)}`;
+    });
+    panel({ controls }, t("weights"), make("small", {}, t("weightsWhy")), dropPlace(t("dropWeights"), take, { accept: ".pth,.pt,.safetensors", words: "chooseWeights" }));
   }
 
   const panel = (context, title, ...parts) => context.controls.append(make("div", { class: "group stack" }, make("h3", {}, title), ...parts));
