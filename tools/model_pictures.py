@@ -24,7 +24,7 @@ from ganarium.pictures import latents
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images" / "models"
 PROTOCOL = FOLDER / "protocol.json"
-LIMIT = 120 * 1024  # bytes of a picture
+LIMIT = 240 * 1024  # bytes of a picture
 SEED = 0
 
 
@@ -142,14 +142,15 @@ SETTINGS = {
         3000, {"size": "64", "width": 16, "batch_size": 4, "lr": 1e-3, "augment": False}, "scenes_paired"
     ),
     "projected_gan": Setting(
-        600,
+        1000,
         {
-            "size": "32",
-            "width": 16,
+            "size": "64",
+            "width": 24,
             "discriminator_width": 32,
             "feature_size": 128,
             "batch_size": 16,
             "mirror": True,
+            "precision": "bf16",
         },
         "lfw64",
     ),
