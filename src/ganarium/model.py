@@ -83,6 +83,7 @@ class Model(Sampling):
     min_batch_size: int = 1  # 2 where batch norm sees one value of each image
     still: dict[str, str] = {}  # parameters that may never move -> the reason
     stages: tuple[int, ...] = ()  # iterations at which the work of a step changes; `--minutes` times each stage
+    resolutions: dict[int, int] = {}  # iterations from which images are larger -> their side in pixels, if they grow
     clock: Tensor  # () int64, the iteration as a tensor
 
     def __init__(self, config: Any, shape: tuple[int, ...], num_classes: int | None = None) -> None:

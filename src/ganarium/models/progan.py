@@ -98,7 +98,7 @@ class ProGAN(Model):
         self.growth = Growth(
             self.size, config.first_size, config.stable_images, config.fading_images, batch_size_at
         )
-        self.stages = self.growth.starts
+        self.stages, self.resolutions = self.growth.starts, self.growth.sides
         first, last = self.growth.first, self.growth.last
         widths = stage_widths(config.width, last + 1)
         self.prior = Prior(config.latent_dim)

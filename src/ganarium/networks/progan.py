@@ -51,6 +51,8 @@ class Growth:
                     self.phases.append(Phase(start, length, stage, fades))
                     start += length
         self.starts = tuple(phase.start for phase in self.phases[1:])
+        first_of = {phase.stage: phase.start for phase in reversed(self.phases)}
+        self.sides = {start: side_of(stage) for stage, start in sorted(first_of.items())}  # from which step on
 
     def at(self, iteration: int, clock: Tensor) -> tuple[int, Tensor | None]:
         """The stage of an iteration, and its share while it fades in, (), by the clock; None where it is stable."""

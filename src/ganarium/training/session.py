@@ -42,6 +42,7 @@ from ganarium.runtime import distributed
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.runtime.environment import differences, environment, variable
 from ganarium.trainer import Trainer
+from ganarium.training import memory
 from ganarium.training.build import build, prepare
 from ganarium.training.console import Bar, MetricsLog, warn
 from ganarium.training.recommend import LEAST_STEPS, cheaper
@@ -107,6 +108,9 @@ class Run:
         trainer, test = build(config)
         if rank == 0:
             _warn_of_stages(trainer)
+            line = memory.check(trainer.model, trainer.batches.batch_size, steps=trainer.total, device=device)
+            if line and not quiet:
+                print(line, flush=True)
         if options.minutes and train_options["steps"] < LEAST_STEPS and rank == 0 and not quiet:
             print(f"{cheaper(config, train_options['steps'])}.", flush=True)
         if source:  # before `prepare`, which may go by the weights, and after it, which may change them

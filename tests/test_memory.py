@@ -1,0 +1,82 @@
+"""The memory of a model that grows, counted before a run begins, and runs that will not fit."""
+
+import pytest
+import torch
+
+from ganarium import cli, registry
+from ganarium.data.dataset import Images
+from ganarium.training import memory
+from synthetic import refused
+
+OPTIONS = {"width": 6, "latent_dim": 8, "stable_images": 32, "fading_images": 32, "group_size": 2}
+
+
+def model(size=16):
+    return registry.create("progan", (3, size, size), **OPTIONS)
+
+
+def test_tensors_count_while_they_live_and_views_do_not():
+    with memory.Live() as live:
+        a = torch.zeros(1000)
+        b = a.view(10, 100)
+        c = b + 1
+        assert live.now == live.peak == 8000
+        del a, b
+        assert live.now == 4000
+        d = c[:5] * 2
+        assert (live.now, live.peak) == (6000, 8000)
+        del c, d
+    assert (live.now, live.peak) == (0, 8000)
+
+
+def test_without_values_as_much_is_counted_as_with_them():
+    made = model(8)
+
+    class Real(memory.Nothing):
+        def draw(self, n):
+            return Images(torch.zeros(n, *self.shape))
+
+    real = memory.Nothing
+    try:
+        memory.Nothing = Real
+        with_values, moved = memory._step(made, 2, 16)
+    finally:
+        memory.Nothing = real
+    assert moved == {"D8", "G8"}
+    fake = {need.side: need.bytes for need in memory.needs(made, 16, steps=100, device="cuda")}
+    assert fake[8] / memory.RESERVE - memory._held(made, {"D4", "G4", "D8", "G8"}) == pytest.approx(
+        with_values, rel=0.02
+    )
+
+
+def test_larger_images_and_batches_need_more():
+    found = memory.needs(model(), 16, steps=100, device="cuda")
+    assert [(need.iteration, need.side) for need in found] == [(0, 4), (2, 8), (6, 16)]
+    assert found[0].bytes < found[1].bytes < found[2].bytes
+    assert memory.needs(model(), 32, steps=100, device="cuda")[2].bytes > 1.5 * found[2].bytes
+    assert len(memory.needs(model(), 16, steps=6, device="cuda")) == 2  # the run ends before 16 pixels
+    assert memory.needs(registry.create("dcgan", (1, 16, 16), width=4), 16, steps=100, device="cpu") == []
+
+
+def test_what_will_not_fit_is_refused_with_the_batch_that_would(monkeypatch):
+    made, device = model(), {"steps": 100, "device": "cuda"}
+    need = memory.needs(made, 64, **device)[2].bytes
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(0.6 * need / memory.USABLE))
+    message = refused("at 16x16 in batches of 64", lambda: memory.check(made, 64, **device))
+    fits = int(message.rsplit("--batch-size ", 1)[1].rstrip("."))
+    assert 25 < fits < 45
+    assert "16x16" in memory.check(made, fits, **device)
+    refused("batches", lambda: memory.check(made, fits + 4, **device))
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    refused("use a smaller --size or --width", lambda: memory.check(made, 64, **device))
+
+
+def test_a_run_says_what_it_will_need_and_begins_only_if_it_fits(tmp_path, capsys, monkeypatch):
+    options = ["--size", "8", "--width", "4", "--latent-dim", "4", "--stable-images", "16", "--fading-images", "16"]
+    command = ["train", "progan", "--data", "glyphs", *options, "--batch-size", "4", "--steps", "2", "--out"]
+    assert cli.main([*command, str(tmp_path / "a")]) == 0
+    assert "memory at each resolution, about: 4x4 " in capsys.readouterr().out
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    assert cli.main([*command, str(tmp_path / "b")]) == 2
+    assert "needs about" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
