@@ -531,6 +531,83 @@ def test_colours_are_completed_value_by_value_and_wrong_shapes_refused():
         registry.create("dcgan", (1, 16, 16), width=4).complete(torch.zeros(1, 16, 16), torch.ones(16, 16).bool())
 
 
+# ---- the multi-scale form ----------------------------------------------------------------------------------
+
+LAYERS = ["convolution", *RECURRENT]
+
+
+def double(shape=(1, 8, 8), **options) -> PixelRNN:
+    """Two scales in float64, with biases that matter and states that move."""
+    model = loud(setup(shape, subsample=2, **options).double())
+    for network in (model.network, model.small_network):
+        moved_states(network)
+    return model
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(("size", "levels"), [((1, 2, 4), 2), ((2, 2, 2), 2)])
+def test_probabilities_with_two_scales_sum_to_one(layer, size, levels):
+    model = double(size, levels=levels, layer=layer, width=4)
+    with torch.no_grad():
+        total = (-model.nll(all_images(*size, levels).double())).exp().sum()
+    assert total.item() == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_with_a_small_image_no_logit_sees_its_own_value_or_a_later_one(layer):
+    network = double((3, 8, 8), levels=4, layer=layer, width=6).network
+    x = torch.randn(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    small = torch.randn(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    for y, column, channel in ((0, 0, 0), (3, 4, 1), (7, 7, 2)):
+        seen, told = torch.autograd.grad(network(x, small)[0, channel, :, y, column].square().sum(), (x, small))
+        order = seen[0].movedim(0, 2).flatten()  # in the order in which values are drawn
+        assert (order[3 * (8 * y + column) + channel :] == 0).all()
+        assert told.abs().sum() > 0
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_kept_states_give_the_logits_of_the_whole_network_at_two_scales(layer):
+    model = double((1, 8, 4), layer=layer)
+    x, small = torch.randn(2, 1, 8, 4, dtype=torch.float64), torch.randn(2, 1, 4, 2, dtype=torch.float64)
+    with torch.no_grad():
+        whole, canvas = model.network(x, small), Canvas(model.network, x.clone(), small)
+        for y, column in itertools.product(range(8), range(4)):
+            torch.testing.assert_close(canvas.logits(y, column), whole[..., y, column])
+        assert not torch.allclose(whole, model.network(x, 0 * small))
+
+
+def test_samples_of_two_scales_hold_the_small_image_and_cost_their_entropy():
+    model = fixed(double((1, 4, 4)), [1.0])
+    nn.init.zeros_(model.small_network.last.weight)
+    nn.init.constant_(model.small_network.last.bias, -2.0)
+    images = model.sample(400, seed=0)
+    lit = (images + 1) / 2
+    few, rest = lit[:, :, ::2, ::2].mean().item(), (lit.sum() - lit[:, :, ::2, ::2].sum()).item() / (400 * 12)
+    assert few == pytest.approx(1 / (1 + math.exp(2)), abs=0.03)
+    assert rest == pytest.approx(1 / (1 + math.exp(-1)), abs=0.03)
+    chances = [few] * 4 + [rest] * 12
+    entropy = -sum(p * math.log(p) + (1 - p) * math.log(1 - p) for p in chances)
+    assert model.nll(images).mean().item() == pytest.approx(entropy, rel=0.05)
+
+
+def test_two_scales_complete_and_learn_and_need_sides_that_divide():
+    model = setup((1, 8, 8), subsample=2)
+    torch.manual_seed(0)
+    image = torch.where(torch.rand(4, 1, 8, 8) < 0.5, 1.0, -1.0)
+    mask = torch.zeros(4, 1, 8, 8, dtype=torch.bool)
+    mask[:, :, 4:] = True
+    done = model.completed(image, mask)
+    assert torch.equal(done[:, :, :4], image[:, :, :4])
+    stored = torch.zeros(64, 8, 8, 1, dtype=torch.uint8)
+    stored[:, :, 2:4], stored[::2, 4:] = 255, 255
+    losses = [row["model/nll"] for row in train(model, stored, 60)]
+    assert losses[-1] < 0.3 * losses[0]
+    with pytest.raises(UserError, match="9x8 pixels cannot be divided by subsample 2"):
+        setup((1, 9, 8), subsample=2)
+    with pytest.raises(UserError, match="power of two, not 3"):
+        setup(subsample=3)
+
+
 def test_the_command_line_completes_pictures(tmp_path, capsys):
     run, picture = str(tmp_path / "run"), tmp_path / "picture.png"
     options = ["--size", "8", "--width", "4", "--num-blocks", "1", "--head", "4", "--batch-size", "4", "--steps", "2"]

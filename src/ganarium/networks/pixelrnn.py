@@ -22,10 +22,11 @@ class RecurrentBlock(nn.Module):
         super().__init__()
         recurrent = RowLSTM if layer == "row_lstm" else DiagonalBiLSTM
         self.layer = recurrent(width, channels)
+        self.bias_maps = (4 if layer == "row_lstm" else 8) * width  # of what a small image adds to the gates
         self.widen = MaskedConv2d(width, 2 * width, 1, "B", channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.widen(self.layer(x))
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return x + self.widen(self.layer(x, bias))
 
 
 class States(nn.Module):
@@ -58,8 +59,9 @@ class RowLSTM(States):
         mask[..., 1] = gate_mask(width, channels)[:, :, None]
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         gates = F.conv2d(F.pad(x, (1, 0)), self.look.weight * self.mask, self.look.bias)
+        gates = gates if bias is None else gates + bias
         h, c = (first[None, :, None].expand(len(x), -1, x.shape[3]) for first in (self.first_h, self.first_c))
         rows = []
         for y in range(x.shape[2]):
@@ -87,8 +89,9 @@ class DiagonalLSTM(States):
         """What the input adds to the gates: (b, 2 width, h, w) -> (b, 4 width, h, w)."""
         return F.conv2d(x, self.look.weight * self.mask, self.look.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        gates, rows = skewed(self.gates(x)), torch.arange(x.shape[2], device=x.device)
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        gates, rows = self.gates(x), torch.arange(x.shape[2], device=x.device)
+        gates = skewed(gates if bias is None else gates + bias)
         first_h, first_c = (
             first[None, :, None].expand(len(x), -1, len(rows)) for first in (self.first_h, self.first_c)
         )
@@ -109,9 +112,10 @@ class DiagonalBiLSTM(nn.Module):
         super().__init__()
         self.right, self.left = DiagonalLSTM(width, channels), DiagonalLSTM(width, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        left = self.left(x.flip(3)).flip(3)
-        added: Tensor = self.right(x) + F.pad(left[:, :, :-1], (0, 0, 1, 0))
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        to_right, to_left = (None, None) if bias is None else bias.chunk(2, 1)
+        left = self.left(x.flip(3), None if to_left is None else to_left.flip(3)).flip(3)
+        added: Tensor = self.right(x, to_right) + F.pad(left[:, :, :-1], (0, 0, 1, 0))
         return added
 
 
@@ -137,8 +141,11 @@ def unskewed(x: Tensor) -> Tensor:
 class RowMemory:
     """A `RowLSTM` in a block, one pixel after the other: keeps its states of all pixels so far."""
 
-    def __init__(self, block: RecurrentBlock, n: int, height: int, width: int, like: Tensor) -> None:
+    def __init__(
+        self, block: RecurrentBlock, n: int, height: int, width: int, like: Tensor, bias: Tensor | None = None
+    ) -> None:
         assert isinstance(block.layer, RowLSTM)
+        self.bias = bias  # (n, 4 width, height, width), what a small image adds to the gates
         self.layer = layer = block.layer
         self.inputs = like.new_zeros(n, 2 * layer.width, height, width + 1)
         self.h, self.c = like.new_zeros(2, n, layer.width, height + 1, width + 2)
@@ -150,6 +157,7 @@ class RowMemory:
         self.inputs[:, :, y, x + 1] = features
         gates = F.linear(self.inputs[:, :, y, x : x + 2].flatten(1), self.look, self.layer.look.bias)
         gates = gates + F.linear(self.h[:, :, y, x : x + 3].flatten(1), self.remember)
+        gates = gates if self.bias is None else gates + self.bias[:, :, y, x]
         h, c = self.layer.step(gates, self.c[:, :, y, x + 1])
         self.h[:, :, y + 1, x + 1], self.c[:, :, y + 1, x + 1] = h, c
         return h
@@ -159,8 +167,12 @@ class DiagonalMemory:
     """A `DiagonalBiLSTM` in a block, one pixel after the other. At the start of a row, the direction from the right is
     computed for the row above, which is then complete."""
 
-    def __init__(self, block: RecurrentBlock, n: int, height: int, width: int, like: Tensor) -> None:
+    def __init__(
+        self, block: RecurrentBlock, n: int, height: int, width: int, like: Tensor, bias: Tensor | None = None
+    ) -> None:
         assert isinstance(block.layer, DiagonalBiLSTM)
+        to_right, to_left = (None, None) if bias is None else bias.chunk(2, 1)
+        self.biases = (to_right, None if to_left is None else to_left.flip(3))  # each from its own side
         self.layers, self.width = (block.layer.right, block.layer.left), width
         self.inputs = like.new_zeros(n, 2 * block.layer.right.width, height, width)
         self.states = []
@@ -182,6 +194,8 @@ class DiagonalMemory:
         """The state of one direction at column x from its own side, kept and given back."""
         layer, (h, c) = self.layers[direction], self.states[direction]
         gates = F.linear(features, (layer.look.weight * layer.mask)[:, :, 0, 0], layer.look.bias)
+        bias = self.biases[direction]
+        gates = gates if bias is None else gates + bias[:, :, y, x]
         before = torch.stack([h[:, :, y, x + 1], h[:, :, y + 1, x]], 2)  # above, and beside
         new, memory = layer.step(
             gates + F.linear(before.flatten(1), layer.remember.weight.flatten(1)), c[:, :, y + 1, x]
