@@ -49,6 +49,7 @@ INFERENCE = {
     "SRResNet x4 on 256x256, bf16": ("srgan", "generator", {"discriminator_width": 1}, "bf16"),
     "ResNet-9 on 256x256, fp32": ("cyclegan", "a2b", {"num_blocks": 9, "pool_size": 0}, "fp32"),
 }
+GROWING = {"progan": 16, "stylegan": 32}  # model -> images in a batch at 64 pixels
 
 
 class PilImages(torch.utils.data.Dataset):
@@ -187,6 +188,47 @@ def inference(pairs: int) -> dict[str, dict]:
     return rows
 
 
+def growing(seconds: float) -> dict[str, dict]:
+    """Training at each resolution up to 64 pixels, where it no longer fades in, for about so many seconds each; and
+    64 samples at 64 pixels."""
+    data = Dataset("noise", torch.randint(0, 256, (512, 64, 64, 3), dtype=torch.uint8))
+    rows = {}
+    for name, batch in GROWING.items():
+        torch.manual_seed(0)
+        model = ganarium.create(name, data.shape, width=64, latent_dim=64)
+        made = Trainer(model, Batches(data, Images, batch), 10**9)
+        made.prepare()
+        stable = {phase.stage: phase.start for phase in model.growth.phases if not phase.fading}
+        for stage, start in stable.items():
+            side, counts = 4 * 2**stage, []
+            model.iteration = start
+            made.iterate()  # allocations
+            began, drawn = time.perf_counter(), made.batches.drawn
+            while not counts or time.perf_counter() - began < seconds:
+                step_began = time.perf_counter()
+                made.iterate()
+                made.drain()
+                counts.append(time.perf_counter() - step_began)
+            images = (made.batches.drawn - drawn) // len(counts)
+            rows[f"{name}, {side}x{side}"] = {
+                "images_per_step": images,
+                "ms_per_step": 1000 * statistics.median(counts),
+                "images_per_second": images / statistics.median(counts),
+            }
+            print(f"{name:9} {side:3}x{side:<3} batch {images:3}: {1000 * statistics.median(counts):7.1f} ms a step, "
+                  f"{images / statistics.median(counts):7.1f} images a second", flush=True)  # fmt: skip
+        model.eval()
+        model.sample(64, seed=0)
+        times = []
+        for _ in range(3):
+            began = time.perf_counter()
+            model.sample(64, seed=0)
+            times.append(time.perf_counter() - began)
+        rows[f"{name}, 64 samples of 64x64"] = {"seconds": statistics.median(times)}
+        print(f"{name:9} 64 samples of 64x64: {statistics.median(times):.2f} s", flush=True)
+    return rows
+
+
 def own_share(data: Dataset, steps: int = 60) -> float:
     """The share of a DCGAN step that is neither forward, backward, optimiser nor data: the trainer's own."""
     made = our_trainer("dcgan", {}, "fp32", data)
@@ -254,6 +296,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--growing", action="store_true", help="time progan and stylegan at each resolution instead")
     parser.add_argument("--inference", action="store_true", help="time enlarging and translating instead")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -262,6 +305,10 @@ def main() -> None:
             "inference",
             {"protocol": f"{arguments.pairs} pairs, median of ratios", "ratios": inference(arguments.pairs)},
         )
+        return
+    if arguments.growing:
+        protocol = f"width 64, codes of 64, {arguments.threads} threads, median of the steps in 2 s"
+        write("growing", {"protocol": protocol, "rates": growing(2.0)})
         return
     data, _ = load_data("glyphs", characters="digits")
     rows = {}

@@ -142,3 +142,16 @@ def test_the_one_that_is_shipped_is_better_than_bicubic(real_data):
     assert len(made) == 5
     assert sum(made) / 5 == pytest.approx(card["numbers"]["psnr"], abs=0.02), json.dumps(card)
     assert sum(made) / 5 > card["numbers"]["psnr_of_bicubic"] + 0.3
+
+
+def test_a_generator_that_takes_sentences_brings_what_reads_them(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path / "weights")
+    options = {"width": 4, "text_width": 6, "embedding_dim": 8, "projected": 4, "latent_dim": 4}
+    parts = ("generator", "text", "examples")
+    model = written("by-words", "text_to_image", (3, 16, 16), None, options, parts=parts).eval()
+    loaded = ganarium.load_pretrained("by-words")
+    drawn, same = (one.sample(2, seed=0, text="a small red circle above a blue square") for one in (loaded, model))
+    assert torch.allclose(drawn, same, atol=5e-3)
+    assert torch.equal(loaded.examples, model.examples)
+    assert main(["sample", "--pretrained", "by-words", "--text", "a small red circle above a blue square"]) == 0
+    assert list(Path("pretrained-by-words").rglob("*a_small_red_circle*.png"))

@@ -76,7 +76,9 @@ def only(data: Dataset, kept: Tensor) -> Dataset:
 def questions(seed: int) -> tuple[list[str], Tensor]:
     """`SENTENCES` sentences about every combination, and what they ask for: (n, 4) indices in KINDS, COLOURS, SIZES and
     PLACES."""
-    rng, sentences, asked = np.random.default_rng(seed), [], []
+    rng = np.random.default_rng(seed)
+    sentences: list[str] = []
+    asked: list[tuple[int, ...]] = []
     for combination in itertools.product(*(range(len(names)) for names in (KINDS, COLOURS, SIZES, PLACES))):
         fields = [torch.full((MAX_SHAPES,), -1) for _ in Shapes._fields]
         for field, value in zip(fields, combination, strict=False):
