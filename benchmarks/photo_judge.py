@@ -7,6 +7,11 @@ in three strengths; blurred and noisy, in three strengths; and pixels of pure no
 of each damage in order, and all damaged parts below a strong blur, and that below noise. How well they see damaged
 parts is told by z, the distance in standard deviations of that of undamaged photographs: its mean over the two lesser
 strengths of the four damages.
+
+    python benchmarks/photo_judge.py faces ../shared/data/lfw64/faces --run runs/faces
+
+With a run its sample grids are a ladder of their own, by their age: features are to put younger samples below older
+ones, the longer trained the better, and all above photographs.
 """
 
 import argparse
@@ -27,12 +32,14 @@ from torch import Tensor
 from ganarium import metrics
 from ganarium.data import load_data
 from ganarium.data.batches import Batches
-from ganarium.data.dataset import Images
+from ganarium.data.dataset import Images, decode
 from ganarium.metrics.judges.judge import load_judge
 from ganarium.metrics.judges.lite import load_lite
+from ganarium.pictures.grid import tiles
 
 RESULTS = Path(__file__).parent / "results" / "photo_judge"
 SIDE, BORDER = 64, 8  # pixels
+GRID = 64  # samples of a grid
 PARTS, CHAINS = ("moved", "cut", "turned", "mixed"), ("moved", "cut", "turned", "mixed", "blurred", "noisy")
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -194,6 +201,23 @@ def spread(reference: Tensor, real: Tensor) -> float:
     return float(torch.tensor(values).std()) / math.sqrt(2)
 
 
+def by_age(run: Path) -> dict[str, Tensor]:
+    """Samples (n, 3, 64, 64) of one run, from its grids, by their steps: the untrained, and where an eighth, a half and
+    all of the run so far was done."""
+    grids = sorted((run / "samples").glob("step-*.png"))
+    places = sorted({0, max(1, len(grids) // 8), len(grids) // 2, len(grids) - 1})
+    shape = (3, SIDE, SIDE)
+    return {
+        f"step {int(grids[place].stem[5:])}": decode(tiles(grids[place], GRID, shape).contiguous()) for place in places
+    }
+
+
+def age_in_order(distances: dict[str, float]) -> tuple[int, int]:
+    """How many steps of the ladder by age lead downward, and of how many; the last one is to photographs."""
+    values = [distance for name, distance in distances.items() if name != "real"] + [distances["real"]]
+    return sum(younger > older for younger, older in pairwise(values)), len(values) - 1
+
+
 def results(name: str) -> dict[str, Any]:
     """What was found on a set of photographs, by the features."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["features"]
@@ -205,37 +229,46 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("path")
     parser.add_argument("--count", type=int, default=100, help="photographs for a rung")
+    parser.add_argument("--run", type=Path, help="a run on these photographs: its samples by age are the ladder")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     began, networks = time.process_time(), candidates()
     reference, held_out = photographs(arguments.path, arguments.count)
     known = read(reference, networks)
     rows: dict[str, dict[str, Tensor]] = {}
-    for rung, change in rungs().items():
-        for name, features in read(change(held_out, torch.Generator().manual_seed(0)), networks).items():
+    ladder = {rung: change(held_out, torch.Generator().manual_seed(0)) for rung, change in rungs().items()}
+    if arguments.run:
+        ladder = {"real": held_out} | by_age(arguments.run)
+    for rung, images in ladder.items():
+        for name, features in read(images, networks).items():
             rows.setdefault(name, {})[rung] = features
-    found = {}
+    found: dict[str, Any] = {}
     for name, features in rows.items():
         distances, deviation = climb(known[name], features), spread(known[name], features["real"])
-        right, total = steps_in_order(distances)
+        right, total = age_in_order(distances) if arguments.run else steps_in_order(distances)
         z = {rung: round((distance - distances["real"]) / deviation, 1) for rung, distance in distances.items()}
-        parts = sum(z[f"{part} {number}"] for part in PARTS for number in (1, 2)) / 8
-        found[name] = {
-            "numbers": known[name].shape[1],
-            "in_order": right,
-            "of": total,
-            "z_of_parts": round(parts, 2),
-            "z": z,
-        }
-        print(f"{name:34} {known[name].shape[1]:5} numbers  {right} of {total} in order  z of parts {parts:6.2f}")
+        found[name] = {"numbers": known[name].shape[1], "in_order": right, "of": total}
+        words = f"{name:34} {known[name].shape[1]:5} numbers  {right} of {total} in order"
+        if not arguments.run:
+            parts = sum(z[f"{part} {number}"] for part in PARTS for number in (1, 2)) / 8
+            found[name]["z_of_parts"] = round(parts, 2)
+            words += f"  z of parts {parts:6.2f}"
+        found[name]["z"] = z
+        print(words)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    content = {
+    content: dict[str, Any] = {
         "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, arguments.name, "FOLDER"]),
         "count": arguments.count,
         "seconds": round(time.process_time() - began),
         "features": found,
     }
-    (RESULTS / f"{arguments.name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    if arguments.run:
+        config = json.loads((arguments.run / "config.json").read_text())
+        content["command"] += " --run RUN"
+        content["run"] = {key: config[key] for key in ("model", "model_options")}
+    (RESULTS / f"{arguments.name}{'-by-age' if arguments.run else ''}.json").write_text(
+        json.dumps(content, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

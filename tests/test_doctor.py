@@ -16,8 +16,10 @@ from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, UnpairedImages
 from ganarium.doctor import checkerboard
+from ganarium.doctor import notes as notes_of_runs
 from ganarium.doctor.batches import GRID, KEPT, BatchStatistics, RecordingBatches, f_statistic, few_pixels
-from ganarium.doctor.doctor import CALM, INTERVAL, MIN_SCORES, STALLED, Doctor
+from ganarium.doctor.doctor import APART, CALM, GAP, INTERVAL, MIN_SCORES, STALLED, Doctor
+from ganarium.doctor.memory import Memory, MemoryReading, compared, more_images
 from ganarium.doctor.notes import BINS, HISTOGRAMS, RunDoctor, histograms
 from ganarium.doctor.samples import MIN_REALS, SampleHistory, features
 from ganarium.doctor.scores import jump, separation, wave
@@ -29,7 +31,7 @@ from ganarium.runs.options import Options
 from ganarium.trainer import OBSERVED, Trainer
 from ganarium.training.session import Run
 from ganarium.training.state import capture
-from synthetic import trainer
+from synthetic import dataset, trainer
 
 RNG = np.random.default_rng
 Rows = list[dict[str, float]]
@@ -626,11 +628,15 @@ def test_a_run_with_and_without_the_doctor_is_bit_equal(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = {"steps": 60, "sample_every": 20, "log_every": 10}
+    for limit, value in (("EARLY", 0), ("SHARE", 9.0), ("LAST_SHARE", 9.0)):  # looks at what D knows at every picture
+        monkeypatch.setattr(notes_of_runs, limit, value)
+    monkeypatch.setattr("ganarium.doctor.memory.NUM", 4)
     seen = admitted(name, tmp_path / "seen", **more)
     assert seen.train(quiet=True) == 0
     monkeypatch.setattr(RunDoctor, "__init__", lambda self, *_: None)
     monkeypatch.setattr(RunDoctor, "examine", lambda self, *_: [])
     monkeypatch.setattr(RunDoctor, "examine_samples", lambda self, *_: [])
+    monkeypatch.setattr(RunDoctor, "examine_memory", lambda self, *_: [])
     alone = admitted(name, tmp_path / "alone", **more)
     assert alone.train(quiet=True) == 0
     assert (seen.folder / "scores.jsonl").exists() > (alone.folder / "scores.jsonl").exists()
@@ -724,3 +730,87 @@ def test_transposed_convolutions_draw_checkerboards_and_resizing_does_not():
         model = ganarium.create("cyclegan", (3, 64, 64), width=8, num_blocks=1, upsampling=upsampling)
         strengths[upsampling] = checkerboard.strength(model.translate(image).numpy())
     assert strengths["transposed"] > 0.5 > 0.25 > strengths["resize"]
+
+
+# ---- what D knows by heart -----------------------------------------------------------------------------------
+
+
+def reading(apart: float, gap: float) -> MemoryReading:
+    return MemoryReading("D", gap, apart)
+
+
+def test_a_reading_is_a_share_of_the_way_to_fakes_and_a_chance_of_the_right_order() -> None:
+    known, fake = np.array([3.0, 5.0]), np.array([-1.0, 1.0])
+    assert compared("D", known, np.array([2.0, 4.0]), fake) == ("D", 0.25, 0.75)
+    assert compared("D", known, known, fake) == ("D", 0.0, 0.5)
+    assert compared("D", known, fake, fake) == ("D", 1.0, 1.0)
+    assert math.isnan(compared("D", fake, known, known).gap), "D scores fakes higher: there is no way to them"
+
+
+def test_memorised_is_told_at_the_second_look_and_needs_both_numbers() -> None:
+    assert [signs(Doctor(8).examine_memory(1, reading(1.0, 0.9)))] == [[]]
+    for apart, gap, told in ((1.0, 0.9, 1), (APART, 0.9, 0), (1.0, GAP, 0), (0.6, 0.1, 0), (1.0, math.nan, 0)):
+        patient = Doctor(8)
+        notes = patient.examine_memory(100, reading(apart, gap)) + patient.examine_memory(200, reading(apart, gap))
+        assert signs(notes) == [("memorised", "D")] * told, (apart, gap)
+    assert notes == []
+
+
+def test_overfitted_is_a_sure_d_however_ada_changes_its_images() -> None:
+    usual = scores(1.0, -1.0)
+    for r_t, p, told in ((0.95, 0.9, 1), (0.95, 0.5, 0), (0.7, 1.0, 0)):
+        notes = looks(Doctor(64), 3, usual, D_real=0.5, D_fake=0.5, D_augment_r=r_t, D_augment_p=p)
+        assert signs(notes) == [("overfitted", "D")] * told, (r_t, p)
+
+
+def by_heart(trainer: Trainer) -> None:
+    """Sixteen training images are left."""
+    trainer.batches.images = trainer.batches.images[:16]
+
+
+def test_a_discriminator_that_knows_sixteen_images_by_heart_is_told_of(tmp_path: Path) -> None:
+    run = admitted("dcgan", tmp_path / "run", by_heart, steps=560)
+    assert ("memorised", "D") in notes(run)
+    readings = lines(run.folder / "memory.jsonl")
+    assert [reading["step"] for reading in readings] == [275, 550, 560]
+    assert more_images(readings[-1]["apart"], None).startswith("more images would help, or --augment diff")
+
+
+@pytest.mark.parametrize("name", ["acgan", "ct_gan", "fastgan", "pix2pix", "r3gan", "sgan", "stylegan2"])
+def test_a_look_at_what_d_knows_changes_nothing(name: str) -> None:
+    """Steps with augmentation, averages, penalties and D's turn behind G's, of models with each kind of batch."""
+    training = trainer(name, (3, 16, 16))
+    training.iterate()
+    before, random = capture(training)[0], torch.get_rng_state()
+    held_out = Batches(dataset(training.model, training.model.shape, seed=1), training.model.batch_type, 1)
+    result = Memory(training.batches, held_out).read(training.model)
+    assert result is not None
+    assert 0 <= result.apart <= 1
+    assert torch.equal(torch.get_rng_state(), random)
+    for file, tensors in capture(training)[0].items():
+        for key, value in tensors.items():
+            assert torch.equal(value, before[file][key]), key
+
+
+def test_a_model_without_scores_and_few_held_out_images_are_not_looked_at() -> None:
+    training = trainer("pixelrnn", (1, 8, 8))
+    memory = Memory(training.batches, Batches(dataset(training.model, (1, 8, 8)), training.model.batch_type, 1))
+    assert memory.affordable(10**6, 0)
+    assert memory.read(training.model) is None
+    few = Batches(dataset(training.model, (1, 8, 8), n=15), training.model.batch_type, 1)
+    assert not Memory(training.batches, few).affordable(10**6, 0)
+
+
+def test_a_share_of_the_steps_is_kept_to() -> None:
+    training = trainer("gan", (1, 8, 8), batch_size=8)
+    memory = Memory(training.batches, Batches(dataset(training.model, (1, 8, 8)), training.model.batch_type, 1))
+    assert memory.steps == 8
+    assert [memory.affordable(step, 1, 0.04) for step in (799, 800)] == [False, True]  # 2 x 16 steps
+
+
+def test_whether_more_images_would_help_is_a_sentence() -> None:
+    assert more_images(None, None) == ""
+    assert more_images(0.5, 0.3).startswith("more images would help: 30% of the samples are copies")
+    assert more_images(0.9, 0.0).startswith("more images would help, or --augment diff")
+    assert "hardly help yet" in more_images(0.55, 0.02)
+    assert "hardly help yet" in more_images(None, 0.0)

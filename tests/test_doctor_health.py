@@ -16,14 +16,18 @@ import pytest
 from ganarium.doctor.batches import BatchStatistics, strength
 from ganarium.doctor.doctor import (
     AHEAD,
+    APART,
     CONSTANT,
     DEPTH,
     EARLY,
     EXPLODED,
     FLAT,
+    GAP,
     INTERVAL,
     LEAP,
+    LIKELY,
     SEPARATED,
+    SIGNS,
     STALLED,
     SWING,
     UNMIXED,
@@ -166,3 +170,15 @@ def test_the_strength_is_that_of_the_pixels_that_tell_most() -> None:
     assert strength(np.array([5.0, 1.0])) == 5.0
     batches = BatchStatistics(4, np.array([[0.0, 1.0], [2.0, 1.0]]), np.ones((2, 2)))
     assert strength(4 * batches.means.var(0, ddof=1)) == 8.0
+
+
+def test_what_d_knows_by_heart_keeps_away_from_its_limits() -> None:
+    record = json.loads((Path(__file__).parent / "health" / "memory.json").read_text())
+    assert len(record["runs"]) >= 2
+    for run in record["runs"]:
+        assert len(run["readings"]) >= 10
+        for _, gap, apart in run["readings"]:
+            assert apart - 0.5 <= (APART - 0.5) / 2
+            assert gap <= GAP / 2
+        for r_t, p in run["ada"]:
+            assert r_t <= SIGNS or p <= LIKELY / 2

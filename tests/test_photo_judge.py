@@ -64,6 +64,13 @@ def test_the_committed_ladder_chooses_it():
         assert chosen["in_order"] >= ours["in_order"]
 
 
+def test_samples_of_one_run_are_in_the_order_of_their_age():
+    rows = photo_judge.results("faces-by-age")
+    for name in ("lite0 at 128 px, stage 5, 1x1", "our judge, stride 8, 1x1"):
+        assert rows[name]["in_order"] == rows[name]["of"] == 4, name
+    assert photo_judge.age_in_order({"real": 0.0, "step 0": 9.0, "step 5": 3.0, "step 9": 4.0}) == (2, 3)
+
+
 @needs_weights
 def test_its_features_are_the_means_of_the_maps_at_stride_16():
     network = load_lite()

@@ -19,6 +19,7 @@ OTHER = {
     "resize": "28x28",
     "seed": 1,
     "version": "0.0.1",
+    "reference": "fedcba9876543210",
 }
 
 
@@ -26,6 +27,8 @@ def test_it_is_one_line_with_everything_in_it():
     text = str(ONE)
     assert "\n" not in text
     assert text == f"mnist 01234567 (32x32), 10000 real, 5000 generated, seed 0, ganarium {ganarium.__version__}"
+    of_a_set = dataclasses.replace(ONE, reference="fedcba9876543210")
+    assert "10000 real of fedcba98, 5000 generated" in str(of_a_set)
     points = Protocol(features="points", digest="", num_real=0, num_fake=2_500, resize="", seed=3, version="1")
     assert str(points) == "points, 0 real, 2500 generated, seed 3, ganarium 1"
 

@@ -33,7 +33,7 @@ from ganarium.sampling import Sampling
 from ganarium.training import session, timing, validation
 from ganarium.training.outlook import in_words, outlook, trend
 from ganarium.training.validation import Validation, interval, reserve
-from synthetic import dataset, refused, small_options
+from synthetic import dataset, refused, small_options, trainer
 
 GLYPHS = {"data": "glyphs", "characters": "01", "size": 8, "batch_size": 8}
 SCENES = {"data": "scenes_unpaired", "size": 8}
@@ -446,6 +446,14 @@ def test_the_outlook_is_a_sentence() -> None:
     assert falls.endswith(": ganarium resume r")
     assert sentence([5.0, 6.0, 7.1, 8.0, 9.0]).startswith("m rises")
     assert "likely not help" in sentence([5.0, 5.5, 4.5, 5.2, 4.9])
+
+
+def test_the_best_step_of_a_model_that_sees_imagenet_is_chosen_by_a_judge_that_never_saw_it() -> None:
+    made = trainer("projected_gan", (3, 32, 32))
+    photos = dataclasses.replace(made.batches.data, name="my_photos")
+    assert not made.model.sees_imagenet, "a control with random features"
+    made.model.sees_imagenet = True
+    assert quick_measure(made.model, photos, photos).protocol.features == "cifar10_subset"
 
 
 # The numbers

@@ -3,6 +3,9 @@
 Ten models train 2,000 steps each (seed i for the i-th), and the first 300 steps of `make demo` are made at seeds 0 to 9
 in bf16 and in float32. tests/health/NAME.npz has a run's rows, scores and statistics; tests/test_doctor_health.py
 replays them and holds every number to half of the doctor's limit. A run whose file is there is not made again.
+
+`python tools/doctor_health.py memory`, two minutes of one core, records in tests/health/memory.json how D scores
+held-out images in healthy runs of up to 400 steps.
 """
 
 import json
@@ -19,10 +22,14 @@ import yaml
 from numpy.typing import NDArray
 
 import ganarium
+from ganarium import registry
+from ganarium.data.batches import Batches
 from ganarium.doctor import notes
 from ganarium.doctor.batches import BatchStatistics
 from ganarium.doctor.doctor import Doctor
+from ganarium.doctor.memory import Memory
 from ganarium.doctor.signs import Note
+from ganarium.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "health"
@@ -38,6 +45,19 @@ MODELS: list[tuple[str, dict[str, Any]]] = [
     ("relativistic_gan", {"width": 16}),
     ("cyclegan", {"data": "scenes_unpaired", "characters": None, "width": 8, "num_blocks": 2}),
     ("gan", {"data": "ring", "characters": None, "size": None}),
+]
+
+
+# model, its options, steps, batch size
+KNOWN: list[tuple[str, dict[str, Any], int, int]] = [
+    ("gan", {}, 400, 64),
+    ("dcgan", {"width": 16}, 400, 32),
+    ("dcgan", {"width": 16, "augment": "ada"}, 400, 32),
+    ("lsgan", {"width": 16}, 400, 32),
+    ("wgan_gp", {"width": 16}, 60, 32),
+    ("dragan", {"width": 16}, 100, 32),
+    ("relativistic_gan", {"width": 16}, 300, 32),
+    ("infogan", {"width": 16}, 300, 32),
 ]
 
 
@@ -125,6 +145,29 @@ def record(name: str, model: str, options: dict[str, Any]) -> None:
     )
 
 
+def record_memory() -> None:
+    """Makes the runs of KNOWN on drawn digits, and writes ten readings of each; not anew those that are there."""
+    train, held_out = ganarium.load_data("glyphs", characters="digits", size=(16, 16))
+    file = FOLDER / "memory.json"
+    record = json.loads(file.read_text()) if file.exists() else {"images": len(train), "runs": []}
+    for seed, (name, options, steps, size) in enumerate(KNOWN[len(record["runs"]) :], len(record["runs"])):
+        torch.manual_seed(seed)
+        model: Any = registry.create(name, train.shape, train.num_classes, **options)
+        trainer = Trainer(model, Batches(train, model.batch_type, size, seed=seed), steps)
+        trainer.prepare()
+        memory = Memory(trainer.batches, Batches(held_out, model.batch_type, 1))
+        readings, rows = [], []
+        for step in trainer:
+            rows += trainer.drain().rows
+            if step % (steps // 10) == 0 and (reading := memory.read(model)):
+                readings.append([step, round(reading.gap, 4), round(reading.apart, 4)])
+        ada = [[row["D/augment_r"], row["D/augment_p"]] for row in rows if "D/augment_r" in row]
+        about = {"model": name, "options": options, "batch_size": size, "processor": processor()}
+        record["runs"].append({**about, "readings": readings, "ada": ada[::10]})
+        file.write_text(json.dumps(record) + "\n")
+        print(name, readings, flush=True)
+
+
 def processor() -> str:
     """The name of the processor, as the system has it."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -135,6 +178,9 @@ def processor() -> str:
 if __name__ == "__main__":
     notes.Doctor = RecordingDoctor  # type: ignore[misc]
     torch.set_num_threads(1)
+    if sys.argv[1:] == ["memory"]:
+        record_memory()
+        sys.exit()
     demo = yaml.safe_load((ROOT / "demo.yaml").read_text())
     model = demo.pop("model")
     demo = {key: value for key, value in demo.items() if key not in ("minutes", "out", "precision")}

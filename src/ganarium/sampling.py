@@ -66,6 +66,7 @@ class Sampling(Mapping):
     has_likelihood: bool = False  # whether `nll` is there
     completes: bool = False  # whether `complete` is there
     encodes: bool = False  # whether `encode` and `decode` are there
+    sees_imagenet: bool = False  # whether D sees through features of ImageNet, which then do not choose the best step
     domains: tuple[str, ...] = ()  # two, whose images of one code follow one another in `sample`
 
     def latent(self, n: int) -> Tensor:

@@ -76,6 +76,16 @@ def test_values_at_chosen_scores():
         assert (d.item(), g.item()) == pytest.approx((d_value, g_value), abs=1e-5), loss
 
 
+@pytest.mark.parametrize(("penalty", "names"), [("none", ()), ("r1", ("real",)), ("r1_r2", ("real", "fake"))])
+def test_penalties_are_half_gamma_times_the_squared_slope_at_reals_and_at_fakes(penalty, names):
+    made = trainer("relativistic_gan", (2,), batch_size=6, penalty=penalty, gamma=3.0)
+    made.model.discriminator = D = nn.Linear(2, 1, bias=False)
+    (_, terms, _), _ = made.model.step(made.batches)
+    expected = 1.5 * D.weight.square().sum().item()
+    penalties = {name: term.item() for name, term in terms.items() if "penalty" in name}
+    assert penalties == pytest.approx({f"penalty_{name}": expected for name in names})
+
+
 def test_watched_scores():
     made = trainer("relativistic_gan", (2,), batch_size=2)
     real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 2.0])

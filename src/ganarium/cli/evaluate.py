@@ -39,9 +39,15 @@ def evaluate(
         Where the data of the run are now, if they have moved. They must be the same.
     """
     from ganarium import api
+    from ganarium.doctor.memory import more_images
+    from ganarium.runs.rows import last_row
 
     evaluation = api.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device, data=data)
     print(evaluation)
     name = f"evaluation-{evaluation.step:08d}-{evaluation.protocol.features}-seed{seed}{'-raw' if raw else ''}.json"
-    print(f"  {save(evaluation, output_folder(run, None, 'evaluations') / name)}")
+    folder = output_folder(run, None, "evaluations")
+    apart = last_row(folder.parent / "memory.jsonl").get("apart")
+    if advice := more_images(apart, evaluation.values.get("copied_share")):
+        print(f"  {advice}")
+    print(f"  {save(evaluation, folder / name)}")
     return 0

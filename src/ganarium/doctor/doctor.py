@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ganarium.doctor import checkerboard
 from ganarium.doctor.batches import BatchStatistics, f_statistic
+from ganarium.doctor.memory import MemoryReading
 from ganarium.doctor.samples import SampleHistory
 from ganarium.doctor.scores import ScoreStatistics, growth, jump, losses, pairs, separation, wave
 from ganarium.doctor.signs import Note
@@ -37,6 +38,8 @@ UNMIXED = 3.5  # F statistic between batches; shuffled ones keep below half of i
 EARLY = 150  # iterations in which the scores of a healthy run leap too, since new networks change fast
 LEAP = 2.0  # step-to-step change of mean(D(real)) - mean(D(fake)) after that, in spreads of scores within a batch
 WAVE, DEPTH = 0.7, 0.5  # correlation of a loss with itself a period later, and its deviation in parts of the mean
+APART, GAP = 0.85, 0.5  # D scores training images above held-out ones; as a part of the way to fakes
+SIGNS, LIKELY = 0.9, 0.8  # ADA's r_t, whose target is 0.6; its p, above which changes show in samples
 EXPLODED = 1000.0  # times the largest term of an untrained model, or times 1
 GROWN = 100.0  # times in the last steps before a number that is not finite
 HUGE = 1e12  # a term, whatever those before it were
@@ -98,7 +101,7 @@ class Doctor:
         self._losses.extend(map(losses, self._rows))
         findings = self._unmixed()
         shuffled = not any(finding.evidence for finding in findings)
-        findings += [*self._exploding(), *self._swinging()]
+        findings += [*self._exploding(), *self._swinging(), *self._overfitted()]
         for player, scores in self._scores(observed).items():
             findings += self._judge(player, scores, shuffled and int(self._rows[0]["step"]) > EARLY)
         self._rows, self._means, self._batches = [], [], {}
@@ -117,6 +120,16 @@ class Doctor:
         whose = f"samples {direction}".strip()
         findings = [Finding("collapsed", whose, evidence, sure), Finding("checkerboard", whose, pattern)]
         return self._new_notes(step, findings)
+
+    def examine_memory(self, step: int, reading: MemoryReading) -> list[Note]:
+        """New notes on how well D knows the training images by heart."""
+        evidence = ""
+        if reading.apart > APART and reading.gap > GAP:
+            evidence = (
+                f"D knows its training images by heart: it scores one above an unseen image in {reading.apart:.0%} of "
+                f"pairs, and takes unseen ones for fakes by {min(reading.gap, 1):.0%}"
+            )
+        return self._new_notes(step, [Finding("memorised", reading.player, evidence)])
 
     def explain(self, error: Diverged) -> Note:
         """Where a number that is not finite came from."""
@@ -248,6 +261,17 @@ class Doctor:
                 evidence = f"its loss swings by {depth:.0%} of its mean, every {period} steps"
                 swings = correlation > WAVE and depth > DEPTH
                 findings.append(Finding("oscillating", player, evidence if swings else ""))
+        return findings
+
+    def _overfitted(self) -> list[Finding]:
+        """Players whose D is surer of its training images than ADA can help, by its r_t and its p in the log."""
+        findings = []
+        for name in [name for name in self._rows[-1] if name.endswith("/augment_r")]:
+            player = name.split("/")[0]
+            names = (name, f"{player}/augment_p")
+            r_t, p = (float(np.median([row[key] for row in self._rows if key in row])) for key in names)
+            evidence = f"r_t is {r_t:.2f} with p at {p:.2f}: D is sure of its training images, however ADA changes them"
+            findings.append(Finding("overfitted", player, evidence if r_t > SIGNS and p > LIKELY else ""))
         return findings
 
     def _new_notes(self, step: int, findings: list[Finding]) -> list[Note]:

@@ -1,9 +1,11 @@
 """Examines one run while it trains, and keeps in its folder what the doctor says.
 
 doctor.jsonl   a line a note: {"step", "sign", "player", "seen", "causes": [...], "try": [...]}
+memory.jsonl   now and then, how D's scores of held-out images differ: {"step", "player", "gap", "apart"}
 scores.jsonl   now and then, what was watched: {"step", "histograms": {"D/real": {"low", "high", "counts"}, ...}}
 """
 
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from torch import Tensor
 from ganarium.data.augment import cropped
 from ganarium.data.batches import Batches
 from ganarium.doctor.batches import RecordingBatches
-from ganarium.doctor.doctor import Doctor
+from ganarium.doctor.doctor import EARLY, Doctor
+from ganarium.doctor.memory import SHARE, Memory
 from ganarium.doctor.samples import LIMIT
 from ganarium.doctor.signs import Note
 from ganarium.errors import Diverged
@@ -26,6 +29,7 @@ from ganarium.trainer import Reading, Trainer
 
 HISTOGRAMS = 200  # lines of scores.jsonl in a run
 BINS = 40
+LAST_SHARE = 0.1  # of a run's steps that may be taken for looks at what D knows by heart, with the one at the end
 
 
 class RunDoctor:
@@ -39,6 +43,8 @@ class RunDoctor:
         self.folder, self.total, self._step = folder, trainer.total, trainer.model.iteration
         for name in ("doctor.jsonl", "scores.jsonl"):
             cut(folder / name, self._step)
+        self._readings = len(cut(folder / "memory.jsonl", self._step))
+        self.memory = Memory(trainer.batches, held_out, trainer.precision)
         self.batches = RecordingBatches(trainer.batches)
         trainer.batches = self.batches
         earlier = read_rows(folder / "metrics.jsonl")
@@ -71,6 +77,20 @@ class RunDoctor:
             target = target_of(held_out, direction).numpy(force=True)
             notes += self.doctor.examine_samples(step, outputs[row.index(direction) :: len(row)], target, direction)
         return self._write(notes)
+
+    def examine_memory(self, model: Model, last: bool) -> list[Note]:
+        """The doctor's notes on what D knows by heart, where a look is affordable; sooner at the end of a run."""
+        step = model.iteration
+        if step < EARLY or not self.memory.affordable(step, self._readings, LAST_SHARE if last else SHARE):
+            return []
+        reading = self.memory.read(model)
+        self._readings += 1
+        if reading is None:
+            return []
+        gap = reading.gap if math.isfinite(reading.gap) else None
+        row = {"step": step, "player": reading.player, "gap": gap, "apart": reading.apart}
+        append_row(self.folder / "memory.jsonl", row)
+        return self._write(self.doctor.examine_memory(step, reading))
 
     def explain(self, error: Diverged) -> Note:
         """Where a number that is not finite came from."""

@@ -29,6 +29,14 @@ ADVICE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # sign -> likely
         ("each batch holds one kind of image", "the data are sorted and not shuffled"),
         ("shuffled data",),
     ),
+    "memorised": (
+        ("too few training images for D", "many steps on the same images"),
+        ("--augment diff where the model has it", "more training images", "fewer steps", "a narrower D"),
+    ),
+    "overfitted": (
+        ("too few training images for D, however they are augmented", "many steps on the same images"),
+        ("an earlier checkpoint", "more training images", "a narrower D"),
+    ),
     "exploding": (
         ("a learning rate is too high", "a penalty's weight is too high or too low", "16-bit precision"),
         ("a lower learning rate", "another weight of the penalty", "--precision fp32", "a limit on gradients"),

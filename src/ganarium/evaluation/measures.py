@@ -11,6 +11,9 @@ samples, for a run in training; its `metric` says which step is the best, and fa
   enlargement, and holes
   models with a likelihood  nll_nats of 256 held-out images, without a sample being drawn
 
+Of a model whose D sees through features of ImageNet a quick count, by which the best step is chosen, is on those of a
+judge that comes with the package and never saw ImageNet.
+
 What each metric is stands in `ganarium.metrics`. Images are measured on the features of a judge (a small classifier
 that comes with the package), photographs on those of EfficientNet-Lite0 where its weights are here, with a judge beside
 it; on request on those of Inception-v3; points on the points themselves.
@@ -101,7 +104,8 @@ def quick_measure(model: Model, train: Dataset, test: Dataset) -> Measure:
         return LikelihoodMeasure(model, test, QUICK_HELD_OUT)
     if len(model.shape) == 1:
         return PointMeasure(model, train, min(QUICK_POINTS, len(train)))
-    return ImageMeasure(model, train, min(QUICK_IMAGES, len(train)))
+    features = own_judge(train.name, model.shape[0]) if model.sees_imagenet else "auto"
+    return ImageMeasure(model, train, min(QUICK_IMAGES, len(train)), features=features)
 
 
 class LikelihoodMeasure(Measure):
@@ -112,7 +116,7 @@ class LikelihoodMeasure(Measure):
     def __init__(self, model: Model, test: Dataset, n: int, seed: int = 0) -> None:
         self.model, self.test, self.seed = model, test, seed
         self.count = min(n, len(test))
-        self.protocol = Protocol("pixels", "", self.count, 0, "", seed)
+        self.protocol = Protocol("pixels", "", self.count, 0, "", seed, reference=test.checksum()[:16])
 
     def read(self, count: int) -> Tensor:
         """Nats (n,)."""
@@ -136,7 +140,7 @@ class PointMeasure(Measure):
     def __init__(self, model: Model, train: Dataset, n: int, seed: int = 0) -> None:
         self.model, self.train, self.count, self.seed = model, train, n, seed
         self.num_real = min(n, len(train))
-        self.protocol = Protocol("points", "", self.num_real, n, "", seed)
+        self.protocol = Protocol("points", "", self.num_real, n, "", seed, reference=train.checksum()[:16])
 
     @cached_property
     def real(self) -> Tensor:
@@ -190,7 +194,7 @@ class ImageMeasure(Measure):
         if isinstance(self.network, LiteFeatures):
             self.second = network_for(train.name, model.shape[0], own_judge(train.name, model.shape[0]), model.device)
         self.stacked = _is_stacked(train)
-        self.protocol = _protocol(self.network, self.num_real, n, seed)
+        self.protocol = _protocol(self.network, self.num_real, n, seed, train)
 
     @property
     def metric(self) -> str:
@@ -291,10 +295,10 @@ class TranslationMeasure(Measure):
         self.model, self.train, self.test, self.seed = model, train, test, seed
         self.count = min(n, len(test), len(test.second), len(train), len(train.second))
         self.network: FeatureNetwork | None = None  # points are their own features
-        self.protocol = Protocol("points", "", self.count, self.count, "", seed)
+        self.protocol = Protocol("points", "", self.count, self.count, "", seed, reference=train.checksum()[:16])
         if len(model.shape) == 3:
             self.network = network_for(train.name, model.shape[0], features, model.device)
-            self.protocol = _protocol(self.network, self.count, self.count, seed)
+            self.protocol = _protocol(self.network, self.count, self.count, seed, train)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -444,8 +448,9 @@ def _kernel_distance(real: Tensor, fake: Tensor, seed: int) -> float:
     return metrics.kernel_distance(real, fake, subset_size=min(len(real), len(fake), 1000), seed=seed).mean
 
 
-def _protocol(network: FeatureNetwork, num_real: int, num_fake: int, seed: int) -> Protocol:
-    return Protocol(network.name, network.digest, num_real, num_fake, network.rule, seed)
+def _protocol(network: FeatureNetwork, num_real: int, num_fake: int, seed: int, reals: Dataset) -> Protocol:
+    digest = reals.checksum()[:16]
+    return Protocol(network.name, network.digest, num_real, num_fake, network.rule, seed, reference=digest)
 
 
 def _is_stacked(train: Dataset) -> bool:

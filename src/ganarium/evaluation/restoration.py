@@ -37,7 +37,7 @@ class RestorationMeasure(Measure):
         self.border = model.scale or 0  # pixels that tables of super-resolution leave out
         self.channel: Channel = "y" if model.scale and model.shape[0] in (1, 3) else "rgb"
         rule = f"{self.channel} without {self.border} pixels at the border" if model.scale else ""
-        self.protocol = Protocol("pixels", "", self.count, self.count, rule, seed)
+        self.protocol = Protocol("pixels", "", self.count, self.count, rule, seed, reference=test.checksum()[:16])
 
     def read(self, count: int) -> Tensor:
         """What the model made (n, c, h, w) in [-1, 1]."""
@@ -105,7 +105,8 @@ class InpaintingMeasure(Measure):
     def __init__(self, model: Model, test: Dataset, n: int, seed: int = 0) -> None:
         self.model, self.test, self.seed = model, test, seed
         self.count = min(n, len(test))
-        self.protocol = Protocol("pixels", "", self.count, self.count, "inside the holes", seed)
+        reference = test.checksum()[:16]
+        self.protocol = Protocol("pixels", "", self.count, self.count, "inside the holes", seed, reference=reference)
 
     @cached_property
     def real(self) -> Tensor:

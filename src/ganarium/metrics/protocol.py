@@ -28,11 +28,14 @@ class Protocol:
     """Of the draws, real and generated."""
     version: str = __version__
     """Of ganarium."""
+    reference: str = ""
+    """Digest of the set that the real images or points are drawn from; empty in files of earlier versions."""
 
     def __str__(self) -> str:
         network = f"{self.features} {self.digest[:8]}".rstrip()
         resized = f" ({self.resize})" if self.resize else ""
-        counts = f"{self.num_real} real, {self.num_fake} generated"
+        of = f" of {self.reference[:8]}" if self.reference else ""
+        counts = f"{self.num_real} real{of}, {self.num_fake} generated"
         return f"{network}{resized}, {counts}, seed {self.seed}, ganarium {self.version}"
 
 

@@ -16,6 +16,8 @@ Differences from the paper:
   with spectral norm in D and LeakyReLU 0.2. 2-D points, on plain perceptrons, are not the paper's.
 - The author's code halves the sums of two terms; here, as in the paper, they are sums, which is the same
   under Adam.
+- `penalty` adds R1, or R1 and R2, as in R3GAN ("The GAN is dead; long live the GAN!"), which has them with
+  rsgan, at every step and on networks without normalisation.
 - G's step takes the reals of D's last update and scores them anew, with the weights that D has by then.
 """
 
@@ -32,6 +34,7 @@ from ganarium.errors import require_fraction, require_positive
 from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.heads import last_linear
 from ganarium.layers.normalization import Norm
+from ganarium.losses import gradient_norm
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
 from ganarium.networks.backbones import BackboneOptions, backbone
 
@@ -57,6 +60,10 @@ class Config(DiffAugmentOptions, BackboneOptions):
     norm: Norm | None = None
     """Normalisation in D: none, batch, layer or spectral. None: spectral in convolutional networks (author's
     stable setting), none in an mlp."""
+    penalty: Literal["none", "r1", "r1_r2"] = "none"
+    """Squared norms of D's gradient: none (paper), at reals (r1), or at reals and fakes (r1_r2, R3GAN's)."""
+    gamma: float = 1.0
+    """Weight of these penalties, of which half counts."""
     lr: float = 2e-4
     """Learning rate of Adam (author's first setting; 1e-4 in the second)."""
     beta1: float = 0.5
@@ -65,7 +72,7 @@ class Config(DiffAugmentOptions, BackboneOptions):
     """Adam's second momentum (author's first setting; 0.9 in the others)."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr")
+        require_positive(self, "num_discriminator_steps", "latent_dim", "width", "lr", "gamma")
         require_fraction(self, "beta1", "beta2")
 
     @classmethod
@@ -119,11 +126,19 @@ class RelativisticGAN(Model):
             with torch.no_grad():
                 fake = T(G(len(real)))
             score_real, score_fake = D(real), D(fake)  # two passes: D may have batch norm
-            yield "D", self.above(score_real, score_fake), watch(real=score_real, fake=score_fake)
+            terms = self.above(score_real, score_fake) | self.penalties(real, fake)
+            yield "D", terms, watch(real=score_real, fake=score_fake)
         # reals are no function of G; its gradient flows through the fakes of both terms
         with torch.no_grad():
             score_real = D(real)
         yield "G", self.above(D(T(G(len(real)))), score_real)
+
+    def penalties(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """gamma / 2 times the mean squared norm of D's gradient, at what D sees."""
+        seen = {"penalty_real": real, "penalty_fake": fake}
+        names = list(seen)[: {"none": 0, "r1": 1, "r1_r2": 2}[self.config.penalty]]
+        half = 0.5 * self.config.gamma
+        return {name: half * gradient_norm(self.discriminator, seen[name]).square().mean() for name in names}
 
     def above(self, high: Tensor, low: Tensor) -> dict[str, Tensor]:
         """The terms of the player who wants the scores `high` (b,) above the scores `low` (b,)."""

@@ -8,7 +8,7 @@ runs/NAME/
   metrics.jsonl   tensorboard/   curves.png
   report.html   report/   see `web.report`
   evaluations.jsonl   best.json   see `training.validation`
-  doctor.jsonl   scores.jsonl   see `doctor.notes`
+  doctor.jsonl   memory.jsonl   scores.jsonl   see `doctor.notes`
   evaluations/  generated/  translated/   what the verbs evaluate, sample and translate have written
 """
 

@@ -1,4 +1,4 @@
-"""The files of rows in a run, a JSON object a line: metrics.jsonl, evaluations.jsonl, doctor.jsonl, scores.jsonl."""
+"""The files of rows in a run, a JSON object a line: metrics.jsonl, evaluations.jsonl, doctor.jsonl ..."""
 
 import json
 import os

@@ -122,7 +122,7 @@ KINDS: dict[str, tuple[Choice, ...]] = {
     "points": (
         Choice("gan", "the game itself, in a minute", 4000, ((0, 0),), ()),
         Choice("wgan_gp", "a loss that follows the distance", 4000, ((0, 0),), ()),
-        Choice("r3gan", "a modern baseline", 4000, ((0, 0),), ()),
+        Choice("relativistic_gan", "scores that compare reals with fakes", 4000, ((0, 0),), ()),
     ),
 }
 

@@ -15,6 +15,7 @@ from ganarium import registry
 from ganarium.data import SOURCES, halves
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
+from ganarium.doctor.memory import more_images
 from ganarium.doctor.notes import RunDoctor
 from ganarium.errors import Diverged, RunError, UserError
 from ganarium.evaluation.measures import Measure, quick_measure
@@ -37,7 +38,7 @@ from ganarium.runs.listing import newest_step, seconds_before
 from ganarium.runs.loading import change_of_data, take_edits, use_data_folder
 from ganarium.runs.lock import alone
 from ganarium.runs.options import DEFAULT_STEPS, Options, check_own_options
-from ganarium.runs.rows import means
+from ganarium.runs.rows import last_row, means
 from ganarium.runtime import distributed
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.runtime.environment import differences, environment, variable
@@ -233,6 +234,8 @@ class Run:
                     raise KeyboardInterrupt(f"stopped within a step. {self._way_on()}") from error
                 raise
             self._end("stopped" if caught else "finished", began, signal.Signals(caught).name if caught else None)
+            if self.first and not quiet and not caught and (advice := self._on_images()):
+                print(advice, flush=True)
             distributed.wait()
         return caught
 
@@ -397,6 +400,8 @@ class Run:
         if self._doctor:
             for note in self._doctor.examine_samples(self.model, images):
                 bar.say(note.line())
+            for note in self._doctor.examine_memory(self.model, self.finished):
+                bar.say(note.line())
         self._picture_seconds += time.monotonic() - start
 
     def _report(self, bar: Bar) -> None:
@@ -414,6 +419,13 @@ class Run:
         if state == "finished" and seconds > ARTIFACTS_FROM:
             artifacts.make(self.folder, self.model, train, test, seconds=0.01 * seconds)
         report.write(self.folder)
+
+    def _on_images(self) -> str:
+        """Whether more images would help, from what the doctor and the last report have measured."""
+        apart, copied = last_row(self.folder / "memory.jsonl").get("apart"), None
+        with suppress(OSError, ValueError):
+            copied = json.loads((self.folder / "report" / "neighbours.json").read_text()).get("copied")
+        return more_images(apart, copied)
 
     def _way_on(self) -> str:
         step = newest_step(self.folder)

@@ -39,6 +39,7 @@ class RunData:
     best: Row | None  # best.json: step, metric, value, lower_is_better
     scores: list[Row]  # {"step", "histograms": {"D/real": {"low", "high", "counts"}}}
     notes: list[Row]  # the doctor's: {"step", "sign", "player", "seen", "causes", "try"}
+    memory: Row | None  # the doctor's last look at what D knows by heart: {"step", "player", "gap", "apart"}
     pictures: list[tuple[int, Path]]  # (step, sample grid)
     neighbours: Row | None  # see `artifacts`
     walk: Row | None
@@ -68,6 +69,7 @@ def read(folder: Path) -> RunData:
         best=json_with(folder / "best.json", "step", "metric", "value", "lower_is_better"),
         scores=rows_with(folder / "scores.jsonl", "step", "histograms"),
         notes=rows_with(folder / "doctor.jsonl", "step", "sign", "player", "seen", "causes", "try"),
+        memory=next(reversed(rows_with(folder / "memory.jsonl", "step", "apart")), None),
         pictures=sorted(pictures),
         neighbours=json_with(folder / "report" / "neighbours.json", "step", "samples", "held_out"),
         walk=json_with(folder / "report" / "walk.json", "step"),
@@ -102,8 +104,9 @@ def json_with(path: Path, *keys: str) -> Row | None:
 def _evaluations(rows: list[Row]) -> list[StepEvaluation]:
     """Those whose protocol this version can read: numbers that do not say how they were measured are not shown."""
     known = {field.name for field in dataclasses.fields(Protocol)}
+    needed = known - {"reference"}  # absent from the files of earlier versions
     return [
         StepEvaluation(row["step"], row["values"], Protocol(**row["protocol"]), row.get("file", ""))
         for row in rows
-        if row["protocol"].keys() == known
+        if needed <= row["protocol"].keys() <= known
     ]

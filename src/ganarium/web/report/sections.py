@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from ganarium import registry
+from ganarium.doctor.memory import COPIED, more_images
 from ganarium.metrics.protocol import Protocol
 from ganarium.runs.listing import clock
 from ganarium.web import html
@@ -15,7 +16,6 @@ from ganarium.web.report import commands, curves, frames
 from ganarium.web.report.run_data import Row, RunData, StepEvaluation
 
 SCORES = 100  # histograms of scores on the page
-COPIED = 0.1  # share of copies among 64 samples beyond which chance does not lead: its deviation is 0.03
 NAMED = 20  # classes that are named
 CHANNELS = {1: "grey", 3: "colour", 4: "colour with alpha"}
 
@@ -230,6 +230,7 @@ def neighbours(run: RunData) -> str:
     result = run.neighbours
     if not result:
         return ""
+    advice = more_images((run.memory or {}).get("apart"), result.get("copied"))
     tables = []
     for kind, title in (("samples", f"Samples at step {result['step']:,}"), ("held_out", "Held-out real images")):
         sheet = run.folder / "report" / f"neighbours-{kind}.png"
@@ -238,6 +239,7 @@ def neighbours(run: RunData) -> str:
     return html.section(
         "Nearest training images",
         f"<p>{escape(verdict(result))}</p>",
+        f"<p>{escape(advice[0].upper() + advice[1:])}.</p>" if advice else "",
         f"<p class='quiet'>{escape(protocol_of(result))}</p>",
         f"<div class='pair'>{''.join(tables)}</div>",
     )
