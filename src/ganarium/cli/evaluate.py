@@ -3,6 +3,7 @@
 from ganarium.cli.output import output_folder
 from ganarium.cli.parameters import Count, Whole
 from ganarium.evaluation.result import save
+from ganarium.runs.rows import last_row
 
 
 def evaluate(
@@ -40,7 +41,6 @@ def evaluate(
     """
     from ganarium import api
     from ganarium.doctor.memory import more_images
-    from ganarium.runs.rows import last_row
 
     evaluation = api.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device, data=data)
     print(evaluation)
