@@ -29,7 +29,7 @@ CLAIMS = (
         control_text=ALONE,
         measure=FewLabels("encoder"),
         runs_beside={"codes_are_free": WithoutPlayer("E")},
-        beside_text="codes_are_free: a run in which the encoder learns to reconstruct and to classify, and D is ignored.",
+        beside_text="codes_are_free: a run in which the encoder learns to reconstruct and classify, and ignores D.",
         cpu=Scale(
             "mnist",
             2500,
