@@ -45,17 +45,11 @@ ENTRIES = {
         {"data": "fashion_mnist", "steps": 6000, "network": "dcgan", "width": 16, "batch_size": 64, "lr": 6e-4}
         | {"dropout": 0.1},
     ),
-    "letters": Entry(
-        "coloured letters and digits on textures",
-        "dcgan",
-        DRAWN,
-        {"data": "glyphs_coloured", "steps": 5000, "width": 24, "latent_dim": 64, "batch_size": 64, "lr": 4e-4},
-    ),
-    "digits-by-code": Entry(
-        "digits whose kind and style a code sets, found without labels",
+    "garments-by-code": Entry(
+        "garments whose kind and style a code sets, found without labels",
         "infogan",
-        DRAWN,
-        {"data": "glyphs", "characters": "digits", "size": 16, "steps": 5000, "width": 8, "batch_size": 64},
+        FASHION,
+        {"data": "fashion_mnist", "steps": 6000, "width": 12, "batch_size": 64},
     ),
     "scenes": Entry(
         "filled shapes into outlines and back, learned without pairs",
@@ -70,7 +64,8 @@ ENTRIES = {
         "outlines into filled shapes, learned from pairs",
         "pix2pix",
         DRAWN,
-        {"data": "scenes_paired", "size": 32, "steps": 5000, "width": 8, "batch_size": 8, "direction": "b2a"},
+        {"data": "scenes_paired", "size": 32, "steps": 15000, "width": 8, "batch_size": 8, "direction": "b2a"}
+        | {"lr": 5e-4},
     ),
     "scenes-by-words": Entry(
         "scenes of shapes that a sentence describes",
@@ -109,7 +104,7 @@ def train(name: str, entry: Entry) -> None:
         "seed": 0,
         "command": f"ganarium train {entry.model} --data {entry.options['data']} {shown}",
         "made_by": f"python tools/train_gallery.py {name}",
-        "processor": config.get("environment", {}).get("processor", ""),
+        "processor": config["processor"],
         "numbers": numbers(folder),
     }
     path = pretrained.write(name, ganarium.load(folder), config, card, parts=entry.parts, directions=entry.directions)
