@@ -31,4 +31,21 @@ CLAIMS = (
         ),
         cpu=Scale("mnist", 800, numbers={"images": 1000}, held_to={"nats": between(75.0, 110.0)}),
     ),
+    Claim(
+        id="pixelrnn_row_lstm",
+        model="pixelrnn",
+        text="Two layers of the Row LSTM find held-out digits far likelier than their pixels are one by one.",
+        source="van den Oord et al. 2016, sections 3.1 and 5.2",
+        paper=PAPER,
+        control=SEES[0],
+        control_text=SEES[1],
+        measure=ExactLikelihood(),
+        cpu=Scale(
+            "mnist",
+            400,
+            {"layer": "row_lstm", "num_blocks": 2},
+            numbers={"images": 1000},
+            held_to={"nats": between(75.0, 120.0)},
+        ),
+    ),
 )
