@@ -203,7 +203,7 @@ def test_a_model_with_a_code_shows_its_rows_and_traversals(tmp_path, monkeypatch
     assert "Continuous code 2 from -2 to 2" in page
 
 
-@pytest.mark.parametrize("shape", [(400, 800), (200, 400, 3)])
+@pytest.mark.parametrize("shape", [(800, 800), (400, 400, 3)])
 def test_a_picture_too_large_has_fewer_levels(tmp_path, shape):
     noise = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     Image.fromarray(noise.numpy()).save(tmp_path / "noise.png")

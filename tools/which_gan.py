@@ -62,6 +62,7 @@ CHINESE = {  # of the reasons of `recommend`
     "finds kinds and styles without labels": "不用标签就能找出种类和风格",
     "the game itself, in a minute": "这场博弈本身，一分钟见分晓",
     "a loss that follows the distance": "损失跟着距离走",
+    "scores that compare reals with fakes": "打分比较真实样本与生成样本",
     "a modern baseline": "现代的基线",
 }
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import torch
-
 from ganarium import registry
 
 
@@ -15,6 +13,8 @@ def show(model: str, /) -> None:
     model
         A name from `ganarium list`, or the path of your own model file.
     """
+    import torch
+
     card = registry.card(model)
     print(f"{registry.title(model)}: {card['title']} ({card['year']})\n{card['authors']}")
     print(f"https://arxiv.org/abs/{card['arxiv']}\n" if card["arxiv"] else "")
