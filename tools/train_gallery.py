@@ -67,15 +67,6 @@ ENTRIES = {
         {"data": "scenes_paired", "size": 32, "steps": 15000, "width": 8, "batch_size": 8, "direction": "b2a"}
         | {"lr": 5e-4},
     ),
-    "scenes-by-words": Entry(
-        "scenes of shapes that a sentence describes",
-        "text_to_image",
-        DRAWN,
-        {"data": "scenes_captioned", "size": 32, "steps": 16000, "num_text_steps": 1500, "batch_size": 48}
-        | {"width": 24, "latent_dim": 32, "text_width": 48, "embedding_dim": 64, "projected": 64}
-        | {"lr": 5e-4, "text_lr": 1e-3},
-        ("generator", "text", "examples"),
-    ),
     "holes": Entry(
         "holes in pictures of textures and shapes filled",
         "context_encoder",
