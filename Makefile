@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 export OMP_WAIT_POLICY := passive
 
-.PHONY: install demo test test-model test-slow test-wheel check tables docs clean
+.PHONY: install demo test tests test-model test-slow test-wheel check tables docs clean
 
 install: .venv/.installed
 
@@ -20,8 +20,12 @@ demo: install
 	$(BIN)/ganarium train dcgan --config demo.yaml
 	$(BIN)/ganarium sample runs/demo --n 64 --seed 1 --gif
 
-# All tests but the slow ones, one worker a core. The tests of a file stay together, since they share what they trained.
-test: check
+# All tests but the slow ones, one worker a core, beside `check`, which keeps one core busy for a minute.
+test: install
+	$(MAKE) --no-print-directory -j 2 check tests
+
+# The tests of a file stay together, since they share what they trained.
+tests: install
 	$(PYTEST) -n auto --dist loadfile -m 'not slow'
 
 # One model: its own tests, the contract's and its golden losses. `make test-model NAME=dcgan`
@@ -29,10 +33,12 @@ test-model: install
 	@test -f tests/models/test_$(NAME).py || { echo "name a model, as in: make test-model NAME=dcgan"; exit 1; }
 	$(PYTEST) -n 2 -m 'not slow' -k 'test_$(NAME).py or [$(NAME)]' tests/models/test_$(NAME).py tests/test_contract.py tests/test_golden.py
 
-# What `make test` leaves out: the demo's claim, that a classifier reads its digits. About four minutes.
+# What `make test` leaves out, in five minutes; last, alone on the machine, what depends on its speed: the demo's claim, that
+# a classifier reads its digits, and the time that is predicted.
+TIMED := tests/test_demo.py tests/test_recommend.py
 test-slow: install
-	$(PYTEST) -n 2 -m slow tests/models
-	$(PYTEST) -m slow --ignore=tests/models
+	$(PYTEST) -n 2 -m slow $(TIMED:%=--ignore=%)
+	$(PYTEST) -m slow $(TIMED)
 
 # The wheel, built from the sdist and tried in a new environment with nothing of the repository in it.
 test-wheel: install

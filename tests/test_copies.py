@@ -117,13 +117,13 @@ def test_thumbnails_keep_small_images():
 def test_evaluation_tells_of_a_model_that_repeats_the_training_images(monkeypatch):
     train, test = load_data("glyphs_coloured", size=(32, 32))
     model = small_trainer("dcgan", (3, 32, 32)).model
-    seen = Batches(train, Images, 1, seed=0).draw(300).image
+    seen = Batches(train, Images, 1, seed=0).draw(150).image
 
     def shares(images):
         monkeypatch.setattr(streams, "samples", lambda *_, **__: iter(images.split(64)))
-        return ImageMeasure(model, train, 300, test=test).full()["copied_share"]
+        return ImageMeasure(model, train, 150, test=test).full()["copied_share"]
 
     assert shares(seen.flip(3)) > 0.9
-    assert shares(Batches(test, Images, 1, seed=5).draw(300).image) < 0.08
+    assert shares(Batches(test, Images, 1, seed=5).draw(150).image) < 0.08
     monkeypatch.setattr(streams, "samples", lambda *_, **__: iter(seen.split(64)))
-    assert "copied_share" not in ImageMeasure(model, train, 300).full()
+    assert "copied_share" not in ImageMeasure(model, train, 150).full()

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -196,10 +197,15 @@ def test_what_the_hub_refuses_is_one_sentence(server, run):
     refused("does not let you ... me/digits ... hf auth login", lambda: ganarium.push(run, "me/digits"))
 
 
-def test_offline_is_one_sentence(server, run, monkeypatch):
+def test_offline_is_one_sentence_at_once_and_what_was_fetched_still_loads(server, run, monkeypatch):
+    ganarium.push(run, "me/digits")
+    fetched = ganarium.load("hf:me/digits")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    refused("the Hub could not be reached for me/digits: check the network", lambda: ganarium.push(run, "me/digits"))
-    refused("the Hub could not be reached for me/digits: check the network", lambda: ganarium.load("hf:me/digits"))
+    start = time.monotonic()
+    refused("the Hub could not be reached for me/others: check the network", lambda: ganarium.push(run, "me/others"))
+    refused("the Hub could not be reached for me/others: check the network", lambda: ganarium.load("hf:me/others"))
+    assert same(fetched, ganarium.load("hf:me/digits"), label=1)
+    assert time.monotonic() - start < 5, "the package asks again for half a minute"
 
 
 def test_bad_names_files_and_models(run, tmp_path):

@@ -9,7 +9,7 @@ from synthetic import ALL, trainer
 
 SIDE = st.integers(8, 40)
 SHAPE = st.tuples(st.sampled_from([1, 3, 4]), SIDE, SIDE)
-few = settings(max_examples=16, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -115,8 +115,12 @@ def test_gan_learns_the_ring():
     It is the third setting tried: at a rate of 5e-4 seeds from 100 had 7 or 8 modes, and seed 0 then 6 (1,600 steps,
     width 128) and none (4,000 steps, width 64).
     """
-    passed = sum(learned_the_ring(snapshots("gan", "ring", **GAN, seed=seed), **GAN_BAR) for seed in (0, 1, 2))
-    assert passed >= 2
+    passed = 0
+    for seed in (0, 1, 2):
+        passed += learned_the_ring(snapshots("gan", "ring", **GAN, seed=seed), **GAN_BAR)
+        if passed == 2:
+            break
+    assert passed == 2
     assert not learned_the_ring(untrained("gan", GAN["options"]), **GAN_BAR)
 
 

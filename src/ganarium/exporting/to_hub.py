@@ -56,6 +56,8 @@ def push(folder: Path, name: str, *, private: bool = False) -> str:
     if name.count("/") != 1 or not all(name.split("/")):
         raise UserError(f"a model of the Hub is named owner/name, not {name!r}.")
     package = hub.hub_package()
+    if not hub.answers():
+        raise UserError(hub.reason(ConnectionError(), name))
     api = package.HfApi(endpoint=hub.endpoint(), library_name="ganarium")
     try:
         api.create_repo(name, private=private, exist_ok=True)

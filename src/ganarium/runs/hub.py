@@ -108,6 +108,16 @@ def endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
 
 
+def answers() -> bool:
+    """Whether the Hub can be reached. It is asked once: its package goes on asking for half a minute."""
+    package = hub_package()
+    try:
+        package.get_session().head(endpoint() or package.constants.ENDPOINT, timeout=10)
+    except Exception:  # of httpx or of requests, by the version of the package
+        return False
+    return True
+
+
 def reason(error: Exception, name: str) -> str:
     """Why the Hub did not answer as it was asked to, in one sentence."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
@@ -130,8 +140,9 @@ def _weights(path: str | Path) -> Path:
         if name.count("/") != 1 or not all(name.split("/")):
             raise UserError(f"a model of the Hub is named hf:owner/name, not {path}.")
         package = hub_package()
+        known: dict[str, Any] = {"endpoint": endpoint(), "library_name": "ganarium"}
         try:
-            return Path(package.hf_hub_download(name, WEIGHTS, endpoint=endpoint(), library_name="ganarium"))
+            return Path(package.hf_hub_download(name, WEIGHTS, local_files_only=not answers(), **known))
         except Exception as error:
             raise UserError(reason(error, name)) from error
     path = Path(path)
