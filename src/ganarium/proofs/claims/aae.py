@@ -14,7 +14,7 @@ CLAIMS = (
         measure=CodesLikeThePrior(),
         cpu=Scale(
             "mnist",
-            1500,
+            6000,
             {"size": 28, "latent_dim": 2, "width": 256, "lr_adversarial": 5e-4},
             held_to={"sliced_distance": at_most(0.2), "error": at_most(0.052)},
         ),
