@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from cyclopts import CycloptsError
 from PIL import Image
 
@@ -95,6 +96,16 @@ def test_links_into_the_repository_lead_to_the_site():
     assert led("[p](proofs.md#gan_saturation-cpu)") == "[p](proofs.md#gan_saturation-cpu)"
     assert led("see [demo.yaml](../demo.yaml)") == "see demo.yaml"
     assert led("```python\nx = [a](../NOTICE)\n```") == "```python\nx = [a](../NOTICE)\n```"
+
+
+@needs_mkdocs
+def test_the_chinese_page_lists_the_same_data():
+    import docs_site
+
+    words = yaml.safe_load(docs_site.IN_CHINESE.read_text(encoding="utf-8"))
+    chinese = docs_site.data_by_name(words)
+    assert [text for text in words.values() if text not in chinese] == [], "texts that the list no longer has"
+    assert re.findall("`[^`]+`", chinese) == re.findall("`[^`]+`", docs_site.data_by_name())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

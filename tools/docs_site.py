@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import model_pages
+import yaml
 from mkdocs.structure.files import File
 
 from ganarium import registry
@@ -15,6 +16,7 @@ from ganarium.studio.single_file import single_file
 
 ROOT = Path(__file__).parents[1]
 LABORATORY = "src/ganarium/studio/static/lab.html"
+IN_CHINESE = ROOT / "docs/zh/data_words.yaml"
 RESULTS = "benchmarks/results/proofs/"
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")  # to a file: `!` if a picture, words, file, anchor
 FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
@@ -39,6 +41,9 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     if page.file.src_uri == "data.md":
         markdown = f"{markdown.rstrip()}\n\n{data_by_name()}"
+    elif page.file.src_uri == "zh/data.md":
+        words = yaml.safe_load(IN_CHINESE.read_text(encoding="utf-8"))
+        markdown = f"{markdown.rstrip()}\n\n{data_by_name(words)}"
     return relinked(markdown, page.file.src_uri)
 
 
@@ -58,13 +63,20 @@ def from_root(text: str) -> str:
     return LINK.sub(r"\1[\2](../\3\4)", text)
 
 
-def data_by_name() -> str:
-    """The end of the page on data: the sets by name, and what each kind of model learns from."""
-    lines = ["| `--data` | what it is |", "| --- | --- |"]
-    lines += [f"| `{name}` | {source.description} |" for name, source in SOURCES.items()]
-    lines += ["", "## What a model asks for", ""]
+def data_by_name(words: dict[str, str] | None = None) -> str:
+    """The end of the page on data: the sets by name, and what each kind of model learns from.
+
+    `words` translates every text; one that it lacks is a `KeyError`.
+    """
+    said = words.__getitem__ if words else str
+    english, full_width = (": ", ", ", ", or ", "."), ("\uff1a", "\u3001", "\uff0c\u6216\u8005 ", "\u3002")
+    colon, comma, other, stop = full_width if words else english
+    lines = [f"| `--data` | {said('what it is')} |", "| --- | --- |"]
+    lines += [f"| `{name}` | {said(source.description)} |" for name, source in SOURCES.items()]
+    lines += ["", f"## {said('What a model asks for')}", ""]
     for kind, what in OWN_DATA.items():
-        lines.append(f"- `{kind}`: {what}, or {', '.join(f'`{name}`' for name in suitable_data(kind))}.")
+        names = comma.join(f"`{name}`" for name in suitable_data(kind))
+        lines.append(f"- `{kind}`{colon}{said(what)}{other * bool(names)}{names}{stop}")
     return "\n".join(lines)
 
 
