@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import enlargement_picture
+import train_upscaler
 from PIL import Image, ImageOps
 
 import ganarium
@@ -26,12 +28,13 @@ FOLDER = Path(__file__).parents[1] / "docs" / "images" / "models"
 PROTOCOL = FOLDER / "protocol.json"
 LIMIT = 240 * 1024  # bytes of a picture
 SEED = 0
+DRAWN = "the drawn pictures of tools/train_upscaler.py"
 
 
 class Setting(NamedTuple):
     steps: int
     options: dict[str, Any]
-    data: str = "mnist"  # by name, or a folder in GANARIUM_DATA
+    data: str = "mnist"  # by name, DRAWN, or a folder in GANARIUM_DATA
     note: str = ""  # what a reader should know of a picture that is not good
 
 
@@ -99,18 +102,20 @@ SETTINGS = {
     ),
     "ebgan": Setting(1000, SMALL),
     "esrgan": Setting(
-        2000,
+        2400,
         {
-            "size": "64",
-            "width": 24,
-            "growth": 12,
+            "size": "48",
+            "layout": "patches",
+            "width": 32,
+            "growth": 16,
             "num_blocks": 2,
             "discriminator_width": 16,
-            "num_pretraining_steps": 1500,
+            "num_pretraining_steps": 2100,
             "batch_size": 8,
             "lr": 1e-3,
+            "precision": "bf16",
         },
-        "textures",
+        DRAWN,
     ),
     "f_gan": Setting(3000, {"width": 256}),
     "fastgan": Setting(3000, {"size": "32", "width": 16, "lr": 2e-4, "mirror": True}, "lfw64"),
@@ -180,17 +185,20 @@ SETTINGS = {
     ),
     "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
     "srgan": Setting(
-        2000,
+        3000,
         {
             "size": "64",
+            "layout": "patches",
+            "generator": "basicsr",
             "width": 32,
-            "num_blocks": 4,
+            "num_blocks": 8,
             "discriminator_width": 16,
-            "num_pretraining_steps": 1500,
+            "num_pretraining_steps": 2500,
             "batch_size": 8,
-            "lr": 1e-3,
+            "lr": 5e-4,
+            "precision": "bf16",
         },
-        "textures",
+        DRAWN,
     ),
     "stylegan": Setting(
         3000,
@@ -254,8 +262,14 @@ def draw(name: str) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         run = Path(folder) / name
         given = {"seed": SEED, "threads": 1, "sample_every": setting.steps, "evaluate_every": 0, "quiet": True}
-        ganarium.train(name, place(setting.data), steps=setting.steps, out=str(run), **given, **setting.options)
+        early = setting.options.get("num_pretraining_steps", 0) if setting.data == DRAWN else 0
+        data, first = place(setting.data, Path(folder)), early or setting.steps
+        ganarium.train(name, data, steps=first, out=str(run), **given, **setting.options)
         model = ganarium.load(run)
+        if early:
+            last = ganarium.resume(run, steps=setting.steps, quiet=True)
+            save(enlargement_picture.side_by_side(model, last, name), FOLDER / f"{name}.png")
+            return facts(setting, False)
         last = Image.open(max((run / "samples").glob("step-*.png")))
         rows, along = of_classes(model)
         save(rows or last, FOLDER / f"{name}.png")
@@ -271,8 +285,11 @@ def facts(setting: Setting, rows: bool) -> dict[str, Any]:
     return made | noted
 
 
-def place(data: str) -> str:
-    """A data set of the library by its name; any other is a folder in GANARIUM_DATA."""
+def place(data: str, folder: Path) -> str:
+    """A data set of the library by its name; DRAWN is drawn below a folder; any other is a folder in GANARIUM_DATA."""
+    if data == DRAWN:
+        train_upscaler.draw_pictures(folder / "pictures")
+        return str(folder / "pictures")
     return data if data in list_data() or "+" in data else str(Path(os.environ.get("GANARIUM_DATA", "")) / data)
 
 

@@ -11,6 +11,12 @@ It takes about 15 minutes of one core of its own (`OMP_NUM_THREADS=1`), and half
 `--steps` sets another length. Stopped at any moment (Ctrl-C, SIGTERM, kill), the same command goes on where it was:
 pictures that are there are kept, and the run goes on from its last checkpoint, of which there is one every five
 minutes.
+
+    GANARIUM_DATA=... python tools/train_upscaler.py --full
+
+trains the full network (16 blocks of 64 channels, 1.5 million parameters) on the 200 training photographs of BSDS500
+instead, for about 15 minutes of one core with bfloat16, and writes its PSNR on the card of the shipped one, beside its
+own. Its weights stay in `runs/upscaler-full`: those photographs may not be passed on.
 """
 
 import argparse
@@ -19,12 +25,15 @@ import os
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 import ganarium
@@ -34,7 +43,7 @@ from ganarium.data.dataset import decode
 from ganarium.data.sources.glyphs import FONTS
 from ganarium.data.sources.scenes import draw_scenes, render
 from ganarium.data.sources.textures import render_textures
-from ganarium.runs import checkpoint, pretrained
+from ganarium.runs import checkpoint, gallery, pretrained
 from ganarium.runs.loading import config_of
 from ganarium.runtime.files import atomic_write
 
@@ -46,18 +55,26 @@ STEPS = 4000  # of 8 patches; 0.2 s each
 OPTIONS = {"scale": 4, "generator": "basicsr", "num_blocks": 8, "width": 32, "discriminator_width": 1}
 TRAINING = {"size": PATCH, "layout": "patches", "batch_size": 8, "seed": 0, "device": "cpu", "mirror": True, "keep": 2}
 TRAINING |= {"precision": "auto"}
+FULL_RUN = Path("runs/upscaler-full")
+FULL_PARTS = ((0.65, 5e-4), (0.9, 2e-4), (1.0, 5e-5))
+FULL_OPTIONS = OPTIONS | {"num_blocks": 16, "width": 64}
+FULL_TRAINING = TRAINING | {"size": 64}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=STEPS, help="of training")
-    parser.add_argument("--run", type=Path, default=RUN, help="where pictures and the run are kept")
+    parser.add_argument("--run", type=Path, help="where pictures and the run are kept; default: below runs/")
+    parser.add_argument("--full", action="store_true", help="train the full network on BSDS500, for its number alone")
     arguments = parser.parse_args()
     steps = arguments.steps
-    pictures, run = arguments.run / "pictures", arguments.run / "run"
+    if arguments.full:
+        train_full(arguments.run or FULL_RUN, steps)
+        return
+    home = arguments.run or RUN
+    pictures, run = home / "pictures", home / "run"
     draw_pictures(pictures)
-    for share, lr in PARTS:
-        train_to(run, pictures, round(share * steps), lr, steps)
+    train_to_end(run, pictures, steps, PARTS, OPTIONS, TRAINING)
     model = ganarium.load(run)
     card = {
         "what": "pictures enlarged four times",
@@ -78,12 +95,45 @@ def main() -> None:
     print(f"{path}: {path.stat().st_size / 1024:.0f} KiB, {count(model):,} parameters")
 
 
-def train_to(run: Path, pictures: Path, end: int, lr: float, total: int) -> None:
-    """Trains until a step, from wherever the run is."""
+def train_full(run: Path, steps: int) -> None:
+    """Trains the full network on BSDS500, and writes its PSNR on the card of the shipped one."""
+    pictures = Path(os.environ["GANARIUM_DATA"]) / "bsds500" / "images"
+    train_to_end(run, pictures, steps, FULL_PARTS, FULL_OPTIONS, FULL_TRAINING)
+    model = ganarium.load(run)
+    size, batch = FULL_TRAINING["size"], FULL_TRAINING["batch_size"]
+    network = f"SRResNet without batch norm, 16 blocks of 64 channels ({count(model):,} parameters)"
+    training = f"200 photographs of BSDS500, {steps:,} steps of {batch} patches of {size} pixels"
+    psnr = set5(model)["psnr"]
+    full = {"network": network, "data": training, "psnr": psnr, "command": "python tools/train_upscaler.py --full"}
+    card = gallery.card("upscaler")
+    card["numbers"]["full_network"] = full
+    with safe_open(gallery.checked("upscaler"), "pt") as file:
+        metadata = file.metadata() | {"card": json.dumps(card)}
+        tensors = {key: file.get_tensor(key) for key in file.offset_keys()}
+    with atomic_write(gallery.FOLDER / "upscaler.json") as temporary:
+        temporary.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    with atomic_write(gallery.FOLDER / "upscaler.safetensors") as temporary:
+        save_file(tensors, temporary, metadata)
+    print(json.dumps(card, indent=1))
+
+
+def train_to_end(
+    run: Path,
+    pictures: Path,
+    total: int,
+    parts: tuple[tuple[float, float], ...],
+    options: dict[str, Any],
+    training: dict[str, Any],
+) -> None:
+    """Trains the parts that are still to come, from wherever the run is."""
+    for share, lr in parts:
+        train_to(run, pictures, round(share * total), lr, options | {"num_pretraining_steps": total}, training)
+
+
+def train_to(run: Path, pictures: Path, end: int, lr: float, options: dict[str, Any], training: dict[str, Any]) -> None:
     if not checkpoint.exists(run):
         shutil.rmtree(run, ignore_errors=True)  # killed before its first checkpoint
-        options = OPTIONS | {"num_pretraining_steps": total}
-        ganarium.train("srgan", str(pictures), out=run, steps=end, lr=lr, **TRAINING, **options)
+        ganarium.train("srgan", str(pictures), out=run, steps=end, lr=lr, **training, **options)
         return
     done = checkpoint.newest(run)[2]
     if done["step"] >= end:

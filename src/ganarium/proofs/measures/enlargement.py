@@ -21,9 +21,9 @@ SCALE = 4
 
 class Enlargement(Measure):
     """Enlarged four times from antialiased bicubic: Set5, in PSNR of the luma without 4 pixels at the border.
-    psnr_above_bicubic: in dB, after the first phase; fall: by how many dB the second phase lies below the first;
-    sharper: the mean absolute difference of neighbouring pixels after the second phase, divided by that after the
-    first; sharpness: the same divided by that of the pictures themselves, after the second."""
+    psnr_above_bicubic: in dB, after the first phase (bicubic has 28.43 dB); fall: by how many dB the second phase lies
+    below the first; sharper: the mean absolute difference of neighbouring pixels after the second phase, divided by
+    that after the first; sharpness: the same divided by that of the pictures themselves, after the second."""
 
     def __call__(self, experiment: Experiment) -> Measured:
         exact: list[Tensor] = []
