@@ -26,10 +26,11 @@ def small(tmp_path, monkeypatch):
     return written("upscaler", "srgan", (3, 96, 96), None, options)
 
 
-def written(name, model_name, shape, num_classes, options, **more):
-    """A model of no training, written as if a run had made it."""
+def written(name, model_name, shape, num_classes, options, steps=0, **more):
+    """A model of no training, written as if a run of so many steps had made it."""
     torch.manual_seed(0)
     model = registry.create(model_name, shape, num_classes, **options)
+    model.iteration = steps
     config = {
         "model": model_name,
         "model_options": options,
@@ -96,6 +97,16 @@ def test_a_generator_of_the_gallery_stands_wherever_a_run_does(here, tmp_path, m
     assert b"somebody" not in raw, "no path of the machine that trained it"
     assert main(["list"]) == 0
     assert "kinds" in capsys.readouterr().out
+
+
+def test_a_model_of_the_gallery_that_grows_draws_at_its_last_resolution(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path / "weights")
+    options = {"width": 4, "latent_dim": 8, "mapping_layers": 2, "stable_images": 256, "fading_images": 256}
+    small = written("grown", "stylegan", (3, 16, 16), None, options, steps=100).eval()
+    model = ganarium.load("pretrained:grown")
+    drawn, asked = model.sample(2, seed=1, noise_seed=1), small.sample(2, seed=1, noise_seed=1)
+    assert torch.allclose(drawn, asked, atol=2e-2)
+    assert not torch.equal(drawn[:, :, ::2], drawn[:, :, 1::2]), "rows of a smaller image, twice each"
 
 
 def test_a_map_of_the_gallery_keeps_its_directions(tmp_path, monkeypatch):

@@ -37,6 +37,8 @@ def load_pretrained(name: str = "upscaler", *, device: str = "cpu") -> Model:
     model.load_state_dict(tensors, strict=False)
     missing = {key for key, _ in model.named_parameters()} - set(tensors)
     assert not missing, f"{name} lacks {missing}"
+    model.iteration = metadata.get("step", 0)  # a growing model draws at the resolution it has reached
+    model.clock.fill_(model.iteration)
     return to_channels_last(model.to(resolve_device(device))).eval()
 
 
@@ -82,6 +84,7 @@ def write(
     kept |= {"precision": "fp32", "data_folder": None, "device": "cpu"}
     ways = None if directions is None else list(directions)
     metadata = {"config": kept, "card": card, "parts": list(wanted), "directions": ways}
+    metadata["step"] = model.iteration
     path = gallery.FOLDER / f"{name}.safetensors"
     path.parent.mkdir(exist_ok=True)
     with atomic_write(path.with_suffix(".json")) as temporary:
