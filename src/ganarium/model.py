@@ -110,6 +110,10 @@ class Model(Sampling):
     def prepare(self, batches: Batches) -> None:
         """Runs once before iteration 0; what it changes is saved with the model."""
 
+    def load_features(self) -> None:
+        """Loads the frozen networks that only training needs and that no checkpoint holds. It is asked for before a run
+        begins or goes on, not by who uses a model. Raises `UserError` where their weights are not here."""
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Puts the running averages in the place of their modules, for as long as the block lasts."""

@@ -255,4 +255,4 @@ def test_what_it_refuses(monkeypatch, tmp_path):
         registry.create("esrgan", (3, 16, 16), scale=5)
     monkeypatch.setenv("GANARIUM_VGG", str(tmp_path / "absent.pth"))
     with pytest.raises(UserError, match="weights of VGG-19 are not here"):
-        registry.create("esrgan", (3, 16, 16), content="vgg")
+        registry.create("esrgan", (3, 16, 16), content="vgg").load_features()

@@ -123,6 +123,7 @@ def test_terms_are_the_hinge_over_all_patches_and_who_gets_a_gradient() -> None:
 def test_the_frozen_network_and_the_mixing_never_move_but_the_image_has_a_gradient() -> None:
     made = small_trainer("projected_gan", (3, 32, 32))
     model = made.model
+    model.load_features()
     (network,) = model.loaded
     before = {key: value.clone() for key, value in network.state_dict().items()}
     mixing = {key: value.clone() for key, value in model.mixing.state_dict().items()}
@@ -196,7 +197,7 @@ def test_the_frozen_network_is_in_no_checkpoint_and_not_needed_to_sample(monkeyp
     names = [name.partition(".")[0] for name in made.model.state_dict()]
     assert set(names) == {"generator", "mixing", "discriminators", "clock"}
     with pytest.raises(UserError, match="not here"):
-        small_trainer("projected_gan", (3, 32, 32), features="lite0")
+        small_trainer("projected_gan", (3, 32, 32), features="lite0").model.load_features()
 
 
 def test_deeper_maps_reach_the_shallow_ones_and_not_the_other_way() -> None:

@@ -2,12 +2,14 @@
 
 import hashlib
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import ganarium
 import reference
 from ganarium import registry
 from ganarium.data.augment import cropped, reduced
@@ -20,6 +22,7 @@ from ganarium.networks import vgg
 from ganarium.networks.srresnet import Discriminator, SRResNet
 from ganarium.networks.vgg import VGG19
 from ganarium.trainer import Trainer
+from synthetic import refused
 
 
 def count(network: nn.Module) -> int:
@@ -134,7 +137,7 @@ def test_a_content_network_that_is_absent_is_never_replaced(monkeypatch, tmp_pat
     with pytest.raises(
         UserError, match=r"weights of VGG-19 are not here and could not be downloaded.*another --content"
     ):
-        registry.create("srgan", (3, 16, 16), content="vgg54")
+        registry.create("srgan", (3, 16, 16), content="vgg54").load_features()
     assert not list(tmp_path.iterdir())
 
 
@@ -345,6 +348,8 @@ def test_content_by_efficientnet_is_blind_to_the_length_of_a_feature(monkeypatch
     model = registry.create(
         "srgan", (3, 64, 64), scale=2, width=4, num_blocks=1, discriminator_width=2, content="efficientnet"
     )
+    assert model.features == ()
+    model.load_features()
     assert model.features == (network,)
     assert not any("features." in name and "discriminator" not in name for name, _ in model.named_parameters())
     torch.manual_seed(0)
@@ -359,14 +364,27 @@ def test_content_by_efficientnet_is_blind_to_the_length_of_a_feature(monkeypatch
     assert model.content(image, image).item() == 0
 
 
-def test_features_whose_weights_are_not_here_are_refused_and_not_replaced(monkeypatch, tmp_path):
+@pytest.mark.parametrize(("name", "kind"), [("srgan", "efficientnet"), ("srgan", "vgg54"), ("esrgan", "vgg")])
+def test_features_whose_weights_are_not_here_are_refused_and_not_replaced(name, kind, monkeypatch, tmp_path):
+    """Before a run begins or goes on, and wherever the term is asked for; whoever enlarges needs none."""
     from ganarium.networks import content
 
-    def missing(variant):
-        raise UserError("the weights are not here")
+    def missing(which):
+        raise UserError("the weights are not here.")
 
-    monkeypatch.setattr(content, "load_efficientnet_lite", missing)
-    monkeypatch.setenv("GANARIUM_VGG", str(tmp_path / "none.pth"))
-    for kind in ("efficientnet", "vgg54", "vgg22"):
-        with pytest.raises(UserError, match="not here"):
-            registry.create("srgan", (3, 64, 64), content=kind)
+    def hand_out(load):
+        for loader in ("load_vgg", "load_efficientnet_lite"):
+            monkeypatch.setattr(content, loader, load)
+
+    options = {"size": "16", "num_blocks": 1, "width": 4, "discriminator_width": 2, "scale": 2, "quiet": True}
+    begin = partial(ganarium.train, name, "textures", steps=1, content=kind, device="cpu", batch_size=2, **options)
+    hand_out(missing)
+    refused("not here", lambda: begin(out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    hand_out(lambda which: nn.Identity())
+    begin(out=tmp_path / "run")
+    hand_out(missing)
+    refused("not here", lambda: ganarium.resume(tmp_path / "run", steps=2, quiet=True))
+    model, image = ganarium.load(tmp_path / "run"), torch.rand(1, 3, 8, 8)
+    assert model.upscale(image).shape == (1, 3, 16, 16)
+    refused("not here", lambda: model.content(image, image))

@@ -28,7 +28,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganarium.data.augment import cropped, reduced
 from ganarium.data.batches import Batches
@@ -111,7 +111,7 @@ class ESRGAN(Model):
         self.reach = self.generator.reach
         image = (channels, h // config.scale * config.scale, w // config.scale * config.scale)
         self.discriminator = Discriminator(image, config.discriminator_width)
-        self.features = frozen_features(config.content)
+        self.features: tuple[nn.Module, ...] = ()
         # the generator as the first phase leaves it, see `interpolated`
         for name, parameter in self.generator.named_parameters():
             self.register_buffer(f"exact_{name.replace('.', '_')}", parameter.detach().clone())
@@ -152,7 +152,7 @@ class ESRGAN(Model):
         adversarial = half * rise_above(D(made), score_real)
         terms = {"l1": config.pixel_weight * (made - x).abs().mean()}
         terms["adversarial"] = config.adversarial_weight * adversarial
-        if self.features or config.content == "discriminator":
+        if self.features or config.content != "none":
             terms["content"] = self.content(made, x)
         yield "G", terms
 
@@ -164,7 +164,11 @@ class ESRGAN(Model):
         """(b, c, h, w) in [0, 1] -> (b, c, h / scale, w / scale) in [0, 1]."""
         return (reduced(2 * image - 1, self.config.scale) + 1) / 2
 
+    def load_features(self) -> None:
+        self.features = self.features or frozen_features(self.config.content)
+
     def content(self, made: Tensor, image: Tensor) -> Tensor:
+        self.load_features()
         features = self.features[0].to(image.device) if self.features else self.discriminator.features
         errors = [part.abs().mean() for part in differences(features, 2 * made - 1, 2 * image - 1)]
         return torch.stack(errors).mean()
@@ -177,8 +181,7 @@ class ESRGAN(Model):
 
     @torch.no_grad()
     def interpolated(self, share: float) -> RRDBNet:
-        """A generator whose every weight lies between those of the two phases (section 3.4): 0 is the exact
-        one of the first, 1 that of the second."""
+        """A generator with weights between those of the phases (section 3.4): 0 is the first, exact one."""
         network = deepcopy(self.generator)
         for name, parameter in network.named_parameters():
             parameter.lerp_(getattr(self, f"exact_{name.replace('.', '_')}"), 1 - share)
@@ -190,8 +193,7 @@ class ESRGAN(Model):
 
 
 def rise_above(high: Tensor, low: Tensor, *, through_means: bool = True) -> Tensor:
-    """The loss under which scores `high` (b,) rise above the mean of `low` (b,), and `low` fall below that of
-    `high`."""
+    """The loss by which scores `high` (b,) rise above the mean of `low` (b,), and `low` fall below theirs."""
     high_mean, low_mean = high.mean(), low.mean()
     if not through_means:
         high_mean, low_mean = high_mean.detach(), low_mean.detach()

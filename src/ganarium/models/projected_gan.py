@@ -114,8 +114,8 @@ class ProjectedGAN(Model):
         fixed = [name for name, _ in self.named_parameters() if name.startswith("mixing.")]
         self.still = dict.fromkeys(fixed, "the layers that mix are random and fixed")
 
-    def prepare(self, batches: Batches) -> None:
-        self.feature_network()  # its absence is told of before anything is written
+    def load_features(self) -> None:
+        self.feature_network()
 
     def step(self, batches: Batches) -> Step:
         real = reflect_to_multiple(next(batches).image, self.size)  # (b, c, size, size) in [-1, 1]

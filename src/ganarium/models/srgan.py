@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganarium.data.augment import cropped, reduced
 from ganarium.data.batches import Batches
@@ -95,7 +95,7 @@ class SRGAN(Model):
         self.reach = self.generator.reach
         height, width = (side // config.scale * config.scale for side in image[1:])
         self.discriminator = Discriminator((image[0], height, width), config.discriminator_width)
-        self.features = frozen_features(config.content)
+        self.features: tuple[nn.Module, ...] = ()
         early = config.num_pretraining_steps
         self.stages = (early,)
 
@@ -131,7 +131,11 @@ class SRGAN(Model):
         """(b, c, h, w) in [-1, 1] -> (b, c, h / scale, w / scale) in [0, 1]."""
         return (reduced(image, self.config.scale) + 1) / 2
 
+    def load_features(self) -> None:
+        self.features = self.features or frozen_features(self.config.content)
+
     def content(self, made: Tensor, image: Tensor) -> Tensor:
+        self.load_features()
         kind = self.config.content
         if kind != "discriminator" and not self.features:
             return (made - image).square().mean()

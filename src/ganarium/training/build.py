@@ -32,6 +32,7 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
     train, test = data_of(config)
     torch.manual_seed(options["seed"])
     model = registry.create(config["model"], train.shape, train.num_classes, **config["model_options"])
+    model.load_features()
     _check_fit(model, train, config)
     rank, world = distributed.start(device)
     batches = Batches(
