@@ -2,6 +2,7 @@ from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.gan_colours import JointColours, ModelPerChannel
 from ganarium.proofs.measures.likelihood import ParzenLikelihood
+from ganarium.proofs.measures.memory_gap import MemoryGap
 
 CLAIMS = (
     Claim(
@@ -17,6 +18,30 @@ CLAIMS = (
             4000,
             {"size": 16, "network": "dcgan", "width": 16, "lr": 6e-4},
             held_to={"covariance_error": at_most(0.2), "hue_error": at_most(0.25), "cells": at_least(60)},
+        ),
+    ),
+    Claim(
+        id="gan_memory",
+        model="gan",
+        text="On a hundred photographs DiffAugment keeps D from taking unseen photographs for fakes.",
+        source="Zhao et al. 2020 (DiffAugment), figure 1: D's accuracy on training and on held-out images",
+        control=ChangeOptions({"augment": "none"}),
+        control_text="D sees images as they are",
+        measure=MemoryGap(),
+        cpu=Scale(
+            "lfw64",
+            200,
+            {
+                "size": 32,
+                "network": "dcgan",
+                "norm": "none",
+                "width": 32,
+                "lr": 1e-3,
+                "beta2": 0.99,
+                "batch_size": 32,
+                "augment": "diff",
+            },
+            held_to={"memory_gap": at_most(0.7)},
         ),
     ),
     Claim(
