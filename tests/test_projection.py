@@ -120,6 +120,31 @@ def test_of_drawn_pixels_the_mean_image_is_looked_for():
     assert not set(made.image.unique().tolist()) <= {-1.0, 1.0}
 
 
+@pytest.mark.parametrize("name", ["stylegan", "stylegan2"])
+def test_styles_are_looked_for_too(name):
+    """Of images whose styles lie where no code leads, styles come nearer than codes."""
+    model, noise = small_trainer(name).model, torch.tensor([0])
+
+    def drawn():
+        torch.manual_seed(0)
+        return model.generate(2, style=style, noise_seed=noise)
+
+    with torch.no_grad():
+        style = 3 * model.styles_of(model.latent(2))
+        scale = 0.3 / drawn().std()
+        for name, parameter in model.generator.synthesis.outputs.named_parameters():
+            if "style" not in name:
+                parameter *= scale  # images within [-1, 1]
+        images = drawn()
+    few = {"starts": 4, "steps": 150, "num_random": 50}
+    by_styles, by_codes = (model.project(images, space=space, **few) for space in "wz")
+    assert (by_styles.space, by_codes.space) == ("w", "z")
+    assert (by_styles.error < 0.8 * by_codes.error).all()
+    assert (by_styles.error < by_styles.random_error).all()
+    again = model.sample(2, seed=0, style=by_styles.code, noise_seed=0)
+    assert torch.allclose(again.clamp(-1, 1), by_styles.image, atol=1e-4)
+
+
 # ---- labels, categories, bounds --------------------------------------------------------------------------------------
 
 
@@ -167,6 +192,8 @@ def test_what_is_refused(taught):
     model, images = taught
     refused("encoder or by optimisation", lambda: model.project(images, by="guess"))
     refused("has no encoder", lambda: model.project(images, by="encoder"))
+    refused("space must be z", lambda: model.project(images, space="v"))
+    refused("has no styles w", lambda: model.project(images, space="w"))
     refused("starts must be a whole number", lambda: model.project(images, starts=0))
     refused("is told no label", lambda: model.project(images, label=0))
     refused("no domain of this model: leave it away", lambda: model.project(images, domain="a"))

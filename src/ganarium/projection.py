@@ -33,13 +33,14 @@ Forward = Callable[[Tensor, Tensor | None], Tensor]  # codes (n, dim) and their 
 class Projection:
     """The codes of images, and what the model makes of them."""
 
-    code: Tensor  # float32 (b, prior.dim)
+    code: Tensor  # float32 (b, prior.dim): codes, or styles where `space` is "w"
     label: Tensor | None  # int64 (b,), for a conditional model
     image: Tensor  # float32 (b, *shape) in [-1, 1]: the reconstruction
     error: Tensor  # float32 (b,): mean squared difference of the reconstruction, in units of [-1, 1]
     random_error: Tensor  # float32 (b,): the least such error among random codes
     seconds: float  # that it took, of all images together
     by: str  # "encoder" or "optimisation"
+    space: str = "z"  # "z", of codes, or "w", of the styles of a model that has some
 
 
 class Codes(NamedTuple):
@@ -137,6 +138,7 @@ def project(
     image: Any,
     *,
     by: Literal["encoder", "optimisation"] | None = None,
+    space: Literal["z", "w"] = "z",
     label: Any = None,
     domain: str | None = None,
     starts: int = 8,
@@ -152,6 +154,10 @@ def project(
         raise UserError(f"a code is found by encoder or by optimisation, not by {by!r}.")
     if by == "encoder" and not model.encodes:
         raise UserError(f"{name} has no encoder: project by optimisation.")
+    if space not in ("z", "w"):
+        raise UserError(f"space must be z, of codes, or w, of styles, not {space!r}.")
+    if space == "w" and not model.styles:
+        raise UserError(f"{name} has no styles w: project into z, or use a run of stylegan.")
     for word, number in (("starts", starts), ("steps", steps), ("num_random", num_random)):
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise UserError(f"{word} must be a whole number of at least 1, not {number!r}.")
@@ -171,7 +177,9 @@ def project(
         if model.conditional:
             asked = model.random_labels(num_random) if label is None else label
             labels = asked_labels(asked, num_random, model.num_labels, model.device)
-        forward = _forward(model, seed, domain)
+        if space == "w":
+            candidates = model.styles_of(candidates)
+        forward = _forward(model, seed, domain, space)
         begin = model.encoded(batch) if model.encodes else None
         if by == "encoder":
             assert begin is not None
@@ -191,17 +199,17 @@ def project(
                 steps=steps,
                 part=part,
                 free=free,
-                bounds=(prior.low, prior.high) if prior.kind == "uniform" else None,
+                bounds=(prior.low, prior.high) if prior.kind == "uniform" and space == "z" else None,
             )
         made = torch.cat([forward(code, own) for code, own in _parts(codes.code, codes.label, part)]).float()
     made = made.clamp(-1, 1) if made.dim() == 4 else made
     error = (made - batch.float()).square().flatten(1).mean(1)
     seconds = time.monotonic() - begun
-    return Projection(codes.code.float(), codes.label, made, error, codes.random_error, seconds, by)
+    return Projection(codes.code.float(), codes.label, made, error, codes.random_error, seconds, by, space)
 
 
-def _forward(model: Sampling, seed: int, domain: str | None) -> Forward:
-    """The images of codes and labels, which are the same in every call: so is noise that a generator draws."""
+def _forward(model: Sampling, seed: int, domain: str | None, space: str) -> Forward:
+    """The images of codes, or of styles, and labels. The same in every call: so is noise that a generator draws."""
     noise = {"noise_seed": torch.tensor([seed], device=model.device)} if model.styles else {}
 
     def forward(code: Tensor, label: Tensor | None) -> Tensor:
@@ -209,6 +217,9 @@ def _forward(model: Sampling, seed: int, domain: str | None) -> Forward:
         if model.domains:
             pairs = model.generate(2 * len(code), code.repeat_interleave(2, 0))
             return pairs[model.domains.index(domain or model.domains[0]) :: 2]
-        return model.expected(len(code), code, **({} if label is None else {"label": label}), **noise)
+        asked = noise | ({} if label is None else {"label": label})
+        if space == "w":
+            return model.expected(len(code), None, style=code, **asked)
+        return model.expected(len(code), code, **asked)
 
     return forward

@@ -241,8 +241,10 @@ class Sampling(Mapping):
         where the model has one, or `optimisation`: of `num_random` (1,000) codes from the prior the nearest `starts`
         (8) are improved in `steps` (300) updates of Adam, on the squared difference of pixels, and the best code of all
         is the answer. A conditional model looks among all classes, or in that of `label`; a model of two `domains` in
-        the first, or in `domain`. The numbers of a category stay those of a random code. The same `seed` (0) gives the
-        same answer. Raises `UserError` for a model that makes no images from codes, or another image.
+        the first, or in `domain`. The numbers of a category stay those of a random code. A model with `styles` takes
+        `space="w"`: styles are looked for in the place of codes, come nearer to the image, and are what `sample` takes
+        as `style=`. The same `seed` (0) gives the same answer. Raises `UserError` for a model that makes no images from
+        codes, or another image.
         """
         return project(self, image, **options)
 

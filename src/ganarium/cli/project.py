@@ -1,6 +1,6 @@
 """`ganarium project`: the codes of pictures, and what a run's model makes of them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -18,6 +18,7 @@ def project(
     /,
     *,
     by: str | None = None,
+    space: Literal["z", "w"] = "z",
     label: str | None = None,
     starts: Count = None,
     steps: Count = None,
@@ -41,6 +42,9 @@ def project(
         at, and cropped to it.
     by
         encoder, of a model that has one (aae, bigan), or optimisation. Default: encoder where there is one.
+    space
+        z, the codes, or w, the styles of stylegan and stylegan2, which come nearer; NAME-projected.npz has them as
+        style.
     label
         The class of the pictures, by name or number, for a model that takes labels. Default: any.
     starts
@@ -68,7 +72,12 @@ def project(
     if len(model.shape) != 3:
         raise UserError("the model knows points and no pictures: give the run of a model of images.")
     names = class_names(run) if model.conditional else []
-    options = {"by": by, "seed": seed, "label": None if label is None else class_number(model, run, label)}
+    options = {
+        "by": by,
+        "space": space,
+        "seed": seed,
+        "label": None if label is None else class_number(model, run, label),
+    }
     options |= {word: count for word, count in (("starts", starts), ("steps", steps)) if count is not None}
     files = picture_files(pictures)
     folder = output_folder(run, out, "projected")
@@ -78,7 +87,7 @@ def project(
         made = model.project(picture, **options)
         target = free_name(folder / f"{file.stem}-projected.png")
         save_grid(torch.cat([shown.float().cpu(), made.image.cpu()]), target, columns=2)
-        arrays = {"code": made.code[0].cpu().numpy()}
+        arrays = {"code" if space == "z" else "style": made.code[0].cpu().numpy()}
         kind = ""
         if made.label is not None:
             arrays["label"] = made.label[0].cpu().numpy()

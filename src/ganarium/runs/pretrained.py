@@ -83,7 +83,7 @@ def write(
     kept["data"] = config["data"] | {"source": "", "skipped": [], "notes": []}
     kept |= {"precision": "fp32", "data_folder": None, "device": "cpu"}
     ways = None if directions is None else list(directions)
-    metadata = {"config": kept, "card": card, "parts": list(wanted), "directions": ways}
+    metadata: dict[str, Any] = {"config": kept, "card": card, "parts": list(wanted), "directions": ways}
     metadata["step"] = model.iteration
     path = gallery.FOLDER / f"{name}.safetensors"
     path.parent.mkdir(exist_ok=True)
