@@ -111,6 +111,7 @@ SETTINGS = {
             "num_blocks": 2,
             "discriminator_width": 16,
             "num_pretraining_steps": 2100,
+            "pixel_weight": 0.1,
             "batch_size": 8,
             "lr": 1e-3,
             "precision": "bf16",

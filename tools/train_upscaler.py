@@ -16,7 +16,7 @@ minutes.
 
 trains the full network (16 blocks of 64 channels, 1.5 million parameters) on the 200 training photographs of BSDS500
 instead, for about 15 minutes of one core with bfloat16, and writes its PSNR on the card of the shipped one, beside its
-own. Its weights stay in `runs/upscaler-full`: those photographs may not be passed on.
+own. Its weights stay in `runs/upscaler-full`: the photographs are not ganarium's to pass on.
 """
 
 import argparse
@@ -99,10 +99,16 @@ def train_full(run: Path, steps: int) -> None:
     """Trains the full network on BSDS500, and writes its PSNR on the card of the shipped one."""
     pictures = Path(os.environ["GANARIUM_DATA"]) / "bsds500" / "images"
     train_to_end(run, pictures, steps, FULL_PARTS, FULL_OPTIONS, FULL_TRAINING)
-    model = ganarium.load(run)
+    write_full(run, steps)
+
+
+def write_full(run: Path, steps: int) -> None:
+    """Writes the PSNR of the full network, after those of its steps that are done, on the card of the shipped one."""
+    model, done = ganarium.load(run), checkpoint.newest(run)[2]["step"]
     size, batch = FULL_TRAINING["size"], FULL_TRAINING["batch_size"]
     network = f"SRResNet without batch norm, 16 blocks of 64 channels ({count(model):,} parameters)"
-    training = f"200 photographs of BSDS500, {steps:,} steps of {batch} patches of {size} pixels"
+    length = f"{done:,} steps" if done == steps else f"{done:,} of {steps:,} steps"
+    training = f"200 photographs of BSDS500, {length} of {batch} patches of {size} pixels"
     psnr = set5(model)["psnr"]
     full = {"network": network, "data": training, "psnr": psnr, "command": "python tools/train_upscaler.py --full"}
     card = gallery.card("upscaler")
