@@ -14,10 +14,11 @@ import few_labels
 import gpu_plan
 import objectives
 import studies
+import synthetic_images
 import wgan_ablation
 from ganarium import registry
 from ganarium.data.batches import Batches
-from ganarium.data.dataset import Dataset
+from ganarium.data.dataset import Dataset, decode
 from ganarium.proofs.claim import Measure, Measured, Scale, at_least, load_claim
 from ganarium.trainer import Trainer
 
@@ -208,13 +209,38 @@ def test_runs_of_the_proofs_are_taken_once_and_each_by_its_own_seed(results, mon
     ]
 
 
-@pytest.mark.parametrize("study", [few_labels, objectives, wgan_ablation], ids=lambda study: study.NAME)
+@pytest.mark.parametrize(
+    "study", [few_labels, objectives, synthetic_images, wgan_ablation], ids=lambda study: study.NAME
+)
 def test_committed_pages_are_those_of_the_committed_runs(study):
     path = Path(study.__file__).parents[1] / "docs" / f"{study.NAME}.md"
     if not path.exists():
         pytest.skip(f"{study.NAME} has no committed page yet")
     kept = Path(study.__file__).parent / "results" / f"{study.NAME}.jsonl"
     assert path.read_text() == study.page([json.loads(line) for line in kept.read_text().splitlines()])
+
+
+def test_synthetic_images_of_few(monkeypatch):
+    """A classifier of few images has them alone, and its accuracy is that on the test images."""
+    images = torch.zeros(60, 16, 16, 1, dtype=torch.uint8)
+    labels = torch.arange(60) % 10
+    for k in range(10):
+        images[labels == k, k : k + 4] = 255
+    data = Dataset("stripes", images, labels, tuple("abcdefghij"))
+    few = synthetic_images.few_of(data, 2, 0)
+    assert len(few) == 20
+    assert torch.equal(few.labels.bincount(), torch.full((10,), 2))
+    monkeypatch.setattr(synthetic_images, "STEPS", 60)
+    assert synthetic_images.accuracy(few, data, None, False, 0) > 0.9
+    mislabelled = decode(few.images), (few.labels + 1) % 10
+    assert synthetic_images.accuracy(few, data, mislabelled, True, 0) < 0.9, "half of each batch is wrong"
+    monkeypatch.setattr(synthetic_images, "GAN_STEPS", 2)
+    monkeypatch.setattr(synthetic_images, "GAN_BATCH", 10)
+    monkeypatch.setattr(synthetic_images, "SAMPLES", 3)
+    made, asked = synthetic_images.samples(few, 0)
+    assert made.shape == (30, 1, 16, 16)
+    assert torch.equal(asked.bincount(), torch.full((10,), 3))
+    assert synthetic_images.gain([{"a": 0.5, "b": 0.4}, {"a": 0.5, "b": 0.52}], "a", "b") == "+4.0 (1 of 2)"
 
 
 def test_page_of_the_plan_for_a_gpu():
