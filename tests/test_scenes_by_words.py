@@ -7,6 +7,7 @@ from ganarium.data.dataset import Dataset, decode
 from ganarium.data.sources.paired_scenes import COLOURS, PLACES, SIZES, describe, draw_shapes, render_shapes
 from ganarium.data.sources.scenes import KINDS
 from ganarium.proofs.changes import ShuffledCaptions
+from ganarium.proofs.measures import scenes_by_words
 from ganarium.proofs.measures.scenes_by_words import HELD_OUT, SENTENCES, ScenesByWords, compare, questions, read_shapes
 
 
@@ -67,18 +68,22 @@ def test_agreement_is_counted():
     assert len(SIZES) == 2
 
 
-def test_training_lacks_the_held_out_combinations_and_scenes_of_several_shapes():
+def test_training_lacks_the_held_out_combinations_and_scenes_of_several_shapes(monkeypatch):
     class Given:
-        train = scenes(200)[0]
+        train = scenes(2)[0]
 
+    monkeypatch.setattr(scenes_by_words, "SCENES", 300)
     kept = ScenesByWords().data(Given)
-    assert 20 < len(kept) < 80
+    assert len(kept) == 300
+    assert kept.images.shape[1:] == Given.train.images.shape[1:]
     pairs = {
         (KINDS[kind], list(COLOURS)[colour])
         for kind, colour in zip(kept.extra["kind"][:, 0].tolist(), kept.extra["colour"][:, 0].tolist(), strict=True)
     }
     assert not pairs & set(HELD_OUT)
     assert bool((kept.extra["kind"][:, 1] == -1).all())
+    for sentences, (seen, *_) in zip(kept.captions[:30], read_shapes(decode(kept.images[:30])), strict=True):
+        assert all(list(COLOURS)[seen.colour] in sentence for sentence in sentences), "sentences are of their picture"
     assert all(pairs_in(sentence) == 1 for sentences in kept.captions for sentence in sentences)
     mixed = ShuffledCaptions().data(kept, 0)
     assert sorted(mixed.captions) == sorted(kept.captions)
