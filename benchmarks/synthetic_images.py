@@ -33,7 +33,7 @@ GAN_STEPS, GAN_BATCH, SAMPLES = 1500, 32, 200  # samples of each class
 STEPS, BATCH = 600, 64  # of a classifier
 ANSWER = (
     "**Not in this measurement.** With 10 images a class the images of the GAN change accuracy by less than "
-    "the choice of the real images does; with 50 or 200 they cost one to five points. The GAN has seen no more "
+    "the choice of the real images does; with 50 or 200 they cost two to four points. The GAN has seen no more "
     "than the classifier, and has trained for half a minute: only two in five of its images show the class "
     "that was asked for. Mirror images do not help either, as all shoes of this set point one way. A larger "
     "GAN with more training may do less harm; that it helps is not shown."
