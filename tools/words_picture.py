@@ -1,6 +1,6 @@
 """Draws docs/images/words.png: sentences below the pictures that `pretrained:words` makes of them.
 
-    python tools/words_picture.py
+python tools/words_picture.py
 """
 
 import textwrap
