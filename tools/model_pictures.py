@@ -63,7 +63,11 @@ SETTINGS = {
         "mnist_binarised",
         note="Many are ones, and some digits are still speckled, after so few steps.",
     ),
-    "bigan": Setting(8000, {"width": 256, "batch_size": 64, "lr": 5e-4}),
+    "bigan": Setting(
+        8000,
+        {"width": 256, "batch_size": 64, "lr": 5e-4},
+        note="Digits are speckled: both players are perceptrons.",
+    ),
     "catgan": Setting(1500, {"width": 16}),
     "ccgan": Setting(2500, {"size": "32", "width": 24, "batch_size": 32}, "textures"),
     "cgan": Setting(6000, {}),
