@@ -78,6 +78,7 @@ class Doctor:
         self._losses: deque[dict[str, float]] = deque(maxlen=STALLED)  # of the same rows
         self._samples: dict[str, SampleHistory] = {}  # by direction
         self._grids: dict[str, float] = {}  # strength of patterns in the reals, by direction
+        self._untrained: dict[str, NDArray[Any]] = {}  # the samples of step 0, by direction
         self._signs: dict[tuple[str, str], SignState] = {}  # by sign and player
 
     def examine(
@@ -117,6 +118,10 @@ class Doctor:
             self._grids[direction] = checkerboard.strength(reals)
         evidence, sure = self._samples[direction].collapse(step, samples)
         pattern = checkerboard.evidence(step, samples, self._grids[direction])
+        if step == 0:
+            self._untrained[direction] = samples
+        if np.array_equal(samples, self._untrained.get(direction, ())):
+            pattern = ""  # another player learns first, and G has not moved yet
         whose = f"samples {direction}".strip()
         findings = [Finding("collapsed", whose, evidence, sure), Finding("checkerboard", whose, pattern)]
         return self._new_notes(step, findings)
