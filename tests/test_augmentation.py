@@ -97,6 +97,7 @@ def test_the_discriminator_sees_augmented_images_alone(name):
                 seen.append(x.min().item())
 
     others = {*model.generator.modules(), marked, model}
+    model.load_features()
     for module in [*model.modules(), *getattr(model, "loaded", [])]:
         if module not in others:
             module.register_forward_pre_hook(look)

@@ -96,6 +96,7 @@ def server(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_TOKEN", "hf_of_a_test")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # a test of hf: data may have been offline before
     yield address
     made.shutdown()
     made.server_close()

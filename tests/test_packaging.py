@@ -61,7 +61,9 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(packages):
     assert packed == source
     kinds = {Path(name).suffix for name in packed} | {Path(name).name for name in packed}
     assert {".safetensors", ".css", ".js", "py.typed"} <= kinds
-    assert sum(map(len, files.values())) < 8 * 2**20
+    weights = sum(len(content) for name, content in files.items() if name.startswith("ganarium/runs/weights/"))
+    assert weights < 5 * 2**20, "the gallery's share"
+    assert sum(map(len, files.values())) - weights < 5 * 2**20
 
 
 def test_the_wheel_made_from_the_sdist_is_the_same(packages):
