@@ -122,7 +122,7 @@ def train(name: str, entry: Entry) -> None:
     elif checkpoint.newest(folder)[2]["step"] < entry.options["steps"]:
         ganarium.resume(folder)
     config = config_of(folder)
-    shown = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in entry.options.items() if key != "data")
+    shown = " ".join(option(key, value) for key, value in entry.options.items() if key != "data")
     card = {
         "what": entry.what,
         "model": entry.model,
@@ -141,6 +141,14 @@ def train(name: str, entry: Entry) -> None:
     if size > LARGEST:
         path.unlink()
         raise SystemExit(f"{name} is larger than {LARGEST // 1024} KiB: make it narrower.")
+
+
+def option(key: str, value: Any) -> str:
+    """An option as it is typed."""
+    words = key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{words}" if value else f"--no-{words}"
+    return f"--{words} {value}"
 
 
 def numbers(folder: Path) -> dict[str, Any]:
