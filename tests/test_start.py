@@ -13,7 +13,7 @@ from ganarium import registry
 from ganarium.cli.app import main
 from ganarium.errors import UserError
 from ganarium.runs.loading import load
-from ganarium.training.start import Source, in_words, read_source, start_from
+from ganarium.training.start import Source, _as_typed, in_words, read_source, start_from
 from synthetic import ALL, trainer
 
 SMALL = {"width": 4, "num_blocks": 1, "scale": 2, "discriminator_width": 2}
@@ -157,5 +157,10 @@ def test_files_of_other_programs_and_what_import_makes_of_them(here, capsys):
     words[5] = "8"
     assert main([*words, "--init-from", "theirs", "--out", "x"]) == 2
     assert "--width 4" in capsys.readouterr().err
+    assert [_as_typed("width", 4), _as_typed("augment", True), _as_typed("augment", False)] == [
+        "--width 4",
+        "--augment",
+        "--no-augment",
+    ]
     assert main([*words, "--init-from", "nowhere", "--out", "x"]) == 2
     assert not Path("x").exists()

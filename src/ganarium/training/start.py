@@ -130,8 +130,16 @@ def _differences(model: Model, source: Source) -> str:
     """The options that can be why, as the source has them."""
     own = dataclasses.asdict(model.config)
     differing = [
-        f"--{name.replace('_', '-')} {value}"
+        _as_typed(name, value)
         for name, value in source.options.items()
         if name in own and own[name] != value and isinstance(value, int | str) and "step" not in name
     ]
     return f"; it was made with {' '.join(differing[:5])}" if differing else ""
+
+
+def _as_typed(name: str, value: int | str) -> str:
+    """An option on the command line."""
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag} {value}"
