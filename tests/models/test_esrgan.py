@@ -208,7 +208,7 @@ def test_every_image_is_held_to_itself_and_every_score_to_the_others_mean():
     """Flat images of 0.75 and 0.25 in [0, 1], of which G makes half: off by 0.375 and 0.125, in features of [-1, 1]
     twice that. Scores are four times the mean: 3 and 1 of reals, 1.5 and 0.5 of what was made."""
     softplus = nn.functional.softplus
-    model, value = trainer().model, torch.tensor([0.75, 0.25])
+    model, value = trainer(content="vgg").model, torch.tensor([0.75, 0.25])
     model.generator, model.discriminator, model.features = Times(0.5), MeanScore(4.0), (nn.Identity(),)
     model.keep_exact = lambda: None  # of the weights of the generator that stood here
     batch = HighResolutionImages(2 * value[:, None, None, None].expand(2, 3, 16, 16) - 1)

@@ -152,7 +152,7 @@ class ESRGAN(Model):
         adversarial = half * rise_above(D(made), score_real)
         terms = {"l1": config.pixel_weight * (made - x).abs().mean()}
         terms["adversarial"] = config.adversarial_weight * adversarial
-        if self.features or config.content != "none":
+        if config.content != "none":
             terms["content"] = self.content(made, x)
         yield "G", terms
 
