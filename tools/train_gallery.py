@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.colors import hsv_to_rgb
 from PIL import Image
 
 import ganarium
+from ganarium.data import load_data
 from ganarium.data.sources.paired_scenes import Shapes, describe, draw_shapes, render_shapes
 from ganarium.proofs.measures.scenes_by_words import compare, questions, read_shapes
 from ganarium.runs import checkpoint, gallery, pretrained
 from ganarium.runs.loading import config_of
-from ganarium.runtime.files import atomic_write
 
 RUNS = Path("runs/gallery")
 LARGEST = 700 * 1024  # bytes of a file
@@ -34,14 +35,24 @@ def draw_scenes_of_one(folder: Path) -> None:
     shapes = draw_shapes(24_000, (32, 32), torch.Generator().manual_seed(0))
     one = (shapes.kind >= 0).sum(1) == 1
     shapes = Shapes(*(field[one] for field in shapes))
-    folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for place, pixels in enumerate(render_shapes(shapes, (32, 32))):
         Image.fromarray(pixels.numpy()).save(folder / f"{place:05d}.png")
         sentences = describe(Shapes(*(field[place] for field in shapes)), rng)
         lines.append(json.dumps({"file_name": f"{place:05d}.png", "captions": sentences}))
-    with atomic_write(folder / "metadata.jsonl") as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def draw_tinted_garments(folder: Path) -> None:
+    """20,000 garments of Fashion-MNIST as PNG files of 32x32, each in a colour of its own, on white."""
+    grey = load_data("fashion_mnist", size=(32, 32))[0].images[:20_000, ..., 0] / 255.0  # (n, 32, 32), 0 is background
+    rng = np.random.default_rng(0)
+    for place, shade in enumerate(grey.numpy()):
+        red_green_blue = hsv_to_rgb((rng.random(), rng.uniform(0.45, 0.95), rng.uniform(0.5, 0.95)))
+        covered = np.minimum(1, 3 * shade)[..., None]  # soft at the edge of the garment alone
+        lit = red_green_blue * (0.45 + 0.55 * shade[..., None])
+        pixels = np.round(255 * (covered * lit + 1 - covered)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{place:05d}.png")
 
 
 class Entry(NamedTuple):
@@ -54,6 +65,7 @@ class Entry(NamedTuple):
     parts: tuple[str, ...] = ("generator",)
     directions: tuple[str, ...] | None = None
     draw: Callable[[Path], None] | None = None  # draws the pictures into the folder that `data` names
+    drawn: str = ""  # what it draws, in words
 
 
 ENTRIES = {
@@ -101,6 +113,16 @@ ENTRIES = {
         | {"interpolation": False, "lr": 5e-4, "text_lr": 4e-3},
         ("generator", "text", "examples"),
         draw=draw_scenes_of_one,
+        drawn="scenes of one shape with sentences, drawn by this script",
+    ),
+    "style": Entry(
+        "garments in colours, where one gives the shape and another the colour",
+        "stylegan2",
+        FASHION,
+        {"data": str(RUNS / "tinted-garments"), "size": 32, "steps": 11000, "base_width": 512, "max_width": 64}
+        | {"latent_dim": 64, "mapping_layers": 2, "mixing": 0.5, "gamma": 0.1, "path_weight": 0, "batch_size": 16},
+        draw=draw_tinted_garments,
+        drawn="20,000 garments of fashion_mnist, each tinted by this script in a colour of its own",
     ),
     "holes": Entry(
         "holes in pictures of textures and shapes filled",
@@ -115,8 +137,11 @@ ENTRIES = {
 def train(name: str, entry: Entry) -> None:
     """Trains one generator, from wherever its run is, and writes its file and its card."""
     folder = RUNS / name
-    if entry.draw and not (Path(entry.options["data"]) / "metadata.jsonl").exists():
-        entry.draw(Path(entry.options["data"]))
+    if entry.draw and not Path(entry.options["data"]).exists():
+        part = RUNS / f"{name}-drawing"
+        part.mkdir(parents=True, exist_ok=True)
+        entry.draw(part)
+        part.rename(entry.options["data"])
     if not checkpoint.exists(folder):
         ganarium.train(entry.model, out=folder, seed=0, threads=1, evaluate_every=0, **entry.options)
     elif checkpoint.newest(folder)[2]["step"] < entry.options["steps"]:
@@ -126,7 +151,7 @@ def train(name: str, entry: Entry) -> None:
     card = {
         "what": entry.what,
         "model": entry.model,
-        "data": "scenes of one shape with sentences, drawn by this script" if entry.draw else entry.options["data"],
+        "data": entry.drawn or entry.options["data"],
         "terms": entry.terms,
         "steps": entry.options["steps"],
         "seed": 0,
