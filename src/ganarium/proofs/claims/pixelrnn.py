@@ -2,7 +2,7 @@ from typing import Any
 
 from ganarium.proofs.changes import ChangeModel
 from ganarium.proofs.claim import Claim, Scale, between
-from ganarium.proofs.measures.likelihood import ExactLikelihood
+from ganarium.proofs.measures.likelihood import ExactLikelihood, ThresholdedLikelihood
 
 
 def see_the_pixel(model: Any) -> None:
@@ -47,5 +47,15 @@ CLAIMS = (
             numbers={"images": 1000},
             held_to={"nats": between(75.0, 120.0)},
         ),
+    ),
+    Claim(
+        id="pixelrnn_thresholded",
+        model="pixelrnn",
+        text="Held-out digits in fixed black and white are likelier than by any table of their neighbours.",
+        source="van den Oord et al. 2016, section 3.5; the digits are not those of its table 4",
+        control=SEES[0],
+        control_text=SEES[1],
+        measure=ThresholdedLikelihood(),
+        cpu=Scale("mnist", 800, numbers={"images": 1000}, held_to={"nats": between(40.0, 80.0)}, num_controls=1),
     ),
 )
