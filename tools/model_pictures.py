@@ -69,7 +69,9 @@ SETTINGS = {
         note="Digits are speckled: both players are perceptrons.",
     ),
     "catgan": Setting(1500, {"width": 16}),
-    "ccgan": Setting(2500, {"size": "32", "width": 24, "batch_size": 32}, "textures"),
+    "ccgan": Setting(
+        2500, {"size": "28", "width": 16, "hole": 0.4, "noise_dim": 10, "lr": 5e-4, "batch_size": 32}, "fashion_mnist"
+    ),
     "cgan": Setting(6000, {}),
     "cls_gan": Setting(2000, {**SMALL, "lr": 6e-4}),
     "cogan": Setting(2000, {"width": 16, "discriminator_width": 8, "lr": 5e-4}, "mnist+mnist_negative"),
