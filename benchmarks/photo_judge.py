@@ -141,21 +141,21 @@ def candidates() -> dict[str, Callable[[Tensor], dict[str, Tensor]]]:
         return {f"{name}, {side}x{side}": F.adaptive_avg_pool2d(maps, side).flatten(1) for side in sides}
 
     def ours(images: Tensor) -> dict[str, Tensor]:
-        x, found = judge.prepare(images), {}
+        x, actual = judge.prepare(images), {}
         for number, layer in enumerate(judge.body[:5]):
             x = layer(x)
             if number in (2, 4):
-                found |= pools(f"our judge, stride {4 * number // 2}", x, 1, 2, 4)
-        return found
+                actual |= pools(f"our judge, stride {4 * number // 2}", x, 1, 2, 4)
+        return actual
 
     def theirs(images: Tensor, side: int) -> dict[str, Tensor]:
-        network, found = lite.network, {}
+        network, actual = lite.network, {}
         x = network.stem(F.interpolate(images, size=(side, side), mode="bilinear", align_corners=False))
         for number, stage in enumerate(network.stages):
             x = stage(x)
             if number in (2, 3, 4, 6):
-                found |= pools(f"lite0 at {side} px, stage {number + 1}", x, 1, *([2, 4] if number in (2, 4) else []))
-        return found | pools(f"lite0 at {side} px, head", network.head(x), 1)
+                actual |= pools(f"lite0 at {side} px, stage {number + 1}", x, 1, *([2, 4] if number in (2, 4) else []))
+        return actual | pools(f"lite0 at {side} px, head", network.head(x), 1)
 
     return {"ours": ours, "lite0 at 64": partial(theirs, side=64), "lite0 at 128": partial(theirs, side=128)}
 
@@ -220,8 +220,8 @@ def age_in_order(distances: dict[str, float]) -> tuple[int, int]:
 
 def results(name: str) -> dict[str, Any]:
     """What was found on a set of photographs, by the features."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["features"]
-    return found
+    actual: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())["features"]
+    return actual
 
 
 def main() -> None:
@@ -242,25 +242,25 @@ def main() -> None:
     for rung, images in ladder.items():
         for name, features in read(images, networks).items():
             rows.setdefault(name, {})[rung] = features
-    found: dict[str, Any] = {}
+    actual: dict[str, Any] = {}
     for name, features in rows.items():
         distances, deviation = climb(known[name], features), spread(known[name], features["real"])
         right, total = age_in_order(distances) if arguments.run else steps_in_order(distances)
         z = {rung: round((distance - distances["real"]) / deviation, 1) for rung, distance in distances.items()}
-        found[name] = {"numbers": known[name].shape[1], "in_order": right, "of": total}
+        actual[name] = {"numbers": known[name].shape[1], "in_order": right, "of": total}
         words = f"{name:34} {known[name].shape[1]:5} numbers  {right} of {total} in order"
         if not arguments.run:
             parts = sum(z[f"{part} {number}"] for part in PARTS for number in (1, 2)) / 8
-            found[name]["z_of_parts"] = round(parts, 2)
+            actual[name]["z_of_parts"] = round(parts, 2)
             words += f"  z of parts {parts:6.2f}"
-        found[name]["z"] = z
+        actual[name]["z"] = z
         print(words)
     RESULTS.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {
         "command": "python benchmarks/" + " ".join([Path(sys.argv[0]).name, arguments.name, "FOLDER"]),
         "count": arguments.count,
         "seconds": round(time.process_time() - began),
-        "features": found,
+        "features": actual,
     }
     if arguments.run:
         config = json.loads((arguments.run / "config.json").read_text())

@@ -84,15 +84,15 @@ def typing_only(tree: ast.Module) -> set[ast.AST]:
 
 def upward() -> set[tuple[str, str]]:
     """(module, module of a higher floor that it imports)."""
-    found = set()
+    actual = set()
     for name, tree in modules().items():
         if part(name) in DOORS:
             continue
         skipped = typing_only(tree)
         for node in ast.walk(tree):
             if node not in skipped:
-                found |= {(name, other) for other in imported(node) if FLOOR[part(other)] > FLOOR[part(name)]}
-    return found
+                actual |= {(name, other) for other in imported(node) if FLOOR[part(other)] > FLOOR[part(name)]}
+    return actual
 
 
 def circles() -> list[list[str]]:
@@ -106,14 +106,14 @@ def circles() -> list[list[str]]:
         }
         for name, tree in modules().items()
     }
-    found: list[list[str]] = []
+    actual: list[list[str]] = []
     state: dict[str, int] = {}
 
     def visit(name: str, path: list[str]) -> None:
         state[name] = 1
         for other in sorted(edges[name]):
             if state.get(other) == 1:
-                found.append([*path[path.index(other) :], other])
+                actual.append([*path[path.index(other) :], other])
             elif other not in state:
                 visit(other, [*path, other])
         state[name] = 2
@@ -121,7 +121,7 @@ def circles() -> list[list[str]]:
     for name in edges:
         if name not in state:
             visit(name, [name])
-    return found
+    return actual
 
 
 def inner_imports() -> set[tuple[str, str]]:

@@ -65,39 +65,39 @@ def hostile(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(hostile):
+def actual(hostile):
     return survey(str(hostile))
 
 
-def test_what_is_wrong_with_a_folder_is_named(found):
-    broken = dict(found.broken)
+def test_what_is_wrong_with_a_folder_is_named(actual):
+    broken = dict(actual.broken)
     assert broken.pop("train/<script>text.png").startswith("is no picture")
     assert broken == {
         "train/cut.jpg": "is damaged or cut short",
         "train/empty.png": "is empty",
         "train/wide.png": "is 40x3000, of which a crop to 64x64 shows almost nothing",
     }
-    assert found.left_out == ["train/a.heic is of a format that is not read"]
-    assert found.blank == ["train/blank.png"]
-    assert (found.num_train, found.num_test, found.held_out) == (51, 7, False)
-    assert found.sizes == Counter({(64, 64): 54, (40, 3000): 1})
+    assert actual.left_out == ["train/a.heic is of a format that is not read"]
+    assert actual.blank == ["train/blank.png"]
+    assert (actual.num_train, actual.num_test, actual.held_out) == (51, 7, False)
+    assert actual.sizes == Counter({(64, 64): 54, (40, 3000): 1})
 
 
-def test_duplicates_are_told_by_kind_and_different_pictures_are_none(found):
-    assert {frozenset(group) for group in found.exact} == {
+def test_duplicates_are_told_by_kind_and_different_pictures_are_none(actual):
+    assert {frozenset(group) for group in actual.exact} == {
         frozenset({"train/001.png", "train/twin.png"}),
         frozenset({"train/005.png", "train/<script>alert(1).png"}),
     }
-    assert [set(group) for group in found.leaks] == [{"train/002.png", "test/leak.png"}]
-    near = {frozenset(group) for group in found.near}
+    assert [set(group) for group in actual.leaks] == [{"train/002.png", "test/leak.png"}]
+    near = {frozenset(group) for group in actual.near}
     assert near == {
         frozenset({"train/003.png", "train/saved.jpg"}),
         frozenset({"train/004.png", "train/lighter.png"}),
     }
-    assert found.near_leaks == []
+    assert actual.near_leaks == []
 
 
-def test_an_archive_gives_the_same_survey_as_its_folder(hostile, found, tmp_path):
+def test_an_archive_gives_the_same_survey_as_its_folder(hostile, actual, tmp_path):
     archive = tmp_path / "own.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(hostile.rglob("*")):
@@ -117,26 +117,26 @@ def test_an_archive_gives_the_same_survey_as_its_folder(hostile, found, tmp_path
         "near",
         "leaks",
     ):
-        assert getattr(packed, field) == getattr(found, field), field
+        assert getattr(packed, field) == getattr(actual, field), field
 
 
-def test_the_survey_says_what_training_says(hostile, found, tmp_path):
+def test_the_survey_says_what_training_says(hostile, actual, tmp_path):
     with pytest.raises(UserError) as refused:
         load_data(str(hostile))
-    assert str(refused.value) == found.refusal
-    few = fill(tmp_path / "few", 40)
-    (few / "empty.png").write_bytes(b"")
-    passed = survey(str(few))
-    train, test = load_data(str(few))
+    assert str(refused.value) == actual.refusal
+    forty = fill(tmp_path / "few", 40)
+    (forty / "empty.png").write_bytes(b"")
+    passed = survey(str(forty))
+    train, test = load_data(str(forty))
     assert passed.refusal == ""
     assert (passed.num_train + passed.num_test, len(passed.broken)) == (len(train) + len(test) + 1, 1)
     assert [" ".join(row) for row in passed.broken] == list(train.skipped)
     for number in range(20):
         picture(number, (20, 200)).save(tmp_path / "few" / f"wide{number}.png")
     with pytest.raises(UserError) as refused:
-        load_data(str(few))
-    assert str(refused.value) == survey(str(few)).refusal
-    assert survey(str(few), fit="pad").refusal == ""
+        load_data(str(forty))
+    assert str(refused.value) == survey(str(forty)).refusal
+    assert survey(str(forty), fit="pad").refusal == ""
 
 
 def test_a_survey_is_written_for_a_hopeless_folder(tmp_path, monkeypatch, capsys):
@@ -185,8 +185,8 @@ class Tags(html.parser.HTMLParser):
         self.text += data
 
 
-def test_the_page_is_well_formed_and_escapes_names(found):
-    text = page(found, {"gan": "", "dcgan": "it <cannot>"}, None, ["a < b"])
+def test_the_page_is_well_formed_and_escapes_names(actual):
+    text = page(actual, {"gan": "", "dcgan": "it <cannot>"}, None, ["a < b"])
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
@@ -279,11 +279,11 @@ def test_a_class_without_a_training_image_is_told(tmp_path):
     letters = {"labels": [0, 0, 0, 1] * 5, "test_labels": [0, 1, 2, 3], "class_names": list("abcd")}
     np.savez(tmp_path / "own.npz", images=images[:20], test_images=images[20:24], **letters)
     for name, in_train in (("own", (15, 5, 0, 1)), ("own.npz", (15, 5, 0, 0))):
-        found, (train, _) = survey(str(tmp_path / name)), load_data(str(tmp_path / name))
-        assert [found.classes[letter] for letter in "abcd"] == [(count, 1) for count in in_train]
-        assert "no training image of the classes c, d" in found.notes
+        actual, (train, _) = survey(str(tmp_path / name)), load_data(str(tmp_path / name))
+        assert [actual.classes[letter] for letter in "abcd"] == [(count, 1) for count in in_train]
+        assert "no training image of the classes c, d" in actual.notes
         assert "no training image of the classes c, d" in train.notes
-        report = " ".join(" ".join(classes_in_words(found)).split())
+        report = " ".join(" ".join(classes_in_words(actual)).split())
         assert "c (0)" in report
         assert "times what c has" not in report
 

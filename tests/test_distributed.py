@@ -110,18 +110,18 @@ def reference(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_two_processes_equal_averaged_gradients(name, two_processes):
     expected = reference(name)
-    found = [torch.load(two_processes / f"{name}-{rank}.pt") for rank in (0, 1)]
+    actual = [torch.load(two_processes / f"{name}-{rank}.pt") for rank in (0, 1)]
     own = distributed.per_rank_buffers(build(name, 0, 1).model)
     for rank in (0, 1):
         for key, value in expected[rank].items():
             torch.testing.assert_close(
-                found[rank]["state"][key], value, rtol=1e-6, atol=1e-12, msg=lambda m, k=key: f"{k}: {m}"
+                actual[rank]["state"][key], value, rtol=1e-6, atol=1e-12, msg=lambda m, k=key: f"{k}: {m}"
             )
-    for key, value in found[0]["state"].items():
+    for key, value in actual[0]["state"].items():
         if key in own:
             continue
-        assert torch.equal(value, found[1]["state"][key]), f"{key} differs between the processes"
-    assert found[0]["terms"] != found[1]["terms"], "the processes must see different data and noise"
+        assert torch.equal(value, actual[1]["state"][key]), f"{key} differs between the processes"
+    assert actual[0]["terms"] != actual[1]["terms"], "the processes must see different data and noise"
 
 
 def test_without_averaging_the_processes_part():

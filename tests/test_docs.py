@@ -190,8 +190,8 @@ def test_every_model_has_a_setting_for_its_picture():
 
 def test_a_picture_is_drawn_and_shown_with_its_protocol(tmp_path, monkeypatch):
     np.savez(tmp_path / "few.npz", images=np.random.default_rng(0).integers(256, size=(200, 16, 16), dtype=np.uint8))
-    few = model_pictures.Setting(2, {"width": 8}, str(tmp_path / "few.npz"))
-    monkeypatch.setitem(model_pictures.SETTINGS, "gan", few)
+    setting = model_pictures.Setting(2, {"width": 8}, str(tmp_path / "few.npz"))
+    monkeypatch.setitem(model_pictures.SETTINGS, "gan", setting)
     monkeypatch.setattr(model_pictures, "FOLDER", tmp_path)
     monkeypatch.setattr(model_pictures, "PROTOCOL", tmp_path / "protocol.json")
     monkeypatch.setattr(model_pages, "PICTURES", tmp_path)

@@ -800,8 +800,8 @@ def test_a_model_without_scores_and_few_held_out_images_are_not_looked_at() -> N
     memory = Memory(training.batches, Batches(dataset(training.model, (1, 8, 8)), training.model.batch_type, 1))
     assert memory.affordable(10**6, 0)
     assert memory.read(training.model) is None
-    few = Batches(dataset(training.model, (1, 8, 8), n=15), training.model.batch_type, 1)
-    assert not Memory(training.batches, few).affordable(10**6, 0)
+    fifteen = Batches(dataset(training.model, (1, 8, 8), n=15), training.model.batch_type, 1)
+    assert not Memory(training.batches, fifteen).affordable(10**6, 0)
 
 
 def test_a_share_of_the_steps_is_kept_to() -> None:

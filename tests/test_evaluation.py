@@ -114,15 +114,15 @@ def test_stacked_digits_are_counted_a_channel_at_a_time(monkeypatch, real_data):
 @pytest.mark.parametrize("name", ["ring", "info", "dc", "cycle"])
 def test_a_run_is_measured_and_left_as_it_was(runs, name):
     before = {path: path.read_bytes() for path in runs.glob(f"{name}/checkpoints/**/*") if path.is_file()}
-    found = evaluate(runs / name, n=200, device="cpu")
-    assert evaluate(runs / name, n=200, device="cpu") == found  # the same seed, the same numbers
-    assert evaluate(runs / name, n=200, seed=1, device="cpu").values != found.values
-    assert all(isinstance(value, int | float) and abs(value) < 1e6 for value in found.values.values())
-    assert found.protocol.num_fake in (200, 400)
+    actual = evaluate(runs / name, n=200, device="cpu")
+    assert evaluate(runs / name, n=200, device="cpu") == actual  # the same seed, the same numbers
+    assert evaluate(runs / name, n=200, seed=1, device="cpu").values != actual.values
+    assert all(isinstance(value, int | float) and abs(value) < 1e6 for value in actual.values.values())
+    assert actual.protocol.num_fake in (200, 400)
     assert {path: path.read_bytes() for path in before} == before
     keys = {"ring": "modes", "info": "code_accuracy", "dc": "inception_score", "cycle": "b2a/kernel_distance_of_inputs"}
-    assert keys[name] in found.values
-    assert ("code_accuracy" in found.values) == (name == "info")
+    assert keys[name] in actual.values
+    assert ("code_accuracy" in actual.values) == (name == "info")
 
 
 def test_what_cannot_be_compared_is_refused(runs):

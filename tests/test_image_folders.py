@@ -178,13 +178,13 @@ def test_patches_are_windows_of_the_photos(tmp_path):
     photos = [np.asarray(Image.open(file).convert("RGB")) for file in sorted(tmp_path.glob("*.png"))]
     windows = [np.lib.stride_tricks.sliding_window_view(p, (32, 24, 3)) for p in photos if min(p.shape[:2]) >= 24]
     windows = [view.reshape(-1, 32 * 24 * 3) for view in windows if view.size]
-    found = set()
+    actual = set()
     for patch in drawn[:40]:
         flat = ((patch + 1) * 127.5).round().byte().permute(1, 2, 0).reshape(-1).numpy()
         hits = [(n, int(i)) for n, view in enumerate(windows) for i in np.flatnonzero((view == flat).all(1))]
         assert hits, "a patch that is in no photo"
-        found.add(hits[0])
-    assert len(found) > 15  # from many places
+        actual.add(hits[0])
+    assert len(actual) > 15  # from many places
 
 
 def test_captions_of_metadata(tmp_path):

@@ -9,11 +9,11 @@ from synthetic import ALL, trainer
 
 SIDE = st.integers(8, 40)
 SHAPE = st.tuples(st.sampled_from([1, 3, 4]), SIDE, SIDE)
-few = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
+ten_examples = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("name", ALL)
-@few
+@ten_examples
 @given(shape=SHAPE)
 def test_any_image_shape_trains_and_comes_out_exactly(name, shape):
     made = trainer(name, shape, batch_size=2, total=5)

@@ -65,8 +65,8 @@ def test_the_committed_judge_is_as_good_as_it_says(committed):
 
     torch.manual_seed(0)
     untrained = Judge(judge.channels, judge.num_classes, judge.widths, padded=judge.padded).eval()
-    few = dataclasses.replace(test, images=test.images[:500], labels=test.labels[:500])
-    assert accuracy(untrained, few) < 0.3
+    subset = dataclasses.replace(test, images=test.images[:500], labels=test.labels[:500])
+    assert accuracy(untrained, subset) < 0.3
 
 
 @pytest.mark.parametrize("name", sorted(LEAST))

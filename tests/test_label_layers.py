@@ -28,9 +28,9 @@ def test_one_hot():
 
 @pytest.mark.parametrize("label", [3, [3, 3], (3, 3), torch.tensor(3), torch.tensor([3, 3], dtype=torch.int32), THREES])
 def test_labels_asked_for(label):
-    found = asked_labels(label, 2, 4, CPU)
-    assert found.tolist() == [3, 3]
-    assert found.dtype == torch.int64
+    actual = asked_labels(label, 2, 4, CPU)
+    assert actual.tolist() == [3, 3]
+    assert actual.dtype == torch.int64
 
 
 @pytest.mark.parametrize("label", [4, -1, 1.0, True, 1j, "cat", None, [0, 1], [[0, 1, 2]] * 2, float("nan"), 10**400])

@@ -50,10 +50,10 @@ def test_without_values_as_much_is_counted_as_with_them():
 
 
 def test_larger_images_and_batches_need_more():
-    found = memory.needs(model(), 16, steps=100, device="cuda")
-    assert [(need.iteration, need.side) for need in found] == [(0, 4), (2, 8), (6, 16)]
-    assert found[0].bytes < found[1].bytes < found[2].bytes
-    assert memory.needs(model(), 32, steps=100, device="cuda")[2].bytes > 1.5 * found[2].bytes
+    actual = memory.needs(model(), 16, steps=100, device="cuda")
+    assert [(need.iteration, need.side) for need in actual] == [(0, 4), (2, 8), (6, 16)]
+    assert actual[0].bytes < actual[1].bytes < actual[2].bytes
+    assert memory.needs(model(), 32, steps=100, device="cuda")[2].bytes > 1.5 * actual[2].bytes
     assert len(memory.needs(model(), 16, steps=6, device="cuda")) == 2  # the run ends before 16 pixels
     assert memory.needs(registry.create("dcgan", (1, 16, 16), width=4), 16, steps=100, device="cpu") == []
 

@@ -587,14 +587,14 @@ def read(sentence: str) -> list[tuple[str, str, str, str]]:
     text = sentence.lower()
     place = "|".join(sorted(map(re.escape, where), key=len, reverse=True))
     thing = rf"an? ({'|'.join(large)}) ({'|'.join(COLOURS)}) ({'|'.join(what)})"
-    found = []
+    actual = []
     if re.match(place, text):
         for near, size, colour, kind in re.findall(rf"({place})(?: there is| sits| lies| is)? {thing}", text):
-            found.append((what[kind], colour, large[size], where[near]))
+            actual.append((what[kind], colour, large[size], where[near]))
     else:
         for size, colour, kind, near in re.findall(rf"{thing} ({place})", text):
-            found.append((what[kind], colour, large[size], where[near]))
-    return sorted(found)
+            actual.append((what[kind], colour, large[size], where[near]))
+    return sorted(actual)
 
 
 def test_the_words_are_true_of_the_pixels() -> None:

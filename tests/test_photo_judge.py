@@ -75,10 +75,10 @@ def test_samples_of_one_run_are_in_the_order_of_their_age():
 def test_its_features_are_the_means_of_the_maps_at_stride_16():
     network = load_lite()
     images = torch.rand(3, 3, 128, 160, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    found = network.features(images)
-    assert found.shape == (3, 112)
+    actual = network.features(images)
+    assert actual.shape == (3, 112)
     middle = images[:, :, :, 16:144].contiguous(memory_format=torch.channels_last)
-    assert torch.allclose(found, network.network(middle)[2].mean((2, 3)), atol=1e-5)
+    assert torch.allclose(actual, network.network(middle)[2].mean((2, 3)), atol=1e-5)
     grey = images[:, :1]
     assert torch.allclose(network.features(grey), network.features(grey.expand(-1, 3, -1, -1)), atol=1e-5)
     assert network.features(images[:1, :, :17, :9]).isfinite().all()

@@ -136,8 +136,8 @@ def test_styles_are_looked_for_too(name):
             if "style" not in name:
                 parameter *= scale  # images within [-1, 1]
         images = drawn()
-    few = {"starts": 4, "steps": 150, "num_random": 50}
-    by_styles, by_codes = (model.project(images, space=space, **few) for space in "wz")
+    cheap = {"starts": 4, "steps": 150, "num_random": 50}
+    by_styles, by_codes = (model.project(images, space=space, **cheap) for space in "wz")
     assert (by_styles.space, by_codes.space) == ("w", "z")
     assert (by_styles.error < 0.8 * by_codes.error).all()
     assert (by_styles.error < by_styles.random_error).all()

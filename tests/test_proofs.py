@@ -93,10 +93,10 @@ def test_a_rival_may_be_ahead_by_the_margin(rival, passed):
 
 
 def test_a_level_in_numbers():
-    found = level_of("a", "b", 0.01, [{"a": 0.9}, {"a": 0.95}], [{"b": 0.92}, {"b": 0.94}])
-    assert found["pairs"] == pytest.approx([-0.02, 0.01])
-    assert (found["mean"], found["holds"]) == (pytest.approx(-0.005), True)
-    assert level_in_words(found) == "-0.02, +0.01, -0.005 on average; margin 0.01"
+    actual = level_of("a", "b", 0.01, [{"a": 0.9}, {"a": 0.95}], [{"b": 0.92}, {"b": 0.94}])
+    assert actual["pairs"] == pytest.approx([-0.02, 0.01])
+    assert (actual["mean"], actual["holds"]) == (pytest.approx(-0.005), True)
+    assert level_in_words(actual) == "-0.02, +0.01, -0.005 on average; margin 0.01"
 
 
 def test_most_of_three_is_their_median():

@@ -256,12 +256,12 @@ def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
     train = dataset(ganarium.data.dataset.Images, (1, 16, 16), n=500)
     monkeypatch.setattr(artifacts, "CHUNK", 37)
     queries = decode(dataset(ganarium.data.dataset.Images, (1, 16, 16), n=9, seed=1).images)
-    found = searched(train, queries, lambda images: images.flatten(1))
+    actual = searched(train, queries, lambda images: images.flatten(1))
     known = decode(train.images)
     distances, places = torch.cdist(queries.flatten(1), known.flatten(1)).topk(3, largest=False)
-    assert torch.allclose(found.distances, distances, atol=1e-4)
-    assert torch.equal(found.images, known[places])
-    assert found.searched == 500
+    assert torch.allclose(actual.distances, distances, atol=1e-4)
+    assert torch.equal(actual.images, known[places])
+    assert actual.searched == 500
     assert searched(train, queries, lambda images: images.flatten(1), seconds=0).searched == 37
     monkeypatch.setattr(artifacts, "MOST", 90)
     assert searched(train, queries, lambda images: images.flatten(1)).searched == 90
@@ -332,8 +332,8 @@ def test_the_page_is_written_while_the_run_goes_on_and_after_a_resume(tmp_path, 
     seen, write = [], report.write
 
     def observed(folder):
-        found = run_data.read(folder)
-        seen.append((found.summary.state, found.pictures[-1][0]))
+        actual = run_data.read(folder)
+        seen.append((actual.summary.state, actual.pictures[-1][0]))
         return write(folder)
 
     monkeypatch.setattr(report, "write", observed)

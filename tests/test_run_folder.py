@@ -490,8 +490,8 @@ def test_what_a_stopped_run_says_is_what_its_checkpoints_hold(
         yield from own(self)
 
     def summary() -> tuple[str, int]:
-        found = summary_of(run, "run")
-        return found.state, found.step
+        actual = summary_of(run, "run")
+        return actual.state, actual.step
 
     monkeypatch.setattr(Trainer, "updates", updates)
     process_signal[6] = 1

@@ -627,8 +627,8 @@ def test_the_picture_of_a_sum() -> None:
         return np.asarray(pictures.to_picture(model.sample(1, latent=code[None], label=1)[0]))
 
     def column(x: int, *expected: np.ndarray) -> None:
-        found = [small[y : y + 4, x : x + 4] for y in (2, 8, 18)][3 - len(expected) :]
-        assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+        actual = [small[y : y + 4, x : x + 4] for y in (2, 8, 18)][3 - len(expected) :]
+        assert all(np.array_equal(a, b) for a, b in zip(actual, expected, strict=True))
 
     sample = [np.asarray(pictures.to_picture(image)) for image in images]
     assert not np.array_equal(sample[2], sample[5])

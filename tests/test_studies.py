@@ -135,7 +135,7 @@ def test_a_variant_of_the_ablation_changes_its_one_thing_and_trains(name, varian
 
 
 def test_page_of_the_ablation():
-    found = [
+    actual = [
         {
             "task": {"model": model, "variant": variant, "seed": seed, "steps": 400, "device": "cpu"},
             "values": {"frechet_distance": 10.0 + seed, "coverage": 0.25, "rarest_class": 0.01},
@@ -145,13 +145,13 @@ def test_page_of_the_ablation():
         for variant in wgan_ablation.VARIANTS
         for seed in range(3)
     ]
-    text = wgan_ablation.page(found)
+    text = wgan_ablation.page(actual)
     assert text.count("| 10 to 12 | 0.25 | 0.01 |") == 8
     assert "Budget: 400 updates of G" in text
 
 
 def test_page_of_few_labels():
-    found = [
+    actual = [
         {
             "task": {
                 "model": "sgan",
@@ -168,13 +168,13 @@ def test_page_of_few_labels():
         for alone in (False, True)
         for seed in range(3)
     ]
-    lines = few_labels.page(found).splitlines()
+    lines = few_labels.page(actual).splitlines()
     assert "| model | budget | learns from | 10 labels | 100 labels | 1,000 labels |" in lines
     assert "| sgan | 1,000 steps at 28x28 | all images |  | 10 to 12 | 10 to 12 |" in lines
     assert "| sgan | 1,000 steps at 28x28 | the labelled images |  | 20 to 22 | 20 to 22 |" in lines
     assert "With the same labels, all images made for fewer errors in 6 of 6 pairs of runs." in lines
-    found[0]["values"] = {"accuracy": 0.5}
-    assert "fewer errors in 5 of 6 pairs" in few_labels.page(found[::-1])  # pairs are those of a seed
+    actual[0]["values"] = {"accuracy": 0.5}
+    assert "fewer errors in 5 of 6 pairs" in few_labels.page(actual[::-1])  # pairs are those of a seed
 
 
 def test_runs_of_the_proofs_are_taken_once_and_each_by_its_own_seed(results, monkeypatch):
@@ -227,17 +227,17 @@ def test_synthetic_images_of_few(monkeypatch):
     for k in range(10):
         images[labels == k, k : k + 4] = 255
     data = Dataset("stripes", images, labels, tuple("abcdefghij"))
-    few = synthetic_images.few_of(data, 2, 0)
-    assert len(few) == 20
-    assert torch.equal(few.labels.bincount(), torch.full((10,), 2))
+    twenty = synthetic_images.few_of(data, 2, 0)
+    assert len(twenty) == 20
+    assert torch.equal(twenty.labels.bincount(), torch.full((10,), 2))
     monkeypatch.setattr(synthetic_images, "STEPS", 60)
-    assert synthetic_images.accuracy(few, data, None, False, 0) > 0.9
-    mislabelled = decode(few.images), (few.labels + 1) % 10
-    assert synthetic_images.accuracy(few, data, mislabelled, True, 0) < 0.9, "half of each batch is wrong"
+    assert synthetic_images.accuracy(twenty, data, None, False, 0) > 0.9
+    mislabelled = decode(twenty.images), (twenty.labels + 1) % 10
+    assert synthetic_images.accuracy(twenty, data, mislabelled, True, 0) < 0.9, "half of each batch is wrong"
     monkeypatch.setattr(synthetic_images, "GAN_STEPS", 2)
     monkeypatch.setattr(synthetic_images, "GAN_BATCH", 10)
     monkeypatch.setattr(synthetic_images, "SAMPLES", 3)
-    made, asked = synthetic_images.samples(few, 0)
+    made, asked = synthetic_images.samples(twenty, 0)
     assert made.shape == (30, 1, 16, 16)
     assert torch.equal(asked.bincount(), torch.full((10,), 3))
     assert synthetic_images.gain([{"a": 0.5, "b": 0.4}, {"a": 0.5, "b": 0.52}], "a", "b") == "+4.0 (1 of 2)"

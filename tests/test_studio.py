@@ -245,10 +245,10 @@ def test_an_upload_becomes_data_and_is_read_by_the_same_code(client):
     answer = client.post("/api/upload", files=sent(*names))
     assert answer.status_code == 200, answer.text
     assert Path(answer.json()["data"]).name == "pets"
-    found = client.post("/api/data", json={"data": answer.json()["data"], "size": "16"}).json()
-    assert found["shape"] == [3, 16, 16]
-    assert any("cats" in line for line in found["lines"])
-    assert found["choices"][0]["model"] in ganarium.list_models()
+    actual = client.post("/api/data", json={"data": answer.json()["data"], "size": "16"}).json()
+    assert actual["shape"] == [3, 16, 16]
+    assert any("cats" in line for line in actual["lines"])
+    assert actual["choices"][0]["model"] in ganarium.list_models()
     grid = client.get("/api/data-picture", params={"data": answer.json()["data"], "size": "16"})
     assert opened_picture(grid).width > 16
 

@@ -192,10 +192,10 @@ def test_statistics_of_batch_norm_are_averaged_and_other_buffers_copied():
     list(made)
     average = model.averages["a"]
     weights = torch.tensor([decay ** (4 - i) for i in range(5)])
-    for found, seen in ((average[0].running_mean, means), (average[0].running_var, variances)):
+    for actual, seen in ((average[0].running_mean, means), (average[0].running_var, variances)):
         expected = sum(w * v for w, v in zip(weights / weights.sum(), seen, strict=True))
-        assert torch.allclose(found, expected, rtol=1e-5)
-        assert not torch.allclose(found, seen[-1], rtol=0.02)
+        assert torch.allclose(actual, expected, rtol=1e-5)
+        assert not torch.allclose(actual, seen[-1], rtol=0.02)
     assert average.count == model.a.count == 5
     assert average[0].num_batches_tracked == 5
 

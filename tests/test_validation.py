@@ -54,7 +54,7 @@ PROTOCOL = dataclasses.asdict(Protocol("points", "", 9, 9, "", 0))
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer samples than 1,000, so that a test takes no second: still more than a judge has features."""
     monkeypatch.setattr(measures, "QUICK_IMAGES", 128)
     monkeypatch.setattr(measures, "QUICK_HELD_OUT", 32)
@@ -70,8 +70,8 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 
 def best(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "best.json").read_text())
-    return found
+    actual: dict[str, Any] = json.loads((run / "best.json").read_text())
+    return actual
 
 
 def checkpoints(run: Path) -> list[int]:
@@ -110,15 +110,15 @@ def test_a_run_with_evaluations_is_bit_equal_to_one_without(name: str, tmp_path:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_case_names_its_number_and_keeps_the_best(name: str, tmp_path: Path) -> None:
     run = train(name, tmp_path / "run", steps=7, evaluate_every=2, keep=1)
-    found = rows(run)
-    assert [row["step"] for row in found] == [2, 4, 6, 7], "and one at the end"
-    for row in found:
+    actual = rows(run)
+    assert [row["step"] for row in actual] == [2, 4, 6, 7], "and one at the end"
+    for row in actual:
         assert list(row) == ["step", "seconds", "took", "metric", "values", "protocol"]
         assert row["metric"] == METRICS[name]
         assert Protocol(**row["protocol"]).num_real > 0
         assert all(np.isfinite(number) for number in row["values"].values())
         assert 0 < row["took"] < row["seconds"]
-    lowest = min(found, key=value)
+    lowest = min(actual, key=value)
     assert best(run) == {
         "step": lowest["step"], "metric": METRICS[name], "value": value(lowest), "lower_is_better": True
     }  # fmt: skip
@@ -148,15 +148,15 @@ def test_tensorboard_has_the_numbers(tmp_path: Path) -> None:
 def test_what_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = train("gan", tmp_path / "my run", steps=12, evaluate_every=2, quiet=False)
     lines = capsys.readouterr().out.splitlines()
-    found = rows(run)
-    for row in found:
+    actual = rows(run)
+    for row in actual:
         assert any(line.startswith(f"step {row['step']}: wasserstein_distance {value(row):.4g}") for line in lines)
-    assert f"evaluated at step 12: {in_words(found[-1])}" in lines
+    assert f"evaluated at step 12: {in_words(actual[-1])}" in lines
     (where,) = [line for line in lines if line.startswith("best at step")]
     path = Path(where.split(": ", 1)[1])
     assert ganarium.load(path).iteration == best(run)["step"]
     (share,) = [line for line in lines if line.startswith("evaluations took")]
-    expected = 100 * sum(row["took"] for row in found) / found[-1]["seconds"]
+    expected = 100 * sum(row["took"] for row in actual) / actual[-1]["seconds"]
     assert share == f"evaluations took {expected:.2g} % of the time"
     assert any("over the last 6 evaluations" in line for line in lines)
     train("gan", tmp_path / "quiet", steps=4, evaluate_every=2)
@@ -349,9 +349,9 @@ def simulated(
     for part in range(1, 21):
         trained += run / 20
         clock[0] += run / 20
-        found = evaluations.evaluate(part, clock[0], part == 20)
-        if found:
-            evaluations.add(found, clock[0])
+        actual = evaluations.evaluate(part, clock[0], part == 20)
+        if actual:
+            evaluations.add(actual, clock[0])
     return len(evaluations.rows), (clock[0] - trained) / clock[0]
 
 
@@ -519,11 +519,12 @@ def test_stacked_digits_are_read_a_channel_at_a_time(monkeypatch: pytest.MonkeyP
 
 def test_few_images_have_a_kernel_distance(monkeypatch: pytest.MonkeyPatch) -> None:
     train_set, test_set = load_data("glyphs", characters="digits")
-    few = dataclasses.replace(train_set, images=train_set.images[:40], labels=None, class_names=())
+    small_set = dataclasses.replace(train_set, images=train_set.images[:40], labels=None, class_names=())
     stub: Any = Stub(decode(test_set.images[:40]))
-    assert quick_measure(stub, few, test_set).metric == "kernel_distance"
-    found = values_of(monkeypatch, decode(few.images), (few, test_set))
-    assert found["kernel_distance"] < 0.1 * values_of(monkeypatch, stub.samples * 0, (few, test_set))["kernel_distance"]
+    assert quick_measure(stub, small_set, test_set).metric == "kernel_distance"
+    actual = values_of(monkeypatch, decode(small_set.images), (small_set, test_set))
+    black = values_of(monkeypatch, stub.samples * 0, (small_set, test_set))
+    assert actual["kernel_distance"] < 0.1 * black["kernel_distance"]
 
 
 def test_translations_are_measured_in_each_direction() -> None:
@@ -584,8 +585,8 @@ def shift(images: Tensor | None, level: int) -> Tensor | None:
 
 
 def reals_of(measure: Any, images: Tensor) -> Tensor:
-    found: Tensor = measure.network.features(decode(images))
-    return found
+    actual: Tensor = measure.network.features(decode(images))
+    return actual
 
 
 def test_a_run_is_measured_on_held_out_images_while_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -643,8 +644,8 @@ def test_two_processes_keep_one_best(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("evaluated at step 6") == 1
-    found = rows(tmp_path / "run")
-    assert [line["step"] for line in found] == [2, 4, 6]
-    assert best(tmp_path / "run")["value"] == min(map(value, found))
+    actual = rows(tmp_path / "run")
+    assert [line["step"] for line in actual] == [2, 4, 6]
+    assert best(tmp_path / "run")["value"] == min(map(value, actual))
     assert {best(tmp_path / "run")["step"], 6} <= set(checkpoints(tmp_path / "run"))
     assert ganarium.resume(tmp_path / "run", steps=7, quiet=True).iteration == 7, "with all that two processes saved"

@@ -84,7 +84,7 @@ def page(name: str) -> str:
     """Markdown, with links as if it stood in docs/models."""
     card, said = registry.card(name), words(name)
     source = f"src/ganarium/models/{name}.py"
-    found = [result for result in proof_table.results() if result["model"] == name]
+    actual = [result for result in proof_table.results() if result["model"] == name]
     return "\n".join(
         [
             f"# {name}",
@@ -110,9 +110,9 @@ def page(name: str) -> str:
             "## Proofs",
             "",
             f"Its losses are held against exact values and closed forms in `tests/models/test_{name}.py`. "
-            + ("" if found else "No claim about its training has been judged yet."),
+            + ("" if actual else "No claim about its training has been judged yet."),
             "",
-            *(part.replace("](../", "](../../") for result in found for part in proof_table.section(result, "###")),
+            *(part.replace("](../", "](../../") for result in actual for part in proof_table.section(result, "###")),
             "## Differences from the paper",
             "",
             *(f"- {plain(' '.join(point.split()))}" for point in said.differences),
@@ -169,8 +169,12 @@ def line(option: Option) -> str:
 
 
 def index() -> str:
-    """The table of the README, with links as if it stood in docs/models."""
-    return f"# Models\n\n{model_table.table().replace('](src/', '](../../src/')}"
+    """The table of all models: name, year, what it makes, and its idea in a line."""
+    lines = ["# Models", "", "| model | year | what it makes | in a line |", "| --- | --- | --- | --- |"]
+    for name in registry.list_models():
+        card = registry.card(name)
+        lines.append(f"| [`{name}`]({name}.md) | {card['year']} | {model_table.task(name)} | {plain(card['idea'])} |")
+    return "\n".join([*lines, ""])
 
 
 def fenced(kind: str, text: str) -> list[str]:

@@ -13,14 +13,18 @@ def table() -> str:
     """The table in Markdown: a row for each thing that models make, the models of a row oldest first."""
     rows: dict[str, list[tuple[int, str]]] = {}
     for name in registry.list_models():
-        config = registry.module(name).Config
-        model = ganarium.create(name, (3, 32, 32), 10, **vars(getattr(config, "small", config)()))
         year = registry.card(name)["year"]
-        rows.setdefault(model.task, []).append((year, f"[`{name}`](src/ganarium/models/{name}.py) ({year})"))
+        rows.setdefault(task(name), []).append((year, f"[`{name}`](src/ganarium/models/{name}.py) ({year})"))
     lines = ["| what it makes | models |\n", "| --- | --- |\n"]
-    for task, models in sorted(rows.items(), key=lambda row: (-len(row[1]), row[0])):
-        lines.append(f"| {task} | {', '.join(text for _, text in sorted(models))} |\n")
+    for what, models in sorted(rows.items(), key=lambda row: (-len(row[1]), row[0])):
+        lines.append(f"| {what} | {', '.join(text for _, text in sorted(models))} |\n")
     return "".join(lines)
+
+
+def task(name: str) -> str:
+    """What a model makes, in a few words."""
+    config = registry.module(name).Config
+    return ganarium.create(name, (3, 32, 32), 10, **vars(getattr(config, "small", config)())).task
 
 
 def written(text: str) -> str:

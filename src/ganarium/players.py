@@ -79,9 +79,9 @@ class Player:
         seen: set[nn.Parameter] = set()
         groups = []
         for part in self.parts:
-            found = dict.fromkeys(p for m in part.modules for p in m.parameters() if p.requires_grad and p not in seen)
-            seen.update(found)
-            groups.append(list(found))
+            new = dict.fromkeys(p for m in part.modules for p in m.parameters() if p.requires_grad and p not in seen)
+            seen.update(new)
+            groups.append(list(new))
         return groups
 
     def parameters(self) -> list[nn.Parameter]:

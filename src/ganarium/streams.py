@@ -45,20 +45,20 @@ def undisturbed(model: Mapping, seed: int | None, mode: str, state: StreamState 
     with torch.random.fork_rng(**devices), torch.no_grad(), model.averaged():
         torch.manual_seed(seed)
         training = {module: module.training for module in model.modules()}
-        moved = list(model.buffers()) if mode == "train" else []
-        before = [buffer.clone() for buffer in moved]
+        buffers = list(model.buffers()) if mode == "train" else []
+        before = [buffer.clone() for buffer in buffers]
         model.train(mode == "train")
         if state and state.random:
             _set_random(model, state.random)
-            _copy(state.buffers, moved)
+            _copy(state.buffers, buffers)
         try:
             yield
             if state:
-                state.random, state.buffers = _random(model), [buffer.clone() for buffer in moved]
+                state.random, state.buffers = _random(model), [buffer.clone() for buffer in buffers]
         finally:
             for module, was in training.items():
                 module.training = was
-            _copy(before, moved)
+            _copy(before, buffers)
 
 
 def checked_seed(seed: int | None) -> int:

@@ -162,9 +162,9 @@ def synthetic_data(
     captions = tuple((f"a smooth picture, number {place}",) for place in range(n)) if kind is CaptionedImages else None
     if num_classes is None:
         return Dataset("synthetic", images(), captions=captions)
-    labels, few = torch.arange(n) % num_classes, torch.arange(min(n, 3 * num_classes))
+    labels, labelled = torch.arange(n) % num_classes, torch.arange(min(n, 3 * num_classes))
     names = tuple(f"class {k}" for k in range(num_classes))
-    return Dataset("synthetic", images(), labels, names, labelled=few, captions=captions)
+    return Dataset("synthetic", images(), labels, names, labelled=labelled, captions=captions)
 
 
 # ---- the rules -----------------------------------------------------------------------------------------------------
@@ -462,9 +462,9 @@ def check_sampling(candidate: Candidate) -> None:
             rule,
         )
         for condition in _conditions(model):
-            few, many = (model.sample(n, seed=5, **condition) for n in (3, 70))
+            three, many = (model.sample(n, seed=5, **condition) for n in (3, 70))
             _require(
-                torch.equal(few, many[:3]),
+                torch.equal(three, many[:3]),
                 f"sampling from {candidate.title}" + (f" with {', '.join(condition)}" if condition else ""),
                 "the first samples of a seed depend on how many are asked for",
                 "let `generate` draw nothing for more than the `n` samples that it is asked for",

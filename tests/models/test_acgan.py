@@ -51,9 +51,9 @@ def test_values_at_chosen_outputs():
     for name, (score, logits), sign in (("real", said[0], -1), ("fake", said[1], 1), ("g", said[2], -1)):
         expected[name] = (1 + (sign * score).exp()).log().mean().item()
         expected[f"class_{name}"] = -(logits.softmax(1)[rows, label]).log().mean().item()
-    found = {k: v.item() for k, v in d_terms.items()}
-    found |= {"g": g_terms["adversarial"].item(), "class_g": g_terms["class"].item()}
-    assert found == pytest.approx(expected, rel=1e-5)
+    actual = {k: v.item() for k, v in d_terms.items()}
+    actual |= {"g": g_terms["adversarial"].item(), "class_g": g_terms["class"].item()}
+    assert actual == pytest.approx(expected, rel=1e-5)
 
 
 def test_classes_of_reals_are_learned_below_a_tenth_of_a_nat(monkeypatch):
@@ -101,15 +101,15 @@ def test_the_heads_share_the_whole_trunk():
 
 def test_d_is_not_told_the_label():
     """Other labels change the terms of the classes and nothing else of D: no label goes in."""
-    found = []
+    actual = []
     for turn in (0, 1):
         made = trainer("acgan", batch_size=6)
         made.batches.labels = made.batches.labels.roll(turn)
         fake = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
         made.model.generate = lambda n, label=None, fake=fake: fake
         torch.manual_seed(0)
-        found.append({k: v.item() for k, v in next(made.model.step(made.batches))[1].items()})
-    changed = {name for name in found[0] if found[0][name] != found[1][name]}
+        actual.append({k: v.item() for k, v in next(made.model.step(made.batches))[1].items()})
+    changed = {name for name in actual[0] if actual[0][name] != actual[1][name]}
     assert changed == {"class_real", "class_fake"}
 
 
@@ -188,16 +188,16 @@ def test_numbers():
 
 def test_dropout_rests_while_g_is_trained():
     """Known mistake: an image of G judged by chance. In D's step there is dropout, which the control shows."""
-    made, found = trainer("acgan", batch_size=6), []
+    made, actual = trainer("acgan", batch_size=6), []
     model = made.model
     fake = torch.rand(6, 1, 16, 16) * 2 - 1
     model.generate = lambda n, label=None: fake
     for _ in range(2):
         made.batches.drawn = 0
         d_terms, g_terms = played(made)
-        found.append((d_terms["fake"].item(), g_terms["adversarial"].item()))
-    assert found[0][1] == found[1][1]
-    assert found[0][0] != found[1][0]
+        actual.append((d_terms["fake"].item(), g_terms["adversarial"].item()))
+    assert actual[0][1] == actual[1][1]
+    assert actual[0][0] != actual[1][0]
 
 
 def test_classifying_reads_the_classes_without_dropout():

@@ -223,11 +223,11 @@ def test_learning_rate_is_halved_again_and_again():
     for every, expected in ((100, [1, 1, 0.5, 0.5, 0.25]), (None, [1] * 5)):
         made = trainer("began", lr_halving_steps=every)
         for moved in made.players.values():
-            found = []
+            actual = []
             for t in (0, 99, 100, 199, 200):
                 moved.set_numbers(t, 1000)
-                found.append(moved.optimizer.param_groups[0]["lr"] / 1e-4)
-            assert found == pytest.approx(expected)
+                actual.append(moved.optimizer.param_groups[0]["lr"] / 1e-4)
+            assert actual == pytest.approx(expected)
 
 
 # ---- learning ----------------------------------------------------------------------------------------------------
@@ -246,8 +246,8 @@ def ratio(seed: int, fixed: float | None = None, steps: int = 350) -> tuple[floa
         pass
     rows = made.drain().rows
     last = rows[-100:]
-    found = sum(row["G/reconstruction"] for row in last) / sum(row["D/real"] for row in last)
-    return found, rows[20]["G/convergence"], sum(row["G/convergence"] for row in last) / 100
+    actual = sum(row["G/reconstruction"] for row in last) / sum(row["D/real"] for row in last)
+    return actual, rows[20]["G/convergence"], sum(row["G/convergence"] for row in last) / 100
 
 
 def test_k_settles_where_the_ratio_is_gamma():
@@ -272,7 +272,7 @@ def test_k_holds_the_ratio_near_gamma_while_it_trains():
     """gamma = 0.5, and M falls. One run swings: seeds 0-2 and 100-102 end between 0.44 and 0.61. So two are
     held to the middles between gamma and the controls: 0.27 to 0.34 with k at 0, and 1.2 with k at 1."""
     runs = [ratio(seed) for seed in range(2)]
-    mean = math.exp(sum(math.log(found) for found, _, _ in runs) / 2)  # 0.55
+    mean = math.exp(sum(math.log(actual) for actual, _, _ in runs) / 2)  # 0.55
     assert (0.33 * 0.5) ** 0.5 < mean < (0.5 * 1.2) ** 0.5
     assert all(last < 0.6 * first for _, first, last in runs)  # about a quarter
 

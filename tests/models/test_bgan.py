@@ -80,9 +80,9 @@ def estimated(num_samples: int, draws: int = 40_000) -> tuple[float, float]:
     model, p = tabled(torch.tensor([0.4, -0.8, 0.2, 1.0]), num_samples=num_samples), target()
     model.discriminator.score.data = p.log() - model.generator.log_prob().detach()
     n = draws // num_samples
-    (found,) = torch.autograd.grad(generator_loss(model, n), model.generator.logit)
+    (actual,) = torch.autograd.grad(generator_loss(model, n), model.generator.logit)
     (exact,) = torch.autograd.grad(-(p * model.generator.log_prob()).sum(), model.generator.logit)
-    return torch.cosine_similarity(found, exact, dim=0).item(), (found.norm() / exact.norm()).item()
+    return torch.cosine_similarity(actual, exact, dim=0).item(), (actual.norm() / exact.norm()).item()
 
 
 # ---- the discrete estimator --------------------------------------------------------------------------------------
@@ -187,8 +187,8 @@ def test_samples_and_weights_are_constants():
     """Control: with the weights left in the graph, D's scores get a gradient from G's loss."""
     model = tabled(torch.tensor([0.5, -0.5, 1.0, 0.0]), torch.randn(16, generator=torch.Generator().manual_seed(0)))
     loss = generator_loss(model, 8)
-    (found,) = torch.autograd.grad(loss, model.discriminator.score, allow_unused=True, retain_graph=True)
-    assert found is None
+    (actual,) = torch.autograd.grad(loss, model.discriminator.score, allow_unused=True, retain_graph=True)
+    assert actual is None
     assert loss.requires_grad
     x = model.discriminator.seen[-1]
     score = model.discriminator(x)
@@ -352,12 +352,12 @@ def test_numbers(shape, norms, latent_dim):
         (group,) = moved.optimizer.param_groups
         assert isinstance(moved.optimizer, torch.optim.Adam)
         assert (group["lr"], group["betas"]) == ((1e-3, (0.5, 0.9)) if points else (1e-4, (0.5, 0.999)))
-    found = [
+    actual = [
         [m.eps for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         for network in (model.generator, model.discriminator)
     ]
-    assert [len(each) for each in found] == norms
-    assert {eps for each in found for eps in each} <= {1e-5}
+    assert [len(each) for each in actual] == norms
+    assert {eps for each in actual for eps in each} <= {1e-5}
     assert (model.batch_size, model.sample_mode) == (256 if points else 64, "eval")
     assert registry.create("bgan", (1, 8, 8), width=2).config.num_samples == 20
     z = model.latent(4000)

@@ -51,9 +51,9 @@ def terms_at(*scores: float, **options):
     ("score", "real", "fake", "g"), [(0.0, 0.5, 0.0, 0.5), (0.5, 0.125, 0.125, 0.125), (3.0, 2.0, 4.5, 2.0)]
 )
 def test_values_where_all_scores_are_equal(score, real, fake, g):
-    d_terms, found, _, _ = terms_at(*[score] * 4)
+    d_terms, actual, _, _ = terms_at(*[score] * 4)
     assert d_terms == {"real": real, "fake": fake}
-    assert found == g
+    assert actual == g
 
 
 def test_targets_may_be_given_one_by_one():

@@ -25,34 +25,34 @@ def layers(network: nn.Module) -> list[nn.Module]:
 def faults(G: nn.Module, D: nn.Module) -> list[str]:
     """What is not DCGAN about a pair of networks, from their modules alone."""
     g, d = layers(G), layers(D)
-    found = [f"{type(m).__name__} in a network" for m in g + d if isinstance(m, (nn.Upsample, *POOLS))]
-    found += ["dropout" for m in g + d if isinstance(m, nn.modules.dropout._DropoutNd)]
-    found += ["dense layer in the middle" for m in g[1:] + d[:-1] if isinstance(m, nn.Linear)]
-    found += ["G is not made of transposed convolutions"] * any(isinstance(m, nn.Conv2d) for m in g)
-    found += ["D without strides" for m in d if isinstance(m, nn.Conv2d) and m.stride != (2, 2)]
-    found += ["G without strides" for m in g if isinstance(m, nn.ConvTranspose2d) and m.stride != (2, 2)]
-    found += ["eps" for m in g + d if isinstance(m, NORMS) and m.eps > 1e-3]
+    actual = [f"{type(m).__name__} in a network" for m in g + d if isinstance(m, (nn.Upsample, *POOLS))]
+    actual += ["dropout" for m in g + d if isinstance(m, nn.modules.dropout._DropoutNd)]
+    actual += ["dense layer in the middle" for m in g[1:] + d[:-1] if isinstance(m, nn.Linear)]
+    actual += ["G is not made of transposed convolutions"] * any(isinstance(m, nn.Conv2d) for m in g)
+    actual += ["D without strides" for m in d if isinstance(m, nn.Conv2d) and m.stride != (2, 2)]
+    actual += ["G without strides" for m in g if isinstance(m, nn.ConvTranspose2d) and m.stride != (2, 2)]
+    actual += ["eps" for m in g + d if isinstance(m, NORMS) and m.eps > 1e-3]
     g_norms, d_norms = (
         [type(m) for m in net if isinstance(m, (NORMS, nn.Conv2d, nn.ConvTranspose2d))] for net in (g, d)
     )
-    found += ["batch norm at G's output"] * (g_norms[-1] in (nn.BatchNorm1d, nn.BatchNorm2d))
-    found += ["batch norm at D's input"] * (nn.BatchNorm2d in d_norms[:2])
+    actual += ["batch norm at G's output"] * (g_norms[-1] in (nn.BatchNorm1d, nn.BatchNorm2d))
+    actual += ["batch norm at D's input"] * (nn.BatchNorm2d in d_norms[:2])
     kernels = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
     for network in (g[:-2], d[1:]):  # all but the ends: G's last convolution and tanh, D's first convolution
         for layer, after in pairwise(network):
             if isinstance(layer, kernels):
-                found += ["no batch norm in the middle"] * (not isinstance(after, NORMS))
-                found += ["a bias under batch norm"] * (layer.bias is not None)
-    found += ["leaky G" for m in g if isinstance(m, nn.LeakyReLU)] + ["no tanh"] * (not isinstance(g[-1], nn.Tanh))
-    found += ["D is not leaky by 0.2"] * (
+                actual += ["no batch norm in the middle"] * (not isinstance(after, NORMS))
+                actual += ["a bias under batch norm"] * (layer.bias is not None)
+    actual += ["leaky G" for m in g if isinstance(m, nn.LeakyReLU)] + ["no tanh"] * (not isinstance(g[-1], nn.Tanh))
+    actual += ["D is not leaky by 0.2"] * (
         [m.negative_slope for m in d if isinstance(m, nn.LeakyReLU)] != [0.2] * d_norms.count(nn.Conv2d)
     )
     large = [m for m in g + d if isinstance(m, kernels) and m.weight.numel() > 5000]
-    found += ["initial weights" for m in large if not 0.018 < m.weight.std() < 0.022 or m.weight.mean().abs() > 1e-3]
+    actual += ["initial weights" for m in large if not 0.018 < m.weight.std() < 0.022 or m.weight.mean().abs() > 1e-3]
     for norm in (m for m in g + d if isinstance(m, NORMS)):
-        found += ["initial gain"] * (not 0.012 < norm.weight.std() < 0.028 or abs(norm.weight.mean() - 1) > 0.02)
-        found += ["initial shift"] * bool((norm.bias != 0).any())
-    return found
+        actual += ["initial gain"] * (not 0.012 < norm.weight.std() < 0.028 or abs(norm.weight.mean() - 1) > 0.02)
+        actual += ["initial shift"] * bool((norm.bias != 0).any())
+    return actual
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 32, 32), (1, 28, 28), (4, 33, 50)])
@@ -128,10 +128,10 @@ def test_widths_of_the_released_64x64_script():
 def norm_outputs(model) -> dict[str, list[float]]:
     """Standard deviation of what every batch norm gives in train mode, in G and in D."""
     stds = {"generator": [], "discriminator": []}
-    for network, found in stds.items():
+    for network, actual in stds.items():
         for m in getattr(model, network).modules():
             if isinstance(m, NORMS):
-                m.register_forward_hook(lambda module, args, out, found=found: found.append(out.std().item()))
+                m.register_forward_hook(lambda module, args, out, actual=actual: actual.append(out.std().item()))
     fake = model.generate(32)
     model.discriminator(fake.detach())
     return stds
@@ -142,9 +142,9 @@ def test_batch_norm_gives_unit_deviation_at_the_start():
     torch.manual_seed(0)
     model = registry.create("dcgan", (3, 32, 32), width=64)
     stds = norm_outputs(copy.deepcopy(model))
-    assert [len(found) for found in stds.values()] == [3, 2]
-    for found in stds.values():
-        assert found == pytest.approx([1.0] * len(found), abs=0.05)
+    assert [len(actual) for actual in stds.values()] == [3, 2]
+    for actual in stds.values():
+        assert actual == pytest.approx([1.0] * len(actual), abs=0.05)
     for m in model.modules():
         if isinstance(m, NORMS):
             m.eps = 0.8

@@ -58,8 +58,8 @@ def test_values_of_a_discriminator_that_is_zero():
 def test_penalty_of_a_linear_discriminator(norm, noise):
     """lambda (|w| - k)^2 wherever it is taken, two-sided; the norm is over all axes of a sample."""
     assert penalty_of(linear_of_norm(norm), noise=noise).item() == pytest.approx(10 * (norm - 1) ** 2, abs=1e-4)
-    found = penalty_of(linear_of_norm(norm), noise=noise, slope=2.0, penalty_weight=0.5).item()
-    assert found == pytest.approx(0.5 * (norm - 2) ** 2, abs=1e-4)
+    actual = penalty_of(linear_of_norm(norm), noise=noise, slope=2.0, penalty_weight=0.5).item()
+    assert actual == pytest.approx(0.5 * (norm - 2) ** 2, abs=1e-4)
 
 
 @pytest.mark.parametrize("axis", [1, 2])

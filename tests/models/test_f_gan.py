@@ -119,10 +119,10 @@ def test_the_threshold_is_the_slope_of_f_at_one(name):
 
 def test_lambert_is_scipys():
     y = torch.linspace(-40, 700, 2000, dtype=torch.float64, requires_grad=True)
-    found = log_lambert(y)
+    actual = log_lambert(y)
     expected = scipy.special.lambertw(y.detach().exp().numpy()).real
-    torch.testing.assert_close(found.detach().exp(), torch.from_numpy(expected), rtol=1e-12, atol=0)
-    (slope,) = torch.autograd.grad(found.sum(), y)
+    torch.testing.assert_close(actual.detach().exp(), torch.from_numpy(expected), rtol=1e-12, atol=0)
+    (slope,) = torch.autograd.grad(actual.sum(), y)
     torch.testing.assert_close(slope, 1 / (1 + torch.from_numpy(expected)), rtol=1e-12, atol=0)
     single = log_lambert(torch.tensor([-1e4, 0.0, 1e4, 1e8]))
     torch.testing.assert_close(single, log_lambert(torch.tensor([-1e4, 0.0, 1e4, 1e8]).double()).float())
@@ -322,18 +322,18 @@ def bound(name: str, steps: int, lr: float) -> float:
         return -sum(next(model.step(batches))[1].values()).item()
 
 
-def accepted(name: str, found: float) -> bool:
+def accepted(name: str, actual: float) -> bool:
     """97 to 101 % of the truth, as its size has it; 85 to 105 % where the tails are heavy."""
     low, high = (0.85, 1.05) if name in ("pearson", "neyman") else (0.97, 1.01)
     truth = PAPER[name][2]
     low, high = sorted((low * truth, high * truth)) if truth > 0 else sorted((1.01 * truth, 0.97 * truth))
-    return low <= found <= high
+    return low <= actual <= high
 
 
 @pytest.mark.parametrize("name", ["kl", "js", "gan"])
 def test_the_bound_reaches_the_divergence(name):
-    found = bound(name, steps=250, lr=5e-3)
-    assert accepted(name, found), found
+    actual = bound(name, steps=250, lr=5e-3)
+    assert accepted(name, actual), actual
 
 
 def test_control_a_wrong_conjugate_misses_the_divergence(monkeypatch):
@@ -341,9 +341,9 @@ def test_control_a_wrong_conjugate_misses_the_divergence(monkeypatch):
     -0.5 of KL's 0.5."""
     for name, conjugate, reached in (("pearson", lambda v: v.square() / 4, math.e), ("kl", exp, -0.5)):
         monkeypatch.setitem(DIVERGENCES, name, DIVERGENCES[name]._replace(conjugate=conjugate))
-        found = bound(name, steps=250, lr=5e-3)
-        assert not accepted(name, found), found
-        assert found == pytest.approx(reached, rel=0.1)
+        actual = bound(name, steps=250, lr=5e-3)
+        assert not accepted(name, actual), actual
+        assert actual == pytest.approx(reached, rel=0.1)
 
 
 def test_control_a_sigmoid_in_the_place_of_the_activation(monkeypatch):
@@ -361,9 +361,9 @@ def test_control_without_the_activation():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_every_bound_reaches_its_divergence(name):
-    found = bound(name, steps=1500, lr=1e-3)
-    print(f"{name}: {found:.4f} of {PAPER[name][2]:.4f}")
-    assert accepted(name, found), found
+    actual = bound(name, steps=1500, lr=1e-3)
+    print(f"{name}: {actual:.4f} of {PAPER[name][2]:.4f}")
+    assert accepted(name, actual), actual
 
 
 # ---- what the divergence does ----------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ def law(slope: float) -> list[tuple[float, float]]:
     made.batches.images.mul_(0.05)  # apart from the fakes: where the two overlap, margins contradict each other
     model.generate = lambda n, label=None: F.normalize(torch.randn(n, 2)) * (1 + 2 * torch.rand(n, 1))
     rule = torch.optim.Adam(model.discriminator.parameters(), lr=1e-3)
-    found = []
+    actual = []
     for done in range(1, 301):
         rule.zero_grad()
         sum(next(model.step(made.batches))[1].values()).backward()
@@ -153,8 +153,8 @@ def law(slope: float) -> list[tuple[float, float]]:
                 real, fake = next(made.batches).image, model.generate(64)
                 gap = model.L(fake) - model.L(real)
                 holds = gap >= (real - fake).abs().sum(1)
-            found.append((holds.double().mean().item(), gap.mean().item()))
-    return found
+            actual.append((holds.double().mean().item(), gap.mean().item()))
+    return actual
 
 
 def test_margins_hold_and_then_nothing_grows():
@@ -316,9 +316,11 @@ def test_labels_of_samples():
     for wrong in (4, -1, 1.5, "cat", [0, 1]):
         refused("label must be a class from 0 to 3, for all 8", lambda wrong=wrong: model.sample(8, label=wrong))
     refused("is told no label", lambda: trainer("loss_sensitive_gan").model.sample(2, label=0))
-    for few, has in ((None, "no labels"), (1, "one class")):
+    for classes, has in ((None, "no labels"), (1, "one class")):
         words = f"{has}: leave --conditional away"
-        refused(words, lambda few=few: registry.create("loss_sensitive_gan", (1, 16, 16), few, conditional=True))
+        refused(
+            words, lambda classes=classes: registry.create("loss_sensitive_gan", (1, 16, 16), classes, conditional=True)
+        )
     refused("does not classify", lambda: trainer("loss_sensitive_gan").model.classify(torch.zeros(1, 16, 16)))
 
 

@@ -61,8 +61,8 @@ def terms_at(*scores: float, **options):
 )
 def test_values_where_all_scores_are_equal(coding, score, real, fake, g):
     """With the factors 0.5: without them D's loss at 0 is 1 in the coding 0-1-1, and 2 in the other."""
-    d_terms, found, _ = terms_at(*[score] * 4, coding=coding)
-    assert (d_terms["real"], d_terms["fake"], found) == (real, fake, g)
+    d_terms, actual, _ = terms_at(*[score] * 4, coding=coding)
+    assert (d_terms["real"], d_terms["fake"], actual) == (real, fake, g)
 
 
 def test_the_coding_of_the_paper_is_the_default():
@@ -157,11 +157,11 @@ def test_discriminator_of_two_gaussians(coding):
     x = torch.linspace(-2, 3, 101)
     share = (x - 0.5).sigmoid()
     with torch.no_grad():
-        found = model.discriminator(x[:, None])
+        actual = model.discriminator(x[:, None])
     best = {"0-1-1": share, "pearson": 2 * share - 1}
-    assert (found - best.pop(coding)).abs().max() < 0.05
+    assert (actual - best.pop(coding)).abs().max() < 0.05
     (other,) = best.values()
-    assert (found - other).abs().max() > 0.5
+    assert (actual - other).abs().max() > 0.5
 
 
 # ---- the algorithm -------------------------------------------------------------------------------------------
@@ -229,9 +229,9 @@ def test_points():
 
 def faults(model: nn.Module) -> list[str]:
     """Layers that have no place in the released networks."""
-    found = ["eps" for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.eps > 1e-3]
-    found += ["dropout" for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
-    return found + ["sigmoid" for m in model.modules() if isinstance(m, nn.Sigmoid)]
+    actual = ["eps" for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.eps > 1e-3]
+    actual += ["dropout" for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+    return actual + ["sigmoid" for m in model.modules() if isinstance(m, nn.Sigmoid)]
 
 
 def test_layers_of_the_released_networks():

@@ -582,10 +582,10 @@ def test_samples_of_two_scales_hold_the_small_image_and_cost_their_entropy():
     nn.init.constant_(model.small_network.last.bias, -2.0)
     images = model.sample(200, seed=0)
     lit = (images + 1) / 2
-    few, rest = lit[:, :, ::2, ::2].mean().item(), (lit.sum() - lit[:, :, ::2, ::2].sum()).item() / (200 * 48)
-    assert few == pytest.approx(1 / (1 + math.exp(2)), abs=0.03)
+    corners, rest = lit[:, :, ::2, ::2].mean().item(), (lit.sum() - lit[:, :, ::2, ::2].sum()).item() / (200 * 48)
+    assert corners == pytest.approx(1 / (1 + math.exp(2)), abs=0.03)
     assert rest == pytest.approx(1 / (1 + math.exp(-1)), abs=0.03)
-    chances = [few] * 16 + [rest] * 48
+    chances = [corners] * 16 + [rest] * 48
     entropy = -sum(p * math.log(p) + (1 - p) * math.log(1 - p) for p in chances)
     assert model.nll(images).mean().item() == pytest.approx(entropy, rel=0.05)
 

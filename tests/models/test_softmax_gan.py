@@ -57,10 +57,10 @@ def test_losses_where_all_scores_are_equal(value):
 
 def test_a_perfect_discriminator():
     """D's loss falls to log 64 = 4.1589, its infimum."""
-    found = [losses(torch.full((64,), s), torch.full((64,), -s))[0].item() for s in (0.0, 1.0, 5.0, 20.0)]
-    assert found == sorted(found, reverse=True)
-    assert found[-1] == pytest.approx(4.158883, abs=1e-6)
-    assert min(found) >= math.log(64) - 1e-12
+    actual = [losses(torch.full((64,), s), torch.full((64,), -s))[0].item() for s in (0.0, 1.0, 5.0, 20.0)]
+    assert actual == sorted(actual, reverse=True)
+    assert actual[-1] == pytest.approx(4.158883, abs=1e-6)
+    assert min(actual) >= math.log(64) - 1e-12
 
 
 def test_loss_of_g_is_least_where_the_softmax_is_even():
@@ -76,11 +76,11 @@ def test_gradients_are_softmax_less_target():
     real, fake = some_scores()
     share = torch.cat([real, fake]).softmax(0)
     d, g, D = losses(real, fake)
-    found = torch.autograd.grad(d, (D.real, D.fake))
-    assert torch.allclose(torch.cat(found), share - torch.cat([torch.full((5,), 1 / 5), torch.zeros(5)]))
-    found = torch.autograd.grad(g, (D.real, D.fake), allow_unused=True)
-    assert found[0] is None
-    assert torch.allclose(found[1], share[5:] - 1 / 10)
+    actual = torch.autograd.grad(d, (D.real, D.fake))
+    assert torch.allclose(torch.cat(actual), share - torch.cat([torch.full((5,), 1 / 5), torch.zeros(5)]))
+    actual = torch.autograd.grad(g, (D.real, D.fake), allow_unused=True)
+    assert actual[0] is None
+    assert torch.allclose(actual[1], share[5:] - 1 / 10)
 
 
 def test_reals_stay_inside_the_partition_function_of_g():
@@ -150,11 +150,11 @@ def test_discriminator_finds_its_optimum_for_two_gaussians():
     x = torch.linspace(-2, 3, 101)
     with torch.no_grad():
         values = [sum(next(model.step(Gaussian()))[1].values()).item() for _ in range(100)]
-        found = model.discriminator(x[:, None])
+        actual = model.discriminator(x[:, None])
     assert sum(values) / 100 == pytest.approx(6.8201, abs=0.01)
     optimum, ratio = -F.softplus(0.5 - x), x - 0.5
-    assert ((found - found.mean()) - (optimum - optimum.mean())).abs().max() < 0.15
-    assert ((found - found.mean()) - (ratio - ratio.mean())).abs().max() > 0.8
+    assert ((actual - actual.mean()) - (optimum - optimum.mean())).abs().max() < 0.15
+    assert ((actual - actual.mean()) - (ratio - ratio.mean())).abs().max() > 0.8
 
 
 # ---- the step ----------------------------------------------------------------------------------------------------

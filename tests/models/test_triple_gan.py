@@ -64,15 +64,15 @@ def test_values_at_zero_scores(assumed):
     """D 2 log 2, G 0.5 log 2; of an even C: cross-entropy log K, entropy log K, evenness log K, A log 2 / K."""
     trained = made(pseudo_start=0, num_assumed=assumed)
     trained.model.discriminator, trained.model.classifier = Judge(constant(0.0)), Namer(torch.zeros(4))
-    found = terms(trained)
-    assert list(found) == ["D", "C", "G"]
-    assert sum(found["D"].values()).item() == pytest.approx(2 * LOG2, rel=1e-6)
-    assert found["G"]["adversarial"].item() == pytest.approx(0.5 * LOG2, rel=1e-6)
+    actual = terms(trained)
+    assert list(actual) == ["D", "C", "G"]
+    assert sum(actual["D"].values()).item() == pytest.approx(2 * LOG2, rel=1e-6)
+    assert actual["G"]["adversarial"].item() == pytest.approx(0.5 * LOG2, rel=1e-6)
     expected = {"labelled": 1.0, "entropy": 0.3, "balance": 1e-3, "pseudo": 0.1}
-    assert {name: found["C"][name].item() for name in expected} == pytest.approx(
+    assert {name: actual["C"][name].item() for name in expected} == pytest.approx(
         {name: weight * math.log(4) for name, weight in expected.items()}, rel=1e-5
     )
-    assert found["C"]["adversarial"].item() == pytest.approx(0.5 * LOG2 / 4, rel=1e-5)
+    assert actual["C"]["adversarial"].item() == pytest.approx(0.5 * LOG2 / 4, rel=1e-5)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
@@ -81,12 +81,12 @@ def test_d_refuses_both_by_their_shares(alpha):
     trained = made(alpha=alpha)
     scores = iter([1.0, 2.0, -3.0])
     trained.model.discriminator = Judge(lambda image, label: image.new_full((len(image),), next(scores)))
-    player, found, seen = next(trained.model.step(trained.batches))
+    player, actual, seen = next(trained.model.step(trained.batches))
     softplus = {value: math.log1p(math.exp(value)) for value in (-1.0, 2.0, -3.0)}
     assert player == "D"
-    assert found["real"].item() == pytest.approx(softplus[-1.0], rel=1e-6)
-    assert found["classifier"].item() == pytest.approx(alpha * softplus[2.0], rel=1e-6)
-    assert found["fake"].item() == pytest.approx((1 - alpha) * softplus[-3.0], rel=1e-6)
+    assert actual["real"].item() == pytest.approx(softplus[-1.0], rel=1e-6)
+    assert actual["classifier"].item() == pytest.approx(alpha * softplus[2.0], rel=1e-6)
+    assert actual["fake"].item() == pytest.approx((1 - alpha) * softplus[-3.0], rel=1e-6)
     assert seen["real"].unique().item() == 1
     assert seen["fake"].unique().item() == -3
 
@@ -99,8 +99,8 @@ def test_a_in_numbers(adversarial):
     trained.model.discriminator = Judge(lambda image, label: label - 1.0)
     cost = F.softplus(-(torch.arange(4) - 1.0))
     expected = (p * cost).sum() if adversarial == "exact" else p[0] * cost[0]
-    found = trained.model.doubt(torch.zeros(5, 1, 8, 8), p.log().repeat(5, 1))
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    actual = trained.model.doubt(torch.zeros(5, 1, 8, 8), p.log().repeat(5, 1))
+    assert actual.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_both_forms_of_a_agree_where_c_is_certain():
@@ -153,20 +153,20 @@ def test_regularisers_in_numbers():
     model = made(entropy_weight=2.0).model
     log_p = torch.tensor([[80.0, 0.0], [0.0, 0.0]]).repeat(3, 1).log_softmax(1)
     model.classifier = Namer(torch.tensor([0.0, 0.0]))
-    found = model.own_terms(torch.zeros(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]), log_p, 0.5)
-    assert found["entropy"].item() == pytest.approx(2 * LOG2 / 2, rel=1e-5)
+    actual = model.own_terms(torch.zeros(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]), log_p, 0.5)
+    assert actual["entropy"].item() == pytest.approx(2 * LOG2 / 2, rel=1e-5)
     uneven = -(math.log(0.75) + math.log(0.25)) / 2
-    assert found["balance"].item() == pytest.approx(0.5 * uneven, rel=1e-5)
-    assert found["labelled"].item() == pytest.approx(LOG2, rel=1e-6)
+    assert actual["balance"].item() == pytest.approx(0.5 * uneven, rel=1e-5)
+    assert actual["labelled"].item() == pytest.approx(LOG2, rel=1e-6)
 
 
 def test_certain_answers_have_finite_gradients():
     model = made().model
     logits = (1e4 * torch.eye(4)[:1].repeat(6, 1)).requires_grad_()  # one class alone: the mean of the others is 0
     log_p = logits.log_softmax(1)
-    found = model.own_terms(torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), log_p, 0.3)
-    assert all(value.isfinite() for value in found.values())
-    (found["entropy"] + found["balance"]).backward()
+    actual = model.own_terms(torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64), log_p, 0.3)
+    assert all(value.isfinite() for value in actual.values())
+    (actual["entropy"] + actual["balance"]).backward()
     assert logits.grad.isfinite().all()
     assert logits.detach().softmax(1).mean(0).log().isinf().any()  # the mistaken form
 
@@ -195,9 +195,9 @@ def test_gradients_of_each_player():
     trained = made(pseudo_start=0)
     model = trained.model
     networks = {"D": model.discriminator, "C": model.classifier, "G": model.generator}
-    for player, found, *_ in model.step(trained.batches):
+    for player, actual, *_ in model.step(trained.batches):
         model.zero_grad()
-        sum(found.values()).backward()
+        sum(actual.values()).backward()
         reached = {name for name, part in networks.items() if any(p.grad is not None for p in part.parameters())}
         assert reached == ({"D", "G"} if player == "G" else {player})
 
@@ -247,7 +247,7 @@ def test_every_image_is_judged_with_its_own_label():
     model.generate = lambda n, label=None: told.append((generate(n, label=label), label)) or told[-1][0]
     model.discriminator, model.classifier = judge, reader = Judge(lambda image, label: label - 1.0), Reader()
     start = trained.batches.drawn
-    found = terms(trained)
+    actual = terms(trained)
     trained.batches.drawn = start
     _, _, unlabelled = next(trained.batches)
     _, label, assumed = trained.batches.draw(24)
@@ -262,14 +262,14 @@ def test_every_image_is_judged_with_its_own_label():
         assert torch.equal(images, unlabelled)
         assert torch.equal(labels, answers)
     chance = log_p.exp().amax(1)
-    assert found["C"]["adversarial"].item() == pytest.approx(0.5 * (chance * F.softplus(1.0 - answers)).mean().item())
+    assert actual["C"]["adversarial"].item() == pytest.approx(0.5 * (chance * F.softplus(1.0 - answers)).mean().item())
     (_, _), (shown, named), (fake, drawn) = told
     log_p = reader(shown).log_softmax(1)
-    assert found["C"]["pseudo"].item() == pytest.approx(-0.1 * log_p[torch.arange(12), named].mean().item(), rel=1e-5)
+    assert actual["C"]["pseudo"].item() == pytest.approx(-0.1 * log_p[torch.arange(12), named].mean().item(), rel=1e-5)
     assert len(drawn.unique()) == 4
     assert torch.equal(last[0], fake)
     assert torch.equal(last[1], drawn)
-    assert found["G"]["adversarial"].item() == pytest.approx(0.5 * F.softplus(1.0 - drawn).mean().item())
+    assert actual["G"]["adversarial"].item() == pytest.approx(0.5 * F.softplus(1.0 - drawn).mean().item())
 
 
 def test_without_assumed_pairs_d_takes_labelled_ones_for_real():
@@ -290,12 +290,12 @@ def test_c_learns_from_images_of_g_with_the_labels_that_g_was_told():
     generate = model.generate
     model.generate = lambda n, label=None: told.append((generate(n, label=label), label)) or told[-1][0]
     model.classifier = namer = Namer(torch.tensor([0.0, 1.0, 2.0, 3.0]))
-    found = terms(trained)["C"]
+    actual = terms(trained)["C"]
     (_, _), (fake, label), _ = told
     assert torch.equal(namer.shown[-1], fake)
     assert len(label) == 5
     expected = F.cross_entropy(namer.logits.expand(5, -1), label)
-    assert found["pseudo"].item() == pytest.approx(0.1 * expected.item(), rel=1e-6)
+    assert actual["pseudo"].item() == pytest.approx(0.1 * expected.item(), rel=1e-6)
 
 
 def test_d_is_told_the_label_and_so_is_g():

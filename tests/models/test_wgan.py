@@ -75,15 +75,15 @@ def test_adding_a_constant_to_every_score():
 
 def test_which_parameters_never_move():
     """The last bias of every kind of critic; the released one, with batch norm, has none."""
-    found = {}
+    actual = {}
     for network in ("dcgan", "mlp", "resnet"):
         for norm in ("none", "batch", "layer"):
             model = registry.create("wgan", (1, 16, 16), width=4, network=network, norm=norm)
-            found[network, norm] = list(model.still)
+            actual[network, norm] = list(model.still)
             assert set(model.still) <= set(dict(model.named_parameters()))
-    assert found["dcgan", "batch"] == []
-    assert found["dcgan", "none"] == found["dcgan", "layer"] == found["resnet", "batch"] == ["critic.score.bias"]
-    assert found["mlp", "none"] == ["critic.layers.6.bias"]
+    assert actual["dcgan", "batch"] == []
+    assert actual["dcgan", "none"] == actual["dcgan", "layer"] == actual["resnet", "batch"] == ["critic.score.bias"]
+    assert actual["mlp", "none"] == ["critic.layers.6.bias"]
 
 
 def test_a_clipped_linear_critic_measures_the_distance():

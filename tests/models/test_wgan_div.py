@@ -52,8 +52,8 @@ def penalty_of(critic: nn.Module, **options) -> Tensor:
 def test_penalty_of_a_linear_critic(norm, place):
     """k |w|^p wherever it is taken: the norm is over all axes of a sample."""
     assert penalty_of(linear_of_norm(norm), penalty_at=place).item() == pytest.approx(2 * norm**6, rel=1e-6)
-    found = penalty_of(linear_of_norm(norm), penalty_at=place, penalty_weight=10.0, penalty_power=3.0)
-    assert found.item() == pytest.approx(10 * norm**3, rel=1e-6)
+    actual = penalty_of(linear_of_norm(norm), penalty_at=place, penalty_weight=10.0, penalty_power=3.0)
+    assert actual.item() == pytest.approx(10 * norm**3, rel=1e-6)
 
 
 def test_control_the_power_of_the_square():
@@ -69,9 +69,9 @@ def test_penalty_scales_with_the_sixth_power(times):
     critic = registry.create("wgan_div", (1, 16, 16), width=4).critic
     made = trainer("wgan_div", batch_size=4, precision="fp64")
     x = made.batches.draw(4).image
-    once = gradient_norm(critic.double(), x).pow(6).mean()
+    penalty = gradient_norm(critic.double(), x).pow(6).mean()
     scaled = gradient_norm(lambda x: times * critic(x), x).pow(6).mean()
-    assert (scaled / once).item() == pytest.approx(times**6, rel=1e-9)
+    assert (scaled / penalty).item() == pytest.approx(times**6, rel=1e-9)
     with_target = (gradient_norm(lambda x: times * critic(x), x) - 1).pow(6).mean()  # control: WGAN-GP's "- 1" left in
     assert (with_target / (gradient_norm(critic, x) - 1).pow(6).mean()).item() != pytest.approx(times**6, rel=0.1)
 
@@ -91,8 +91,8 @@ def test_a_critic_without_gradient_costs_nothing(name, expected):
 def test_penalty_has_a_gradient_for_the_critic():
     """k p |w|^(p - 2) w. Known mistake: without `create_graph` the penalty is a constant."""
     critic = linear_of_norm(1.5)
-    (found,) = torch.autograd.grad(penalty_of(critic), critic.weight)
-    assert torch.allclose(found, 12 * 1.5**4 * critic.weight, rtol=1e-6)
+    (actual,) = torch.autograd.grad(penalty_of(critic), critic.weight)
+    assert torch.allclose(actual, 12 * 1.5**4 * critic.weight, rtol=1e-6)
 
 
 def test_penalty_never_touches_the_generator():
@@ -161,9 +161,9 @@ def slope(name: str, distance: float, **options) -> float:
 @pytest.mark.parametrize(("distance", "expected"), [(1.0, 0.6084), (2.0, 0.6988)])
 def test_slope_of_a_linear_critic(distance, expected):
     """-s L + k s^p is least at s = (L / (k p))^(1 / (p - 1))."""
-    found = slope("wgan_div", distance)
-    assert found == pytest.approx(expected, rel=0.01)
-    assert found == pytest.approx((distance / 12) ** 0.2, rel=0.001)
+    actual = slope("wgan_div", distance)
+    assert actual == pytest.approx(expected, rel=0.01)
+    assert actual == pytest.approx((distance / 12) ** 0.2, rel=0.001)
 
 
 def test_slope_with_the_constant_of_the_released_file():
@@ -173,9 +173,9 @@ def test_slope_with_the_constant_of_the_released_file():
 @pytest.mark.parametrize(("distance", "expected"), [(1.0, 1.05), (2.0, 1.10)])
 def test_control_wgan_gp_on_the_same_problem(distance, expected):
     """p = 2 with "- 1" left in: the two cannot be taken for each other."""
-    found = slope("wgan_gp", distance, penalty_weight=10.0)
-    assert found == pytest.approx(expected, rel=0.01)
-    assert found != pytest.approx((distance / 12) ** 0.2, rel=0.3)
+    actual = slope("wgan_gp", distance, penalty_weight=10.0)
+    assert actual == pytest.approx(expected, rel=0.01)
+    assert actual != pytest.approx((distance / 12) ** 0.2, rel=0.3)
 
 
 def test_critic_is_to_be_high_on_reals():

@@ -69,8 +69,8 @@ def test_penalty_has_a_gradient_for_the_critic():
     """2 (|w| - 1) w / |w|. Known mistake: without `create_graph` the penalty is a constant."""
     critic = linear_of_norm(3.0)
     penalty = penalty_of(critic, torch.randn(5, 2, 3, 4), torch.randn(5, 2, 3, 4))
-    (found,) = torch.autograd.grad(penalty, critic.weight)
-    assert torch.allclose(found, 4 * critic.weight / 3, atol=1e-5)
+    (actual,) = torch.autograd.grad(penalty, critic.weight)
+    assert torch.allclose(actual, 4 * critic.weight / 3, atol=1e-5)
     x = torch.randn(5, 2, 3, 4, requires_grad=True)
     (gradient,) = torch.autograd.grad((critic(x) ** 2).sum(), x)
     assert not (gradient.flatten(1).norm(dim=1) - 1).square().mean().requires_grad
@@ -269,9 +269,9 @@ def test_widths_of_the_released_scripts(shape, width, norms):
     assert [m.out_channels for m in down] == [width, 2 * width, 4 * width]
     assert {(m.kernel_size, m.stride) for m in up + down} == {((5, 5), (2, 2))}
     assert {m.slope for m in D.modules() if isinstance(m, LeakyReLU)} == {0.2}
-    found = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    assert len(found) == norms
-    assert all(m.eps == 1e-5 for m in found)  # known mistake: 0.8
+    actual = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert len(actual) == norms
+    assert all(m.eps == 1e-5 for m in actual)  # known mistake: 0.8
     sizes = []
     for m in up:
         m.register_forward_hook(lambda module, args, out: sizes.append(out.shape[2]))
@@ -341,14 +341,14 @@ def test_the_penalty_is_the_same_with_our_leaky_relu():
     torch.manual_seed(0)
     x = torch.randn(6, 5, dtype=torch.float64)
     weight = torch.randn(4, 5, dtype=torch.float64)
-    found = []
+    actual = []
     for activation in (LeakyReLU(0.2), torch.nn.LeakyReLU(0.2)):
         w, inputs = weight.clone().requires_grad_(), x.clone().requires_grad_()
         score = activation(inputs @ w.T).square().sum()
         (slope,) = torch.autograd.grad(score, inputs, create_graph=True)
         penalty = (slope.norm(dim=1) - 1).square().mean()
-        found.append((score, slope, *torch.autograd.grad(penalty, (w, inputs))))
-    for ours, theirs in zip(*found, strict=True):
+        actual.append((score, slope, *torch.autograd.grad(penalty, (w, inputs))))
+    for ours, theirs in zip(*actual, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
     assert torch.autograd.gradgradcheck(LeakyReLU(0.2), x[:2].clone().requires_grad_())
     assert LeakyReLU(0.2)(x.bfloat16()).dtype == torch.bfloat16
@@ -363,7 +363,7 @@ def test_the_penalty_is_the_same_with_our_convolution(size, bias):
     theirs = nn.Conv2d(2, 3, 5, 2, 2, bias=bias).double()
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(4, 2, *size, dtype=torch.float64)
-    found = []
+    actual = []
     for layer in (ours, theirs):
         inputs = x.clone().requires_grad_()
         parameters = list(layer.parameters())
@@ -372,9 +372,9 @@ def test_the_penalty_is_the_same_with_our_convolution(size, bias):
         with inputs_only():
             (slope,) = torch.autograd.grad(score, inputs, create_graph=True)
         penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
-        found.append((score, *first, slope, *torch.autograd.grad(penalty, [inputs, *parameters])))
-    assert len(found[0]) == len(found[1])
-    for mine, own in zip(*found, strict=True):
+        actual.append((score, *first, slope, *torch.autograd.grad(penalty, [inputs, *parameters])))
+    assert len(actual[0]) == len(actual[1])
+    for mine, own in zip(*actual, strict=True):
         torch.testing.assert_close(mine, own, rtol=1e-10, atol=1e-10)
     with inputs_only():
         (nothing,) = torch.autograd.grad(ours(x).sum(), ours.weight, allow_unused=True)

@@ -22,13 +22,13 @@ def bench(
     run
         The folder of a run, or of one of its checkpoints.
     formats
-        Which ones: pytorch (float32), bf16, onnx and keras, with commas between them.
+        What is measured: pytorch (float32), bf16, onnx and keras, with commas between them.
     batch_size
         Samples that are computed at once.
     repeats
-        Calls, of which the fastest counts.
+        Number of timed calls, of which the fastest counts.
     size
-        Of the pictures that a network maps, in pixels: 64, or height x width such as 64x96. Default: that of the
+        Size in pixels of the pictures that a network maps: 64, or height x width such as 64x96. Default: that of the
         training.
     raw
         Use the weights of the last step. Default: their running average, where the model keeps one.

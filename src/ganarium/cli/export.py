@@ -26,14 +26,15 @@ def export(
         folder for the Hugging Face Hub, with a model card. pth: the generator of esrgan in its authors' layout, for
         chaiNNer and whatever else reads that.
     size
-        Of the pictures that a network maps, in pixels: 64, or height x width such as 64x96. Default: that of the
+        Size in pixels of the pictures that a network maps: 64, or height x width such as 64x96. Default: that of the
         training.
     out
         Folder to write to. Default: RUN/exported.
     raw
         Use the weights of the last step. Default: their running average, where the model keeps one.
     weights
-        Of a page: float16, or int8 for half the size and pictures that may differ by 16/255. Default: float16.
+        How the html page stores weights: float16, or int8 for half the size and pictures that may differ by 16/255.
+        Default: float16.
     """
     from ganarium.api import export
 

@@ -12,6 +12,11 @@ from cyclopts import Parameter, Token
 from ganarium.errors import UserError, nearest
 from ganarium.registry import field_docs
 
+# Said before the options of a model, in the words that their docstrings use.
+LEGEND = (
+    "G is the generator and D the discriminator (or critic); z is the noise from which G draws. Brackets say where a "
+    "value comes from: the paper, the authors' released code, or ours."
+)
 NO_VALUE = (None, "", "~", "null")  # in YAML
 
 

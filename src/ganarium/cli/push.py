@@ -2,7 +2,7 @@
 
 
 def push(run: str, name: str, /, *, private: bool = False, raw: bool = False) -> int:
-    """Send the model of a run to the Hugging Face Hub, with a model card; `load("hf:owner/name")` has it back.
+    """Send the model of a run to the Hugging Face Hub, with a model card; `ganarium.load("hf:owner/name")` reads it.
 
     Parameters
     ----------
@@ -11,7 +11,7 @@ def push(run: str, name: str, /, *, private: bool = False, raw: bool = False) ->
     name
         owner/name on the Hub. It is made if there is none.
     private
-        Make it a private one.
+        Make the model visible to you alone.
     raw
         Use the weights of the last step. Default: their running average, where the model keeps one.
     """

@@ -3,6 +3,7 @@
 import dataclasses
 
 from ganarium import registry
+from ganarium.cli.parameters import LEGEND
 
 
 def show(model: str, /) -> None:
@@ -26,7 +27,7 @@ def show(model: str, /) -> None:
         count = sum(parameter.numel() for parameter in player.parameters())
         rate, rule = player.optimizer.numbers(0, 1)["lr"], type(player.optimizer).__name__
         print(f"  {name:6} {count:>12,} parameters, {rule}, learning rate {rate:g} at the start")
-    print("\nOptions:")
+    print(f"\nOptions. {LEGEND}")
     config = registry.module(model).Config
     docs = registry.field_docs(config)
     for field in dataclasses.fields(config):

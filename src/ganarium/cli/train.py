@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from ganarium import registry
-from ganarium.cli.parameters import from_file, parameters, read_file, take_option
+from ganarium.cli.parameters import LEGEND, from_file, parameters, read_file, take_option
 from ganarium.errors import UserError
 from ganarium.runs.options import Options
 
@@ -102,7 +102,7 @@ def _command(name: str | None) -> Any:
     run_options = parameters(Options, "Run")
     if name is None:
 
-        def train(model: ModelName, /, *, options: Any, config: Config = None) -> None:
+        def train(model: ModelName = "", /, *, options: Any, config: Config = None) -> None:
             raise AssertionError("only its help is ever asked for: every other call names a model")
 
         train.__doc__ = GENERAL
@@ -119,7 +119,9 @@ def _command(name: str | None) -> Any:
         return train_and_tell(Run.new(model, run_values, model_values))
 
     card = registry.card(name)
-    train_model.__doc__ = f"Train {registry.title(name)}: {card['title']} ({card['year']}).\n\n{card['idea']}"
+    train_model.__doc__ = (
+        f"Train {registry.title(name)}: {card['title']} ({card['year']}).\n\n{card['idea']}\n\n{LEGEND}"
+    )
     train_model.__annotations__ |= {"options": run_options, "model_options": own_options}
     return train_model
 
@@ -182,4 +184,6 @@ Config = Annotated[
     str | None,
     Parameter(help="A YAML or TOML file with options; an option on the command line overrides it.", group="Run"),
 ]
-ModelName = Annotated[str, Parameter(help="A name from `ganarium list`, or the path of your own model file.")]
+ModelName = Annotated[
+    str, Parameter(help="A name from `ganarium list`, or the path of your own model file.", show_default=False)
+]

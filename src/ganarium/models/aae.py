@@ -65,9 +65,9 @@ class Config:
     num_categories: int | None = None
     """Clusters into which images are sorted without labels, such as 16 or 30 (section 6). None: none."""
     cluster_heads: bool = False
-    """Let the decoder read z + W y: a map of the images in latent_dim dimensions (section 7)."""
+    """Give each category a place in z, which is added to the code: a map of the images (section 7)."""
     head_distance: float = 4.0
-    """Distance between two cluster heads from which on they are left in peace (ours)."""
+    """Distance between two of these places up to which they are pushed apart (ours)."""
     encoder: Literal["deterministic", "gaussian", "noise"] = "deterministic"
     """Code of an image: one, normal around one, or any that noise beside the image makes (section 2)."""
     width: int = 1000

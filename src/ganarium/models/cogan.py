@@ -141,14 +141,14 @@ class CoGAN(Model):
         """What the code that is found for an image makes in the other domain."""
         start = self.directions.index(direction)
         fitted = F.interpolate(image, self.shape[1:], mode="bilinear", antialias=True)
-        found = search(
+        projection = search(
             lambda code, label: self.generator(code)[start],
             fitted,
             self.codes(CANDIDATES),
             starts=8,
             steps=self.config.search_steps,
         )
-        made: Tensor = self.generator(found.code)[1 - start]
+        made: Tensor = self.generator(projection.code)[1 - start]
         return F.interpolate(made, image.shape[2:], mode="bilinear", antialias=True)
 
     def class_logits(self, image: Tensor) -> Tensor:

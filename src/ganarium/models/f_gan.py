@@ -52,8 +52,8 @@ class Config(AugmentOptions, BackboneOptions):
         "kl", "reverse_kl", "pearson", "neyman", "hellinger", "jeffrey", "js", "gan", "total_variation"
     ] = "pearson"
     """The divergence between data and samples that is made small (table 1). hellinger is its square; js and
-    gan are 2 JSD and 2 JSD - log 4, as in the paper, which has no default. Ours is not kl, with whose bound
-    the generator left `ring` and `grid` behind from most seeds."""
+    gan are 2 JSD and 2 JSD - log 4, as in the paper, which has no default. With kl the samples ran away from
+    the data in most of our runs."""
     loss: Literal["divergence", "practical"] = "divergence"
     """The generator's loss: the bound on the divergence itself (Algorithm 1), or the discriminator's output
     on its samples (section 3.2)."""

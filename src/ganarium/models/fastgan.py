@@ -57,7 +57,7 @@ class Config:
     cutout: bool = False
     """Hide a random square as well, of half of each side: for fewer than 500 images without dark frames."""
     reconstruction_weight: float = 1.0
-    """Weight of R, the mean absolute error of the images that D redraws, in [-1, 1]. 0: without it."""
+    """Weight of the mean absolute error of the images that D redraws, in [-1, 1]. 0: without it."""
     random_margin: bool = False
     """Draw the hinge's margin anew for every score, from 0.8 to 1 (released). Paper: 1."""
     lr: float = 2e-4

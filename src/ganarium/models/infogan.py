@@ -54,7 +54,7 @@ class Config:
     num_continuous: int = 2
     """Numbers in the continuous part of the code, uniform on [-1, 1] (released)."""
     information_weight: float = 1.0
-    """lambda, the weight of the term by which Q learns to read the code back and G to make it readable
+    """Weight of the term by which the network Q learns to read the code back, and G to make it readable
     (released)."""
     width: int = 64
     """Channels next to the picture (released); they double with every halving, up to 8 times. Dense layers

@@ -53,15 +53,15 @@ class Config:
     num_blocks: int = 6
     """Residual blocks of G."""
     classifier_width: int = 32
-    """Channels of T's first layer (released)."""
+    """Channels of the first layer of the classifier T (released)."""
     domain_weight: float = 0.1356
-    """Weight of D's cross-entropy in the update of D and T (released, MNIST to MNIST-M)."""
+    """Weight of D's cross-entropy, beside T's errors of weight 1 (released, MNIST to MNIST-M)."""
     style_weight: float = 0.0113
     """Weight of D's verdict in the loss of G (released). 0: nothing of the target is learned."""
     task_weight: float = 0.0101
-    """Weight of T's errors in the loss of G (released)."""
+    """Weight of the errors of the classifier T in the loss of G (released)."""
     similarity_weight: float = 0.0
-    """Weight of L_c in the loss of G; the paper has it for rendered objects on black (section 3.2)."""
+    """Weight in the loss of G of L_c, by which objects on black stay alike when repainted (section 3.2)."""
     dropout: float = 0.1
     """Share of zeros before each layer of D."""
     noise: float = 0.2

@@ -70,11 +70,11 @@ class Config(DiffAugmentOptions):
     """Images over which D is told the standard deviation; 16 for the paper's results, 4 in the released
     default. 1: it is told nothing."""
     penalty_weight: float = 10.0
-    """lambda (appendix A)."""
+    """Weight of the gradient penalty: lambda (appendix A)."""
     slope: float = 1.0
-    """gamma, the norm that the gradient is held to: 1; 750 for CIFAR-10 (appendix A)."""
+    """Norm at which the penalty holds D's gradient: gamma, 1; 750 for CIFAR-10 (appendix A)."""
     drift_weight: float = 0.001
-    """e_drift (appendix A)."""
+    """Weight of the mean square of D's scores of reals, which keeps them near 0: e_drift (appendix A)."""
     lr: float = 1e-3
     """Learning rate of Adam (appendix A)."""
 

@@ -80,7 +80,7 @@ class Config(AugmentOptions):
     mixing: float = 0.9
     """Chance that a batch has styles of two codes, the second from a random layer on (section 3.1)."""
     gamma: float = 10.0
-    """Weight of the gradient penalty R1 (appendix C)."""
+    """Weight of R1, the squared slope of D at reals (appendix C)."""
     penalty_interval: int = 1
     """Steps from one penalty to the next, which weighs so many times more (lazy regularisation). 1: every
     step (released)."""

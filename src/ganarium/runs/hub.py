@@ -154,7 +154,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})[KEY])
-            found = {key: file.get_tensor(key) for key in file.keys()} if tensors else {}  # noqa: SIM118
+            weights = {key: file.get_tensor(key) for key in file.keys()} if tensors else {}  # noqa: SIM118
         newer = int(about["format"]) > FORMAT
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise UserError(
@@ -165,4 +165,4 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch
             f"{path} was written by ganarium {about['versions']['ganarium']}: use that version or a newer one."
         )
     registry.checked(about["model"] if not str(about["model"]).endswith(".py") else "")
-    return about, found
+    return about, weights

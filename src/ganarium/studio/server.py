@@ -245,8 +245,8 @@ def create_app(
         given: dict[str, Any] = {"size": asked.size} if asked.size else {}
         place = await run_in_threadpool(folders.data, asked.data)
         async with slow:
-            model, found = await run_in_threadpool(levels, place, device=device, **given)
-        return {"model": model, "levels": [asdict(level) for level in found]}
+            model, offers = await run_in_threadpool(levels, place, device=device, **given)
+        return {"model": model, "levels": [asdict(level) for level in offers]}
 
     @app.post("/api/train")
     def train(asked: TrainAsked) -> dict[str, str]:

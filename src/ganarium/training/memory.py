@@ -79,17 +79,17 @@ def needs(model: Model, batch_size: int, *, steps: int, device: str) -> list[Nee
     """
     if not model.resolutions:
         return []
-    found: list[Need] = []
+    stages: list[Need] = []
     players: set[str] = set()
     with FakeTensorMode():
         empty = type(model)(model.config, model.shape, model.num_classes)
         for iteration, side in empty.resolutions.items():
             if iteration < steps:
-                peak, moved = _step(empty, iteration, batch_size)
-                players |= moved
+                peak, movers = _step(empty, iteration, batch_size)
+                players |= movers
                 count = RESERVE * (_held(empty, players) + peak)
-                found.append(Need(iteration, side, int(count + (LIBRARIES if device == "cpu" else 0))))
-    return found
+                stages.append(Need(iteration, side, int(count + (LIBRARIES if device == "cpu" else 0))))
+    return stages
 
 
 def check(model: Model, batch_size: int, *, steps: int, device: str) -> str:
@@ -97,12 +97,12 @@ def check(model: Model, batch_size: int, *, steps: int, device: str) -> str:
 
     Raises `UserError` where the largest does not fit in four fifths of what is free, with the batch size that would.
     """
-    found, room = needs(model, batch_size, steps=steps, device=device), USABLE * free_bytes(device)
-    if not found:
+    stages, room = needs(model, batch_size, steps=steps, device=device), USABLE * free_bytes(device)
+    if not stages:
         return ""
-    worst = max(found, key=lambda need: need.bytes)
+    worst = max(stages, key=lambda need: need.bytes)
     if worst.bytes > room:
-        one = needs(model, 1, steps=steps, device=device)[found.index(worst)].bytes
+        one = needs(model, 1, steps=steps, device=device)[stages.index(worst)].bytes
         each = (worst.bytes - one) / max(1, batch_size - 1)
         fits = 1 + int((room - one) / max(each, 1)) if room >= one else 0
         remedy = f"use --batch-size {min(fits, batch_size - 1)}" if fits else "use a smaller --size or --width"
@@ -110,7 +110,7 @@ def check(model: Model, batch_size: int, *, steps: int, device: str) -> str:
             f"{type(model).__name__} needs about {_words(worst.bytes)} of memory at {worst.side}x{worst.side} in "
             f"batches of {batch_size}, and {_words(int(room))} can be used here: {remedy}."
         )
-    listed = ", ".join(f"{need.side}x{need.side} {_words(need.bytes)}" for need in found)
+    listed = ", ".join(f"{need.side}x{need.side} {_words(need.bytes)}" for need in stages)
     return f"memory at each resolution, about: {listed}; {_words(int(room))} can be used here."
 
 
@@ -123,15 +123,15 @@ def _held(model: Model, players: set[str]) -> int:
 
 def _step(model: Model, iteration: int, batch_size: int) -> tuple[int, set[str]]:
     """The peak bytes of one step beyond what lasts, and the players that move in it."""
-    model.iteration, moved = iteration, set()
+    model.iteration, movers = iteration, set()
     with Live() as live:
         for player, terms, *_ in model.step(Nothing(model.shape, batch_size)):  # type: ignore[arg-type]
             own = list(model.players[player].parameters())
             torch.stack([term.sum() for term in terms.values()]).sum().backward(inputs=own)
             for value in own:
                 value.grad = None
-            moved.add(player)
-    return live.peak, moved
+            movers.add(player)
+    return live.peak, movers
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

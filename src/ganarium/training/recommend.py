@@ -253,12 +253,12 @@ def levels(
         place: _timed(measure, choice, examined, ladder[place], options, device).seconds_per_step
         for place in {place for _, place, _ in wishes}
     }
-    found = tuple(
+    offers = tuple(
         Level(name, steps, steps * timed[place] / (60 * SHARE), _size(ladder[place][0], examined, options), own)
         for name, place, steps in wishes
         for own in [ladder[place][1]]
     )
-    return choice.model, found
+    return choice.model, offers
 
 
 def _chosen(data: str, options: dict[str, Any]) -> tuple[Survey, dict[str, Any], Choice, list[Setting]]:

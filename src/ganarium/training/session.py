@@ -176,7 +176,7 @@ class Run:
             if "lr" not in written["model_options"]:
                 raise UserError(f"{registry.title(config['model'])} has no option lr: leave --lr away.")
             written["model_options"]["lr"] = lr
-        moved = written["options"]["data"] != config["options"]["data"]
+        elsewhere = written["options"]["data"] != config["options"]["data"]
         take_edits(folder, written, config)
         config["device"] = resolve_device(device or config["device"])
         before, world = config["data"], config["world"]
@@ -185,7 +185,7 @@ class Run:
         trainer, test = build(config)
         run = cls(folder, config, trainer, test)
         if change := change_of_data(before, config["data"]["train"], config["data"]["sum"]):
-            if moved:
+            if elsewhere:
                 raise UserError(
                     f"{config['options']['data']} are not the data that {folder} has learned from: {change}."
                 )
