@@ -6,7 +6,7 @@ A claim names the change of its control (`WeighTerms("D", {"penalty": 0})`); equ
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -18,6 +18,8 @@ from ganarium.model import Step
 @dataclass(frozen=True)
 class Change:
     """No change, as for the model itself. Subclasses override the part of the run that they change."""
+
+    text: ClassVar[str] = ""  # what the control is, where the change alone says it
 
     def recipe(self, model: str, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         """The name of the model that is trained, and its options."""
@@ -55,6 +57,8 @@ class OtherModel(Change):
 class ShuffledLabels(Change):
     """Images and classes stay, and which belong together is lost."""
 
+    text = "the labels are shuffled among the training images"
+
     def data(self, train: Dataset, seed: int) -> Dataset:
         assert train.labels is not None
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))
@@ -63,6 +67,8 @@ class ShuffledLabels(Change):
 
 class ShuffledCaptions(Change):
     """Images and sentences stay, and which belong together is lost."""
+
+    text = "the sentences are shuffled among the training images"
 
     def data(self, train: Dataset, seed: int) -> Dataset:
         assert train.captions is not None

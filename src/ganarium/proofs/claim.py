@@ -76,7 +76,8 @@ class Claim:
     """The paper's own number for the same thing, with its protocol; empty where it prints none."""
     control: Change
     """What is changed in the control, which must miss the same thresholds."""
-    control_text: str
+    control_text: str = ""
+    """What the control is, where its change does not say it."""
     measure: Measure
     runs_beside: Mapping[str, Change] = field(default_factory=dict)
     """Runs from one seed with other changes, by name; their values are shown with the baselines."""
@@ -86,6 +87,10 @@ class Claim:
     cpu: Scale | None = None
     gpu: Scale | None = None
     """Given by benchmarks/gpu_plan.py alone, until a GPU has calibrated it."""
+
+    @property
+    def control_in_words(self) -> str:
+        return self.control_text or self.control.text
 
     @property
     def scales(self) -> dict[str, Scale]:

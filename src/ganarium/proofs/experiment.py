@@ -1,7 +1,7 @@
 """One training run of a proof: a model from a seed, with or without a change, in memory and without a run folder."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,18 @@ class Experiment:
         return draw(data, count, self.seed if seed is None else seed).to(self.device)
 
 
+def subset(data: Dataset, count: int, seed: int) -> Dataset:
+    """`count` images of a split with their labels, without replacement, in an order of the seed's."""
+    places = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:count]
+    return replace(data, images=data.images[places], labels=None if data.labels is None else data.labels[places])
+
+
 def draw(data: Dataset, count: int, seed: int) -> Tensor:
-    """`count` images (n, c, h, w) in [-1, 1] of a split, or points (n, 2), without replacement."""
-    generator = torch.Generator().manual_seed(seed)
-    return decode(data.images[torch.randperm(len(data), generator=generator)[:count]])
+    """The images of `subset` (n, c, h, w) in [-1, 1], or points (n, 2)."""
+    return decode(subset(data, count, seed).images)
+
+
+def labels_of(data: Dataset) -> Tensor:
+    """The labels (n,) of a split that has some."""
+    assert data.labels is not None
+    return data.labels

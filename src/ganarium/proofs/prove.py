@@ -87,7 +87,7 @@ def in_words(claim: Claim, scale: str) -> dict[str, Any]:
         "scale": scale,
         "digest": claim.digest(scale),
         "claim": claim.text,
-        "control_is": claim.control_text,
+        "control_is": claim.control_in_words,
         "source": claim.source,
         "paper": claim.paper,
         "protocol": claim.protocol(scale),

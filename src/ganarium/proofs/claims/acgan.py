@@ -1,6 +1,6 @@
 from ganarium.proofs.changes import ShuffledLabels
 from ganarium.proofs.claim import Claim, Scale, at_least
-from ganarium.proofs.measures.label_fidelity import SHUFFLED, FidelityAndAccuracy
+from ganarium.proofs.measures.label_fidelity import FidelityAndAccuracy
 
 CLAIMS = (
     Claim(
@@ -9,7 +9,6 @@ CLAIMS = (
         text="G draws the class that it is asked for, although D never sees which class was asked for.",
         source="Odena et al. 2016, sections 3 and 4.1",
         control=ShuffledLabels(),
-        control_text=SHUFFLED,
         measure=FidelityAndAccuracy(),
         cpu=Scale(
             "mnist",

@@ -1,7 +1,7 @@
 from ganarium.proofs.changes import ChangeOptions, WeighTerms, WithoutPlayer
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.catgan_clusters import NamedCategories
-from ganarium.proofs.measures.few_labels import ALONE, STILL, FewLabels, LabelsAlone
+from ganarium.proofs.measures.few_labels import STILL, FewLabels, LabelsAlone
 
 CLAIMS = (
     Claim(
@@ -24,7 +24,6 @@ CLAIMS = (
         source="Springenberg 2015, section 4 and table 1",
         paper="prints errors for MNIST with 100 labels, not quoted here since we could not check them",
         control=LabelsAlone(),
-        control_text=ALONE,
         measure=FewLabels("discriminator"),
         runs_beside={"G_never_learns": WithoutPlayer("G")},
         beside_text=STILL,

@@ -1,7 +1,7 @@
 from ganarium.proofs.changes import ReplaceStep, ShuffledLabels
 from ganarium.proofs.claim import Claim, Scale, at_least
 from ganarium.proofs.measures.cgan_match import MatchArea, without_mismatched
-from ganarium.proofs.measures.label_fidelity import SHUFFLED, FidelityWithDropout, LabelFidelity
+from ganarium.proofs.measures.label_fidelity import FidelityWithDropout, LabelFidelity
 
 CLAIMS = (
     Claim(
@@ -10,7 +10,6 @@ CLAIMS = (
         text="G draws the class that it is asked for.",
         source="Mirza, Osindero 2014, section 4.1 and figure 2",
         control=ShuffledLabels(),
-        control_text=SHUFFLED,
         measure=LabelFidelity(),
         cpu=Scale(
             "mnist",
@@ -40,7 +39,6 @@ CLAIMS = (
         text="The paper's perceptrons, the default for images, draw the class that is asked for, in varied forms.",
         source="Mirza, Osindero 2014, section 4.1 and figure 2",
         control=ShuffledLabels(),
-        control_text=SHUFFLED,
         measure=FidelityWithDropout(),
         cpu=Scale("mnist", 12_000, {"size": 28}, held_to={"fidelity": at_least(0.9), "diversity": at_least(0.6)}),
     ),

@@ -1,6 +1,6 @@
 from ganarium.proofs.changes import ShuffledLabels
 from ganarium.proofs.claim import Claim, Scale, at_least
-from ganarium.proofs.measures.label_fidelity import SHUFFLED, LabelFidelity
+from ganarium.proofs.measures.label_fidelity import LabelFidelity
 
 CLAIMS = (
     Claim(
@@ -9,7 +9,6 @@ CLAIMS = (
         text="G draws the class that it is asked for.",
         source="Mao et al. 2016, the experiment on handwritten Chinese characters",
         control=ShuffledLabels(),
-        control_text=SHUFFLED,
         measure=LabelFidelity(),
         cpu=Scale(
             "mnist",

@@ -1,7 +1,7 @@
 from ganarium.proofs.changes import ChangeOptions, WithoutPlayer
 from ganarium.proofs.claim import Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.critic import HeldOutGap
-from ganarium.proofs.measures.few_labels import ALONE, STILL, FewLabels, LabelsAlone
+from ganarium.proofs.measures.few_labels import STILL, FewLabels, LabelsAlone
 
 CLAIMS = (
     Claim(
@@ -11,7 +11,6 @@ CLAIMS = (
         source="Wei et al. 2018, the semi-supervised experiments",
         paper="prints errors for MNIST with 100 labels, not quoted here since we could not check them",
         control=LabelsAlone(),
-        control_text=ALONE,
         measure=FewLabels("critic"),
         runs_beside={"G_never_learns": WithoutPlayer("G")},
         beside_text=STILL,

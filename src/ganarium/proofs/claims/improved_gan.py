@@ -1,6 +1,6 @@
 from ganarium.proofs.changes import ChangeOptions, WithoutPlayer
 from ganarium.proofs.claim import Claim, Scale, at_least
-from ganarium.proofs.measures.few_labels import ALONE, STILL, FewLabels, LabelsAlone
+from ganarium.proofs.measures.few_labels import STILL, FewLabels, LabelsAlone
 
 CLAIMS = (
     Claim(
@@ -10,7 +10,6 @@ CLAIMS = (
         source="Salimans et al. 2016, section 6.1 and table 1",
         paper="MNIST with 100 labels, 300 epochs: 93 +- 6.5 errors in 10,000, that is 0.991",
         control=LabelsAlone(),
-        control_text=ALONE,
         measure=FewLabels("discriminator"),
         runs_beside={
             "G_never_learns": WithoutPlayer("G"),

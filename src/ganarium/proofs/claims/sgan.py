@@ -1,6 +1,6 @@
 from ganarium.proofs.changes import ChangeOptions, WithoutPlayer
 from ganarium.proofs.claim import Claim, Scale, at_least
-from ganarium.proofs.measures.few_labels import ALONE, STILL, FewLabels, LabelsAlone
+from ganarium.proofs.measures.few_labels import STILL, FewLabels, LabelsAlone
 
 CLAIMS = (
     Claim(
@@ -10,7 +10,6 @@ CLAIMS = (
         source="Odena 2016, section 3.2 and table 1",
         paper="prints accuracies for MNIST with 25 to 1,000 labels, not quoted here since we could not check them",
         control=LabelsAlone(),
-        control_text=ALONE,
         measure=FewLabels("discriminator"),
         runs_beside={
             "G_never_learns": WithoutPlayer("G"),

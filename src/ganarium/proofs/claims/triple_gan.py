@@ -1,6 +1,6 @@
 from ganarium.proofs.changes import ChangeOptions
 from ganarium.proofs.claim import Claim, Scale, at_least
-from ganarium.proofs.measures.few_labels import ALONE, FewLabelsAndFidelity, LabelsAlone
+from ganarium.proofs.measures.few_labels import FewLabelsAndFidelity, LabelsAlone
 
 CLAIMS = (
     Claim(
@@ -10,7 +10,6 @@ CLAIMS = (
         source="Li et al. 2017, sections 5.1 and 5.2, table 1",
         paper="MNIST with 100 labels, 1,000 epochs: 0.91 +- 0.58 % error, that is 0.991",
         control=LabelsAlone("C"),
-        control_text=ALONE,
         measure=FewLabelsAndFidelity("classifier"),
         runs_beside={"released_noise": ChangeOptions({"noise": 1.0})},
         beside_text="released_noise: a run with the released noise in D.",

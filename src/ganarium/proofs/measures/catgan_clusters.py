@@ -10,7 +10,7 @@ from ganarium import metrics
 from ganarium.data.dataset import Dataset, decode
 from ganarium.models.catgan import entropy, marginal_entropy
 from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, labels_of, subset
 
 
 class NamedCategories(Measure):
@@ -38,8 +38,7 @@ class NamedCategories(Measure):
 
 def commonest_class(test: Dataset) -> float:
     """Returns the share of the commonest class."""
-    assert test.labels is not None
-    counts = test.labels.bincount()
+    counts = labels_of(test).bincount()
     return (counts.max() / counts.sum()).item()
 
 
@@ -52,13 +51,10 @@ def predictions(model: Any, images: Tensor) -> Tensor:
 
 def named_accuracy(model: Any, train: Dataset, test: Dataset, log_p: Tensor, seed: int) -> float:
     """The accuracy of log-probabilities (n, K) of the test images, where each category has its commonest digit."""
-    assert train.labels is not None
-    assert test.labels is not None
-    some = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:1000]
-    category, K = predictions(model, train.images[some]).argmax(1), log_p.shape[1]
-    count = (train.num_classes or 0) * category + train.labels[some]
+    named, K = subset(train, 1000, seed), log_p.shape[1]
+    count = (train.num_classes or 0) * predictions(model, named.images).argmax(1) + labels_of(named)
     digit = count.bincount(minlength=K * (train.num_classes or 0)).view(K, -1).argmax(1)  # of an unused category: 0
-    return metrics.accuracy(digit[log_p.argmax(1)], test.labels)
+    return metrics.accuracy(digit[log_p.argmax(1)], labels_of(test))
 
 
 def by_category(test: Dataset, log_p: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from ganarium.data.dataset import decode
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Step
 from ganarium.proofs.claim import Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, labels_of
 from ganarium.proofs.measures.label_fidelity import LabelFidelity
 
 COUNT = 5000
@@ -47,8 +47,7 @@ def area(experiment: Experiment, model: Any) -> float:
     """The area under the ROC curve of right labels over wrong ones, each held-out image with both. D is in the mode of
     training: its running statistics are of reals, wrong pairs and fakes alike, and unsteady."""
     test = experiment.test
-    assert test.labels is not None
-    images, labels = test.images[:COUNT].split(500), test.labels[:COUNT].to(experiment.device)
+    images, labels = test.images[:COUNT].split(500), labels_of(test)[:COUNT].to(experiment.device)
     torch.manual_seed(experiment.seed)
     was_training, scores = model.training, []
     with model.averaged():

@@ -1,14 +1,14 @@
 """Measures a critic: its gradient between data and samples, and whether it knows its training images by heart."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganarium.data.dataset import Dataset
 from ganarium.losses import gradient_norm
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, subset
 from ganarium.proofs.measures.samples import SampleQuality, Values
 
 
@@ -21,7 +21,7 @@ class CriticGradient(SampleQuality):
         known, held_out = (experiment.draw(split, 1000) for split in experiment.splits)
         return super().values(experiment, model, images) | {
             "gradient_norm": gradient_between(model, held_out[:512], images[:512], experiment.seed),
-            "held_out_gap": held_out_gap(model, known, held_out, images[:1000]),
+            "held_out_gap": held_out_gap(model.critic, known, held_out, images[:1000]),
         }
 
 
@@ -34,15 +34,11 @@ class HeldOutGap(SampleQuality):
     num_train: int = 1000
 
     def data(self, experiment: Experiment) -> Dataset:
-        train, chance = experiment.train, torch.Generator().manual_seed(experiment.seed)
-        places = torch.randperm(len(train), generator=chance)[: self.num_train]
-        return replace(
-            train, images=train.images[places], labels=None if train.labels is None else train.labels[places]
-        )
+        return subset(experiment.train, self.num_train, experiment.seed)
 
     def values(self, experiment: Experiment, model: Any, images: Tensor) -> Values:
         known, held_out = (experiment.draw(split, 1000, 0) for split in (self.data(experiment), experiment.test))
-        gap = held_out_gap(model, known, held_out, images[:1000])
+        gap = held_out_gap(model.critic, known, held_out, images[:1000])
         return {"gap": gap, **super().values(experiment, model, images)}
 
 
@@ -53,7 +49,7 @@ def gradient_between(model: Any, real: Tensor, fake: Tensor, seed: int) -> float
 
 
 @torch.no_grad()
-def held_out_gap(model: Any, known: Tensor, held_out: Tensor, fake: Tensor) -> float:
+def held_out_gap(critic: nn.Module, known: Tensor, held_out: Tensor, fake: Tensor) -> float:
     """Returns 0 if the critic scores held-out images like training images, and 1 if it scores them like samples."""
-    on_known, on_held_out, on_fake = (model.critic(images).mean().item() for images in (known, held_out, fake))
+    on_known, on_held_out, on_fake = (critic(images).mean().item() for images in (known, held_out, fake))
     return float((on_known - on_held_out) / (on_known - on_fake))

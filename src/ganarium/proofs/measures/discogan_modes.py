@@ -10,7 +10,7 @@ from torch import Tensor
 from ganarium.data.dataset import Dataset
 from ganarium.data.sources.points import mode_centres
 from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, labels_of
 
 SHRUNK, TURN = 0.25, 0.3  # the first domain is the ring made so small, the second is it turned, in radians
 
@@ -69,11 +69,10 @@ class MatchedRings(Modes):
     second on one of 1.5, turned by 0.3, with 0.05."""
 
     def domains(self, data: Dataset) -> Dataset:
-        assert data.labels is not None
         generator = torch.Generator().manual_seed(len(data))
         first, second = (
             centre[label] + deviation * torch.randn(len(label), 2, generator=generator)
-            for centre, label, deviation in zip(self.centres(), data.labels.chunk(2), (0.02, 0.05), strict=True)
+            for centre, label, deviation in zip(self.centres(), labels_of(data).chunk(2), (0.02, 0.05), strict=True)
         )
         return replace(data, images=first, second=second, labels=None, class_names=())
 

@@ -16,7 +16,7 @@ from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.model import Step
 from ganarium.proofs.changes import Change
 from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, labels_of
 
 Logits = Callable[[Any, Tensor], Tensor]
 SOURCE_ALONE = "the same classifier, trained for as many steps on the source alone"
@@ -51,12 +51,11 @@ class FlatBackgrounds(TargetAccuracy):
     for each image from all, so that its digits may be darker or lighter than what is around them."""
 
     def both(self, split: Dataset) -> Dataset:
-        assert split.labels is not None
         grey = split.images.repeat(1, 1, 1, 3)
         source, target = grey.chunk(2)
         colour = torch.randint(256, (len(target), 1, 1, 3), generator=torch.Generator().manual_seed(len(split)))
         target = (colour - target.int()).abs().to(torch.uint8)
-        labels, target_labels = split.labels.chunk(2)
+        labels, target_labels = labels_of(split).chunk(2)
         return replace(split, images=source, labels=labels, second=target, target_labels=target_labels)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ganarium import metrics
 from ganarium.data.batches import Batches
@@ -16,7 +15,7 @@ from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.model import Step
 from ganarium.proofs.changes import Change, ReplaceStep
 from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, labels_of
 from ganarium.proofs.measures.label_fidelity import read_classes, styles
 
 ALONE = "the same classifier, trained for as many steps on the labelled images alone"
@@ -68,6 +67,7 @@ class FewLabelsAndFidelity(FewLabels):
 class LabelsAlone(Change):
     """The classifier, which a player moves, learns from the labelled images alone."""
 
+    text = ALONE
     player: str = "D"
 
     def apply(self, model: Any) -> None:
@@ -87,9 +87,7 @@ def regularised(model: Any, batches: Batches) -> Step:
 
 def nearest_labelled(train: Dataset, test: Dataset) -> float:
     """The accuracy of the label of the nearest labelled image."""
-    assert train.labels is not None
     assert train.labelled is not None
-    assert test.labels is not None
     known, asked = (decode(images).flatten(1) for images in (train.images[train.labelled], test.images))
-    nearest: Tensor = torch.cdist(asked, known).argmin(1)
-    return metrics.accuracy(train.labels[train.labelled][nearest], test.labels)
+    nearest = torch.cdist(asked, known).argmin(1)
+    return metrics.accuracy(labels_of(train)[train.labelled][nearest], labels_of(test))

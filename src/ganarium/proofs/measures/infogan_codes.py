@@ -11,7 +11,7 @@ from torch import Tensor
 from ganarium import metrics
 from ganarium.data.dataset import decode
 from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, labels_of, subset
 from ganarium.proofs.measures.catgan_clusters import commonest_class
 from ganarium.proofs.measures.samples import Reference
 
@@ -28,8 +28,7 @@ class ReadableCodes(Measure):
     def read(self, experiment: Experiment, model: Any) -> Measured:
         if not model.config.information_weight:
             train_reader(experiment, model)
-        test, seed = experiment.test, experiment.seed
-        assert test.labels is not None
+        held_out, seed = subset(experiment.test, 5000, experiment.seed), experiment.seed
         K, start = model.config.num_categories, model.config.noise_dim
         torch.manual_seed(seed)
         with torch.no_grad():
@@ -37,8 +36,7 @@ class ReadableCodes(Measure):
             images = model.generate(2000, code)
             category = code[:, start : start + K].argmax(1)
             missed = F.cross_entropy(model.D(images)[1][:, :K], category).item()
-            held_out = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))[:5000]
-            said = model.D(decode(test.images[held_out]).to(experiment.device))[1][:, :K].argmax(1).cpu()
+            said = model.D(decode(held_out.images).to(experiment.device))[1][:, :K].argmax(1).cpu()
         reference = Reference(experiment.train, 2000, seed, experiment.device)
         digit = reference.judge.head(reference.judge.features(images)).argmax(1)
         table = torch.stack([digit[category == c].bincount(minlength=reference.judge.num_classes) for c in range(K)])
@@ -46,7 +44,7 @@ class ReadableCodes(Measure):
             "information": math.log(K) - missed,
             "code_accuracy": (table.amax(1).sum() / table.sum()).item(),
             "matched_accuracy": metrics.clustering_accuracy(digit, category),
-            "real_accuracy": metrics.clustering_accuracy(test.labels[held_out], said),
+            "real_accuracy": metrics.clustering_accuracy(labels_of(held_out), said),
             "frechet_distance": reference.compare(images)["frechet_distance"],
         }
         rows = model.sample(10 * K, seed=seed, code=torch.arange(K).repeat_interleave(10)[:, None])

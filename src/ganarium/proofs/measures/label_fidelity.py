@@ -7,13 +7,12 @@ import torch
 from torch import Tensor
 
 from ganarium import metrics
-from ganarium.data.dataset import Dataset
+from ganarium.data.dataset import Dataset, decode
 from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw
+from ganarium.proofs.experiment import Experiment, draw, labels_of, subset
 from ganarium.proofs.measures.samples import Reference
 
-SHUFFLED = "the labels are shuffled among the training images"
 COUNT = 2000
 
 
@@ -27,13 +26,9 @@ class LabelFidelity(Measure):
         return Measured(read_classes(experiment, model), styles(model, experiment.train))
 
     def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
-        test, chance = experiment.test, torch.Generator().manual_seed(experiment.seed)
-        assert test.labels is not None
-        places = torch.randperm(len(test), generator=chance)[:COUNT]
-        images = experiment.draw(replace(test, images=test.images[places]), COUNT, 0)
-        labels = test.labels[places][torch.randperm(COUNT, generator=torch.Generator().manual_seed(0))]
-        held_out = read_images(experiment, images, labels.to(experiment.device))
-        return {"held_out_images": held_out, **super().baselines(experiment)}
+        held_out = subset(subset(experiment.test, COUNT, experiment.seed), COUNT, 0)
+        images, labels = (part.to(experiment.device) for part in (decode(held_out.images), labels_of(held_out)))
+        return {"held_out_images": read_images(experiment, images, labels), **super().baselines(experiment)}
 
 
 class FidelityAndAccuracy(LabelFidelity):
@@ -76,10 +71,9 @@ def read_images(experiment: Experiment, images: Tensor, asked: Tensor) -> dict[s
 def diversity(images: Tensor, asked: Tensor, train: Dataset, seed: int) -> float:
     """The mean distance of two samples of one class, over that of two training images of the class, on the average of
     the classes."""
-    assert train.labels is not None
     ratios = []
     for label in range(train.num_classes or 0):
-        own = replace(train, images=train.images[train.labels == label], labels=None)
+        own = replace(train, images=train.images[labels_of(train) == label], labels=None)
         real = draw(own, min(200, len(own)), seed)
         ratios.append(mean_distance(images[asked == label][:200]) / mean_distance(real))
     return sum(ratios) / len(ratios)

@@ -10,7 +10,8 @@ from torch import Tensor
 from ganarium.data.dataset import Dataset
 from ganarium.proofs.changes import WithoutPlayer
 from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw
+from ganarium.proofs.experiment import Experiment, draw, subset
+from ganarium.proofs.measures.critic import held_out_gap
 
 OTHERS, COMPONENTS, COUNT = 1100, 100, 500
 
@@ -25,9 +26,7 @@ class MemoryGap(Measure):
     num_train: int = 100
 
     def data(self, experiment: Experiment) -> Dataset:
-        return replace(
-            experiment.train, images=experiment.train.images[self._order(experiment)[: self.num_train]], labels=None
-        )
+        return replace(subset(experiment.train, self.num_train, experiment.seed), labels=None)
 
     def prepare(self, experiment: Experiment, model: Any) -> None:
         model.generate = self._fakes(experiment)
@@ -35,23 +34,20 @@ class MemoryGap(Measure):
 
     @torch.no_grad()
     def read(self, experiment: Experiment, model: Any) -> Measured:
-        known, held_out = draw(self.data(experiment), self.num_train, 0), draw(experiment.test, COUNT, 0)
+        known = experiment.draw(self.data(experiment), self.num_train, 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(experiment.seed)
             fake = self._fakes(experiment)(COUNT)
-        scores = [model.discriminator(images.to(experiment.device)) for images in (known, held_out, fake)]
-        on_known, on_held_out, on_fake = (score.mean().item() for score in scores)
-        gap = (on_known - on_held_out) / (on_known - on_fake)
-        return Measured({"memory_gap": gap, "sign_of_known": scores[0].sign().mean().item()}, fake[:64])
-
-    def _order(self, experiment: Experiment) -> Tensor:
-        generator = torch.Generator().manual_seed(experiment.seed)
-        return torch.randperm(len(experiment.train), generator=generator)
+        values = {
+            "memory_gap": held_out_gap(model.discriminator, known, experiment.draw(experiment.test, COUNT, 0), fake),
+            "sign_of_known": model.discriminator(known).sign().mean().item(),
+        }
+        return Measured(values, fake[:64])
 
     def _fakes(self, experiment: Experiment) -> Callable[..., Tensor]:
         """A function of n that draws fakes (n, c, h, w)."""
-        places = self._order(experiment)[self.num_train : self.num_train + OTHERS]
-        others = draw(replace(experiment.train, images=experiment.train.images[places], labels=None), len(places), 0)
+        images = subset(experiment.train, self.num_train + OTHERS, experiment.seed).images[self.num_train :]
+        others = draw(replace(experiment.train, images=images, labels=None), len(images), 0)
         mean, flat = others.mean(0), others.flatten(1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(experiment.seed)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganarium.data.dataset import decode
 from ganarium.metrics import accuracy
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, labels_of
 from ganarium.proofs.measures.samples import SampleQuality, Values
 
 
@@ -42,11 +42,9 @@ def ridge_accuracy(features: Callable[[Tensor], Tensor], experiment: Experiment)
     """The accuracy, on 5,000 held-out images, of a ridge regression on the classes' one-hots, fitted to as many random
     images as the scale says. The weight of the penalty is chosen on a fifth of them."""
     (train, test), count = experiment.splits, experiment.scale.numbers["labels"]
-    assert train.labels is not None
-    assert test.labels is not None
     chance = torch.Generator().manual_seed(experiment.seed)
     known, held_out = (torch.randperm(len(split), generator=chance)[:n] for split, n in ((train, count), (test, 5000)))
-    x, y = features(decode(train.images[known])).double(), train.labels[known]
+    x, y = features(decode(train.images[known])).double(), labels_of(train)[known]
     mean, scale = x.mean(0), x.std(0) + 1e-6
     x, x_held_out = (x - mean) / scale, (features(decode(test.images[held_out])).double() - mean) / scale
     num_fit = count - count // 5
@@ -60,4 +58,4 @@ def ridge_accuracy(features: Callable[[Tensor], Tensor], experiment: Experiment)
 
     weights = [10.0**power for power in range(1, 7)]
     best = max(weights, key=lambda weight: accuracy(predict(num_fit, weight, x[num_fit:]), y[num_fit:]))
-    return accuracy(predict(count, best, x_held_out), test.labels[held_out])
+    return accuracy(predict(count, best, x_held_out), labels_of(test)[held_out])
