@@ -26,7 +26,7 @@ def small(tmp_path, monkeypatch):
     return written("upscaler", "srgan", (3, 96, 96), None, options)
 
 
-def written(name, model_name, shape, num_classes, options, steps=0, **more):
+def written(name, model_name, shape, num_classes, options, steps=0, card=None, **more):
     """A model of no training, written as if a run of so many steps had made it."""
     torch.manual_seed(0)
     model = registry.create(model_name, shape, num_classes, **options)
@@ -35,9 +35,14 @@ def written(name, model_name, shape, num_classes, options, steps=0, **more):
         "model": model_name,
         "model_options": options,
         "options": {"data": "/home/somebody/textures", "out": "/home/somebody/run"},
-        "data": {"shape": list(shape), "num_classes": num_classes, "class_names": list("abc")[: num_classes or 0]},
+        "data": {
+            "name": "textures",
+            "shape": list(shape),
+            "num_classes": num_classes,
+            "class_names": list("abc")[: num_classes or 0],
+        },
     }
-    pretrained.write(name, model, config, {"steps": 0, "what": "a try"}, **more)
+    pretrained.write(name, model, config, card or {"steps": 0, "what": "a try"}, **more)
     return model
 
 
@@ -121,6 +126,22 @@ def test_a_map_of_the_gallery_keeps_its_directions(tmp_path, monkeypatch):
     assert torch.allclose(model.translate(image), small.translate(image), atol=2e-2)
     with pytest.raises(UserError, match="no direction"):
         model.translate(image, direction="b2a")
+
+
+def test_a_generator_of_the_gallery_goes_to_the_hub_with_its_card(here, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gallery, "FOLDER", tmp_path / "weights")
+    numbers = {"protocol": "by eye", "beauty": 0.5}
+    card = {"what": "a try", "terms": "drawn", "command": "train it", "steps": 700, "numbers": numbers}
+    small = {"width": 4, "num_blocks": 1}
+    written("there", "cyclegan", (3, 16, 16), None, small, parts=["a2b"], directions=["a2b"], card=card, steps=7)
+    assert main(["export", "pretrained:there", "--to", "hub"]) == 0
+    folder = Path("pretrained-there/exported/hub")
+    assert str(folder) in capsys.readouterr().out
+    model, image = ganarium.load(folder), torch.rand(1, 3, 16, 16) * 2 - 1
+    assert model.directions == ("a2b",)
+    assert torch.equal(model.translate(image), ganarium.load("pretrained:there").translate(image))
+    text = (folder / "README.md").read_text()
+    assert all(words in text for words in ("by eye", "| beauty | 0.5 |", "Data: drawn.", "`train it`", "7 steps"))
 
 
 @pytest.mark.parametrize("name", gallery.names())

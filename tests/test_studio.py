@@ -264,6 +264,25 @@ def test_names_that_lead_elsewhere_and_files_that_are_no_data_are_refused(client
     assert not [path for path in after if path.is_file()]
 
 
+def test_names_that_cameras_and_people_give_are_taken(client):
+    names = ("pets/it's.png", "pets/[3] & 50%.png", "宠物/猫 (1).png", "pets/#1@2x.png", "pets/metadata.csv")
+    answer = client.post("/api/upload", files=sent(*[(name, picture()) for name in names]))
+    assert answer.json()["files"] == len(names)
+    alone = client.post("/api/upload", files=sent(("photo.JPG", picture()))).json()["data"]
+    assert not alone.endswith("JPG"), "the data is the folder with the picture in it"
+
+
+def test_a_picture_of_the_data_is_given_where_they_may_be_read(client, home, monkeypatch):
+    """`maps` learned from a folder that was not opened; `sorts` from glyphs, which are drawn."""
+    assert [client.get("/api/abilities", params={"run": run}).json()["example"] for run in ("maps", "sorts")] == [0, 1]
+    first, second, again = (client.get("/api/example", params={"run": "sorts", "number": n}) for n in (0, 1, 0))
+    assert opened_picture(first).size == (16, 16)
+    assert first.content == again.content != second.content
+    refusal = client.get("/api/example", params={"run": "maps", "direction": "a2b"})
+    assert refusal.status_code == 400
+    assert "opened" in refusal.json()["error"]
+
+
 def test_uploads_are_bounded(client, home, monkeypatch):
     large = client.post("/api/upload", files=sent(("big.png", b"x" * 300_000)))
     assert large.status_code == 413

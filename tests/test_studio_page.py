@@ -146,6 +146,19 @@ def test_a_zip_that_is_dropped_becomes_data(look):
     assert page.locator(".choice").count() > 0
 
 
+def test_a_folder_is_taken_without_what_lies_beside_its_pictures(look, tmp_path):
+    (tmp_path / "pets").mkdir()
+    for number in range(12):
+        (tmp_path / "pets" / f"it's [{number}].png").write_bytes(picture(20, 20, (20 * number, 90, 40)))
+    for other_file in (".DS_Store", "Thumbs.db", "notes.txt"):
+        (tmp_path / "pets" / other_file).write_text("no picture")
+    page = look()
+    page.locator(".drop input[type=file]").nth(1).set_input_files(tmp_path / "pets")
+    page.locator("#toast", has_text="3 others were left out").wait_for()
+    page.locator(".lines", has_text="20x20").wait_for()
+    assert page.locator("#path").input_value().endswith("pets")
+
+
 def test_controls_are_those_of_the_model(look):
     page = look("/play/labelled")
     first = wait_for_picture(page)

@@ -12,6 +12,8 @@ from ganarium.exporting import to_html, to_hub, to_keras, to_onnx
 from ganarium.exporting.network import Network, networks
 from ganarium.exporting.result import Exported
 from ganarium.exporting.weights.writing import write_pth
+from ganarium.runs import gallery
+from ganarium.runs.gallery import PREFIX
 from ganarium.runs.hub import is_hub
 from ganarium.runs.loading import config_of, load
 from ganarium.version import __version__
@@ -58,7 +60,14 @@ def export(
         return [exported]
     if to == "hub":
         place = _folder(Path(run), out)
-        exported = to_hub.write(model, config, _run_of(Path(run)), place if out is not None else place / "hub")
+        name = str(run).removeprefix(PREFIX) if str(run).startswith(PREFIX) else None
+        exported = to_hub.write(
+            model,
+            config,
+            _run_of(Path(run)),
+            place if out is not None else place / "hub",
+            shipped=gallery.card(name) if name else None,
+        )
         exported.write_beside(_facts_of_run(config, model.iteration))
         return [exported]
     if size is not None and not (model.directions or model.scale):
@@ -132,6 +141,7 @@ def push(run: str | Path, name: str, *, private: bool = False, raw: bool = False
 
     `name` is owner/name. Gives the address. Raises `UserError` where the Hub cannot be reached or refuses.
     """
+    to_hub.check_name(name)
     if is_hub(run) and Path(run).is_dir():
         return to_hub.push(Path(run), name, private=private)
     with TemporaryDirectory() as folder:
@@ -145,6 +155,8 @@ def _run_of(path: Path) -> Path:
 
 def _folder(run: Path, out: str | Path | None) -> Path:
     """Where to write; of a checkpoint the folder of its run, since old checkpoints are removed."""
+    if str(run).startswith(PREFIX):
+        run = Path(str(run).replace(":", "-"))
     folder = Path(out) if out is not None else _run_of(run) / "exported"
     try:
         folder.mkdir(parents=True, exist_ok=True)

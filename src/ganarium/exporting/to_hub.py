@@ -17,6 +17,7 @@ from ganarium.runs import hub
 from ganarium.runs.rows import read_rows
 from ganarium.runtime.files import atomic_write
 
+UNSTATED = "None is stated. Say here under which licence you give these weights away; that of the data may limit it."
 TAGS = {
     "generate": "unconditional-image-generation",
     "a2b": "image-to-image",
@@ -27,9 +28,11 @@ TAGS = {
 }
 
 
-def write(model: Model, config: dict[str, Any], run: Path, folder: Path) -> Exported:
+def write(
+    model: Model, config: dict[str, Any], run: Path, folder: Path, *, shipped: dict[str, Any] | None = None
+) -> Exported:
     """Writes a folder that `ganarium.load` takes, and `push` sends to the Hub. It must not be there yet, or be one
-    that this function wrote.
+    that this function wrote. `shipped` is the card of a generator that comes with the package.
 
     Raises `UserError` for a run of a model file of one's own, and for a folder with other files.
     """
@@ -39,7 +42,7 @@ def write(model: Model, config: dict[str, Any], run: Path, folder: Path) -> Expo
         temporary.mkdir(parents=True)
         hub.write(temporary, model, config)
         picture = _picture(model, run, temporary)
-        card = model_card(model, config, read_rows(run / "evaluations.jsonl"), picture)
+        card = model_card(model, config, read_rows(run / "evaluations.jsonl"), picture, shipped)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         difference = _difference(model, hub.load_hub(temporary))
     shutil.rmtree(folder, ignore_errors=True)
@@ -53,8 +56,7 @@ def push(folder: Path, name: str, *, private: bool = False) -> str:
     Who is logged in (`hf auth login`, or HF_TOKEN) must be allowed to. Raises `UserError` where the Hub cannot be
     reached or refuses.
     """
-    if name.count("/") != 1 or not all(name.split("/")):
-        raise UserError(f"a model of the Hub is named owner/name, not {name!r}.")
+    check_name(name)
     package = hub.hub_package()
     if not hub.answers():
         raise UserError(hub.reason(ConnectionError(), name))
@@ -67,7 +69,19 @@ def push(folder: Path, name: str, *, private: bool = False) -> str:
     return f"{api.endpoint}/{name}"
 
 
-def model_card(model: Model, config: dict[str, Any], evaluations: list[dict[str, Any]], picture: str) -> str:
+def check_name(name: str) -> None:
+    """Raises `UserError` for what is no name of a model on the Hub."""
+    if name.count("/") != 1 or not all(name.split("/")):
+        raise UserError(f"a model of the Hub is named owner/name, not {name!r}.")
+
+
+def model_card(
+    model: Model,
+    config: dict[str, Any],
+    evaluations: list[dict[str, Any]],
+    picture: str,
+    shipped: dict[str, Any] | None = None,
+) -> str:
     """The README of a model: what it is, what it learned from, how good it is, how it is used."""
     title, card, data = registry.title(config["model"]), registry.card(config["model"]), config["data"]
     size = " x ".join(map(str, data["shape"]))
@@ -104,7 +118,7 @@ def model_card(model: Model, config: dict[str, Any], evaluations: list[dict[str,
             "",
             "## Numbers",
             "",
-            *_numbers(evaluations, model.iteration),
+            *(_shipped_numbers(shipped) if shipped else _numbers(evaluations, model.iteration)),
             "",
             "## Intended use and limits",
             "",
@@ -113,10 +127,26 @@ def model_card(model: Model, config: dict[str, Any], evaluations: list[dict[str,
             "",
             "## Licence",
             "",
-            "None is stated. Say here under which licence you give these weights away; that of the data may limit it.",
+            *(
+                [f"The weights come with ganarium, under Apache-2.0. Data: {shipped['terms']}."]
+                if shipped
+                else [UNSTATED]
+            ),
             "",
         ]
     )
+
+
+def _shipped_numbers(card: dict[str, Any]) -> list[str]:
+    """The numbers on the card of a generator of the package, and the command that trains it."""
+    values = {name: value for name, value in card["numbers"].items() if isinstance(value, int | float)}
+    return [
+        f"Measured so: {card['numbers']['protocol']}. Trained by `{card['command']}`.",
+        "",
+        "| metric | value |",
+        "| --- | --- |",
+        *(f"| {name} | {value:.4g} |" for name, value in values.items()),
+    ]
 
 
 def _numbers(evaluations: list[dict[str, Any]], step: int) -> list[str]:

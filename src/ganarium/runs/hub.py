@@ -57,10 +57,17 @@ def write(folder: Path, model: Model, config: dict[str, Any]) -> None:
         "step": model.iteration,
         "aliases": aliases,
         **({"imported": config["imported"]} if "imported" in config else {}),
+        **({} if model.players else {"kept": _parts(model)}),
         "versions": {"ganarium": __version__},
     }
     (folder / CONFIG).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     save_file(tensors, folder / WEIGHTS, {"format": "pt", KEY: json.dumps(about)})
+
+
+def _parts(model: Model) -> dict[str, list[str]]:
+    """The networks and directions of a model that came without the rest, such as one of the package's own."""
+    parts = [name for name, child in model.named_children() if any(True for _ in child.parameters())]
+    return {"parts": parts, "directions": list(model.directions)}
 
 
 def config_of_hub(path: str | Path) -> dict[str, Any]:
@@ -81,6 +88,8 @@ def load_hub(path: str | Path, *, device: str = "cpu") -> Model:
         )
     if "imported" in about:
         leave_only(model, [about["imported"]["part"]], about["imported"]["directions"])
+    if "kept" in about:
+        leave_only(model, about["kept"]["parts"], about["kept"]["directions"])
     model = model.double() if about["precision"] == "fp64" else model
     tensors |= {name: tensors[first] for name, first in about["aliases"].items()}
     try:

@@ -19,9 +19,12 @@ from ganarium.runtime.environment import variable
 MAX_FILES, MAX_DEPTH, MAX_NAME = 20_000, 4, 120  # of an upload: files, folders in one another, letters of a name
 MAX_UPLOADS = 2 << 30  # bytes of all that is kept
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-ACCEPTED = PICTURES | {".zip", ".npz", ".jsonl"}  # of an upload: data, which are read and never run
+ACCEPTED = PICTURES | {".zip", ".npz", ".jsonl", ".csv"}  # of an upload: data, which are read and never run
 WEIGHTS = {".pth", ".pt", ".safetensors"}  # of an upload of weights
-NAME = re.compile(r"[\w][\w.\- ()+,]*")
+NAME = re.compile(r"[\w][\w.\- ()+,]*")  # of a run
+FILE = re.compile(
+    r"""[^\x00-\x1f\x7f/\\:*?"<>|.~\s-][^\x00-\x1f\x7f/\\:*?"<>|]*"""
+)  # of an uploaded file, or its folder
 
 
 class Folders:
@@ -103,11 +106,11 @@ class Folders:
         """Where a file of an upload goes: its name as the browser gave it, with its folders. `UserError` for a name
         that could lead elsewhere, or whose ending is not `accepted`."""
         parts = name.replace("\\", "/").split("/")
-        plain = all(NAME.fullmatch(part) and len(part) <= MAX_NAME for part in parts)
+        plain = all(FILE.fullmatch(part) and len(part) <= MAX_NAME for part in parts)
         if not plain or len(parts) > MAX_DEPTH:
-            raise UserError(f"a file cannot be called {name[:80]!r} here: letters, digits and -_.()+, are fine.")
+            raise UserError(f"a file cannot be called {name[:80]!r} here: rename it, or leave it out.")
         if Path(name).suffix.lower() not in accepted:
-            kinds = "pictures, .zip, .npz and metadata.jsonl" if accepted is ACCEPTED else ", ".join(sorted(accepted))
+            kinds = "pictures, .zip, .npz, .jsonl and .csv" if accepted is ACCEPTED else ", ".join(sorted(accepted))
             raise UserError(f"{name[:80]} cannot be taken here: {kinds} can.")
         path = upload.joinpath(*parts)
         if not path.resolve().is_relative_to(upload.resolve()) or path.exists():
@@ -118,7 +121,11 @@ class Folders:
     def what_was_uploaded(upload: Path) -> Path:
         """The data of an upload: its only file or folder, or all of it."""
         entries = list(upload.iterdir())
-        return entries[0] if len(entries) == 1 and (entries[0].is_dir() or entries[0].suffix != ".png") else upload
+        return (
+            entries[0]
+            if len(entries) == 1 and (entries[0].suffix.lower() not in PICTURES or entries[0].is_dir())
+            else upload
+        )
 
     @staticmethod
     def drop(upload: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import tempfile
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from ganarium.cli.data_report import report as report_lines
 from ganarium.data import list_data
 from ganarium.data.dataset import decode
 from ganarium.data.inspect.dataset import survey
+from ganarium.data.inspect.survey import Survey
 from ganarium.errors import RunError, UserError
 from ganarium.exporting.export import export
 from ganarium.exporting.weights.importing import import_weights
 from ganarium.pictures.grid import save_grid
 from ganarium.runs import gallery
 from ganarium.runs.listing import running, summary_of
+from ganarium.runs.loading import config_of
 from ganarium.runs.options import parse_size
 from ganarium.runtime.device import resolve_device
 from ganarium.studio.folders import MAX_FILES, WEIGHTS, Folders
@@ -113,6 +116,7 @@ def create_app(
     app = FastAPI(title="ganarium studio", docs_url=None, redoc_url=None, openapi_url=None)
     jobs, player = Jobs(folders.own / "jobs"), Player(device)
     app.state.player = player
+    looked: dict[tuple[str, str | None], Survey] = {}  # the last ones, for the picture that the page asks for next
     slow = asyncio.Semaphore(2)  # surveys and timings at once
 
     @app.exception_handler(UserError)
@@ -216,12 +220,19 @@ def create_app(
 
     @app.post("/api/data")
     async def data(asked: DataAsked) -> dict[str, Any]:
+        place = folders.data(asked.data)
         async with slow:
-            return await run_in_threadpool(_looked_at, folders.data(asked.data), asked.size)
+            examined = await run_in_threadpool(survey, place, size=parse_size(asked.size))
+            looked[place, asked.size] = examined
+            while len(looked) > 2:
+                looked.pop(next(iter(looked)))
+            return await run_in_threadpool(_looked_at, place, examined)
 
     @app.get("/api/data-picture")
     def data_picture(data: str, size: str | None = None) -> Response:
-        return Response(_grid_of(folders.data(data), size), media_type="image/png")
+        place = folders.data(data)
+        examined = looked.get((place, size)) or survey(place, size=parse_size(size))
+        return Response(_grid_of(examined), media_type="image/png")
 
     @app.post("/api/recommend")
     async def advice(asked: AdviceAsked) -> dict[str, Any]:
@@ -310,7 +321,14 @@ def create_app(
 
     @app.get("/api/abilities")
     async def abilities(run: str, step: int | None = None) -> dict[str, Any]:
-        return await played(run, player.abilities, step=step)
+        return {**await played(run, player.abilities, step=step), "example": _data_of_run(folders, run) is not None}
+
+    @app.get("/api/example")
+    async def example(run: str, step: int | None = None, direction: str | None = None, number: int = 0) -> Response:
+        if _data_of_run(folders, run) is None:
+            raise UserError(f"the data of {run} are not in a folder that the studio opened.")
+        asked = {"step": step, "direction": direction, "number": abs(number) % 10_000}
+        return as_png(await played(run, player.example, **asked))
 
     @app.post("/api/sample")
     async def sample(asked: SampleAsked) -> Response:
@@ -330,8 +348,10 @@ def create_app(
         place = folders.run(asked.run)
         if asked.step is not None:
             place = player.checkpoint(place, asked.step)
+        shipped = asked.run.startswith(gallery.PREFIX)
+        out = folders.own / "exported" / asked.run.removeprefix(gallery.PREFIX) if shipped else None
         async with slow:
-            (exported,) = await run_in_threadpool(export, place, to="html")
+            (exported,) = await run_in_threadpool(export, place, to="html", out=out)
         headers = {"x-difference": f"{exported.difference:.1e}", "content-security-policy": REPORT_POLICY}
         return FileResponse(exported.path, filename=exported.path.name, media_type="text/html", headers=headers)
 
@@ -401,9 +421,19 @@ def _write(file: UploadFile, target: Path) -> None:
             out.write(part)
 
 
-def _looked_at(data: str, size: str | None) -> dict[str, Any]:
+def _data_of_run(folders: Folders, run: str) -> str | None:
+    """The data of a run, if the studio may read them and they are there."""
+    config = config_of(folders.run(run))
+    options = config["options"]
+    if "imported" in config or "channels" not in options:  # weights that came without data
+        return None
+    with suppress(UserError):
+        return folders.data(options["data"] or "")
+    return None
+
+
+def _looked_at(data: str, examined: Survey) -> dict[str, Any]:
     """What `ganarium data` says of a data set, for the page."""
-    examined = survey(data, size=parse_size(size))
     models = model_compatibility(examined)
     choices = suited(examined)
     return {
@@ -419,8 +449,7 @@ def _looked_at(data: str, size: str | None) -> dict[str, Any]:
     }
 
 
-def _grid_of(data: str, size: str | None) -> bytes:
-    examined = survey(data, size=parse_size(size))
+def _grid_of(examined: Survey) -> bytes:
     if examined.grid is None:
         raise UserError("these data have no pictures to show.")
     with tempfile.TemporaryDirectory() as folder:

@@ -113,6 +113,7 @@
 
   // ---- train ----------------------------------------------------------------------------------------------------
 
+  const ACCEPTED = /\.(png|jpe?g|bmp|gif|webp|tiff?|ppm|pgm|zip|npz|jsonl|csv)$/i; // as the server has them
   const plan = { data: "", size: "", minutes: 10, model: "", seed: 0, name: "", options: {}, found: null };
 
   function trainPage(page) {
@@ -186,12 +187,13 @@
     select.addEventListener("change", () => { path.value = ""; if (select.value) lookAt(); });
     path.addEventListener("keydown", (event) => event.key === "Enter" && lookAt());
     look.addEventListener("click", lookAt);
-    const take = (files) => during(null, async () => {
-      const form = new FormData();
+    const take = (dropped) => during(null, async () => {
+      const form = new FormData(), files = dropped.filter(([, path]) => !/(^|\/)[.~]/.test(path) && ACCEPTED.test(path));
+      if (!files.length) throw new Error(t("noneToTake"));
       for (const [file, name] of files) form.append("files", file, name);
       toast(t("uploading", { n: files.length }));
       const answer = await call("/api/upload", form, { form: true });
-      toast(t("files", { n: answer.files }));
+      toast(t("files", { n: answer.files }) + (files.length < dropped.length ? t("filesLeft", { n: dropped.length - files.length }) : ""));
       select.value = "";
       path.value = answer.data;
       await lookAt();
@@ -505,7 +507,10 @@
 
   function saveLink(node) {
     const link = make("a", { class: "button", download: "ganarium.png" }, t("save"));
-    link.addEventListener("click", () => (link.href = node.src));
+    link.addEventListener("click", () => {
+      link.href = node.src;
+      link.download = `ganarium.${node.dataset.kind || "png"}`;
+    });
     return link;
   }
 
@@ -588,7 +593,7 @@
       const walk = make("button", { onclick: () => during(walk, async () => {
         status.textContent = t("working");
         try {
-          swap(image, await call("/api/walk", { run, step: step(), seed: asked.seed, label: asked.label }, { blob: true }));
+          swap(image, await call("/api/walk", { run, step: step(), seed: asked.seed, label: asked.label }, { blob: true }), "gif");
           clear();
         } finally {
           status.textContent = "";
@@ -659,7 +664,8 @@
   }
 
   /** Shows another picture, and lets go of the one before. */
-  function swap(image, url) {
+  function swap(image, url, kind = "png") {
+    image.dataset.kind = kind;
     const before = image.src;
     image.src = url;
     if (before.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(before), 1000);
@@ -691,15 +697,29 @@
     return [make("div", { class: "canvas" }, box), bar, make("div", { class: "row" }, saveLink(over))];
   }
 
+  /** A row with a button that takes a picture from the data of the run; `again()` does what the button does. */
+  function exampleButton({ run, can, step, direction }, take) {
+    if (!can.example) return { row: null, again: () => {} };
+    let number = 0;
+    const button = make("button", {}, t("example"));
+    const again = () => during(button, async () => {
+      const asked = { run, number: number++, ...(step() === null ? {} : { step: step() }), ...(direction?.() ? { direction: direction() } : {}) };
+      const answer = await fetch(`/api/example?${new URLSearchParams(asked)}`);
+      if (!answer.ok) throw new Error((await answer.json()).error);
+      take(await answer.blob());
+    });
+    button.addEventListener("click", again);
+    return { row: make("div", { class: "row" }, button), again };
+  }
+
   function playPicture({ page, run, can, controls, view, redo, step }, verb) {
     const title = t({ translate: "mapTitle", upscale: "upTitle", classify: "classTitle", rebuild: "encodeTitle" }[verb]);
     const place = make("div", { class: "section" });
-    let picture = null;
-    const parts = [];
-    let direction = can.directions[0];
+    let picture = null, own = false, direction = can.directions[0];
+    const parts = [], { row, again } = exampleButton({ run, can, step, direction: () => direction }, (file) => { picture = file; own = false; show(); });
     if (verb === "translate" && can.directions.length > 1) {
-      const select = make("select", { id: "direction" }, ...can.directions.map((name) => make("option", { value: name }, name)));
-      select.addEventListener("change", () => { direction = select.value; show(); });
+      const select = make("select", { id: "direction" }, ...can.directions.map((name) => make("option", { value: name }, { a2b: "A → B", b2a: "B → A" }[name] ?? name)));
+      select.addEventListener("change", () => { direction = select.value; if (own) show(); else again(); });
       parts.push(field("direction", t("direction"), select));
     }
     if (verb === "upscale") parts.push(make("small", {}, t("enlargeBy", { n: can.scale })));
@@ -710,19 +730,20 @@
       try {
         const answer = await call(`/api/${verb}`, form, { form: true, blob: verb !== "classify" });
         if (page !== shown) return;
-        const own = URL.createObjectURL(picture);
+        const before = URL.createObjectURL(picture);
         if (verb === "classify")
-          place.replaceChildren(make("div", { class: "canvas" }, make("img", { src: own, alt: "" })), make("div", { class: "bars" }, ...answer.map((row) => make("div", {}, make("span", {}, row.name), make("progress", { max: "1", value: String(row.chance) }), make("output", {}, `${(100 * row.chance).toFixed(1)} %`)))));
+          place.replaceChildren(make("div", { class: "canvas" }, make("img", { src: before, alt: "" })), make("div", { class: "bars" }, ...answer.map((row) => make("div", {}, make("span", {}, row.name), make("progress", { max: "1", value: String(row.chance) }), make("output", {}, `${(100 * row.chance).toFixed(1)} %`)))));
         else if (verb === "rebuild") place.replaceChildren(make("div", { class: "canvas" }, make("img", { class: "pixel", src: answer, alt: t("rebuilt") })));
-        else place.replaceChildren(...beforeAfter(own, answer));
+        else place.replaceChildren(...beforeAfter(before, answer));
       } catch (error) {
         place.replaceChildren();
         throw error;
       }
     });
     redo.push(show);
-    const drop = dropPlace(t("dropPicture"), ([[file]]) => { picture = file; show(); }, { accept: "image/*" });
-    panel({ controls }, title, ...parts, drop);
+    const drop = dropPlace(t("dropPicture"), ([[file]]) => { picture = file; own = true; show(); }, { accept: "image/*" });
+    panel({ controls }, title, ...parts, drop, row);
+    if (run.startsWith("pretrained:")) again();
     view.append(place);
   }
 
@@ -731,7 +752,7 @@
     const brush = make("input", { type: "range", id: "brush", min: "2", max: "30" }), middle = make("button", { disabled: true }, t("mid"));
     brush.value = "12";
     let picture = null, canvas = null, pen = null;
-    const drop = dropPlace(t("dropPicture"), ([[file]]) => {
+    const take = (file) => {
       picture = file;
       const image = make("img", { src: URL.createObjectURL(file), alt: "" });
       canvas = make("canvas", { "aria-label": t("paintHole"), role: "img" });
@@ -761,7 +782,8 @@
       });
       for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = null));
       place.replaceChildren(make("div", { class: "canvas" }, make("div", { class: "paint" }, image, canvas)));
-    }, { accept: "image/*" });
+    };
+    const drop = dropPlace(t("dropPicture"), ([[file]]) => take(file), { accept: "image/*" });
     middle.addEventListener("click", () => {
       const side = Math.min(canvas.width, canvas.height), [top, left, bottom, right] = can.hole || [], [, h, w] = can.shape;
       const share = can.hole ? Math.min((bottom - top) / h, (right - left) / w) * 0.9 : 0.25;
@@ -778,7 +800,9 @@
       const answer = await call("/api/inpaint", formOf(run, step(), picture, { mask: content }), { form: true, blob: true });
       if (page === shown) place.replaceChildren(...beforeAfter(URL.createObjectURL(picture), answer));
     }));
-    panel({ controls }, t("fillTitle"), drop, make("small", {}, t("paintHole")), field("brush", t("brush"), brush), make("div", { class: "row" }, middle, fill));
+    const { row, again } = exampleButton({ run, can, step }, take);
+    if (run.startsWith("pretrained:")) again();
+    panel({ controls }, t("fillTitle"), drop, row, make("small", {}, t("paintHole")), field("brush", t("brush"), brush), make("div", { class: "row" }, middle, fill));
     view.append(place);
   }
 
