@@ -351,6 +351,12 @@ def test_abilities_are_what_the_models_declare(client):
     assert (holes["inpaints"], holes["samples"]) == (True, False)
     assert abilities(client, "sorts")["classifies"]
     assert abilities(client, "points")["shape"] == [2]
+    assert [abilities(client, run)["page"] for run in ("plain", "maps", "words", "points")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_what_comes_with_the_package_is_played_like_a_run(client):

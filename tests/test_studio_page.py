@@ -285,6 +285,10 @@ def test_it_works_by_keyboard(look):
         if page.evaluate("document.activeElement.id") == "direction-0":
             break
     assert {"play-run", "sample-seed", "count", "direction-0"} <= reached
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save picture").press("Enter")
+    assert download.value.suggested_filename == "ganarium.png"
+    page.locator("#direction-0").focus()
     page.keyboard.press("End")
     wait_for_picture(page, other_than=first)
 

@@ -95,6 +95,7 @@ class Player:
             "classifies": model.classifies,
             "encodes": model.encodes,
             "styles": model.styles,
+            "page": not (points or model.captioned or model.has_likelihood),  # what `export --to html` can draw
         }
 
     def sample(

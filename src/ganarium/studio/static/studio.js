@@ -486,7 +486,7 @@
     if (can.inpaints) playHoles(context);
     if (can.classifies) playPicture(context, "classify");
     if (can.encodes) playPicture(context, "rebuild");
-    if (can.shape.length === 3) takeAway(context);
+    if (can.page) takeAway(context);
     openWeights(context);
   }
 
@@ -506,8 +506,8 @@
   const panel = (context, title, ...parts) => context.controls.append(make("div", { class: "group stack" }, make("h3", {}, title), ...parts));
 
   function saveLink(node) {
-    const link = make("a", { class: "button", download: "ganarium.png" }, t("save"));
-    link.addEventListener("click", () => {
+    const link = make("a", { class: "button" }, t("save"));
+    node.addEventListener("load", () => { // without an address the keyboard would not reach it
       link.href = node.src;
       link.download = `ganarium.${node.dataset.kind || "png"}`;
     });
