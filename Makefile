@@ -54,11 +54,12 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# All that is drawn from the code and the results: the tables of models and of proofs, and the list of all options.
+# All that is drawn from the code and the results: the tables of models, of proofs and of the GPU plan, and the list of options.
 tables: install
 	$(BIN)/python tools/model_table.py
 	$(BIN)/python tools/proof_table.py
 	$(BIN)/python tools/which_gan.py
+	$(BIN)/python benchmarks/gpu_plan.py --page
 	GANARIUM_FREEZE=1 $(PYTEST) tests/test_cli.py -k frozen
 
 # The site, in build/site: a page for each model and all the rest. A broken link is an error.

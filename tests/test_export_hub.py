@@ -224,8 +224,8 @@ def test_bad_names_files_and_models(run, tmp_path):
     refused("a model file of your own", lambda: hub.write(tmp_path, lively("gan", (1, 8, 8)), config))
 
 
-def test_a_folder_cannot_have_code_run(run, tmp_path):
-    """A config that names a model file of the machine is refused before anything is imported."""
+def test_a_folder_cannot_have_code_run(run, tmp_path, monkeypatch):
+    """A config that names a model file or a function of the machine is refused before anything is imported."""
     (made,) = ganarium.export(run, to="hub")
     trap = tmp_path / "trap.py"
     trap.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nPAPER = None\n")
@@ -234,4 +234,11 @@ def test_a_folder_cannot_have_code_run(run, tmp_path):
     about = json.loads((made.path / "config.json").read_text()) | {"model": str(trap)}
     save_file(load_file(made.path / "model.safetensors"), tmp_path / "x.safetensors", {"ganarium": json.dumps(about)})
     refused("no model", lambda: ganarium.load(tmp_path / "x.safetensors"))
+    about |= {"model": "text_to_image", "model_options": {"encoder": f"{trap.stem}:run"}}
+    save_file(load_file(made.path / "model.safetensors"), tmp_path / "x.safetensors", {"ganarium": json.dumps(about)})
+    monkeypatch.syspath_prepend(tmp_path)
+    refused(
+        "the function trap:run, and nothing that such a file names", lambda: ganarium.load(tmp_path / "x.safetensors")
+    )
+    refused("embeds sentences by trap:run", lambda: hub.write(tmp_path, lively("gan", (1, 8, 8)), about))
     assert not (tmp_path / "ran").exists()

@@ -82,14 +82,14 @@ class Config:
     def __post_init__(self) -> None:
         require_positive(self, "prior_std", "latent_dim", "width", "lr", "lr_adversarial")
         require_not_negative(self, "head_distance")
-        flat, sorts = self.prior in ("mixture", "swiss_roll"), self.semi_supervised or self.num_categories
-        if flat and (sorts or self.latent_dim not in (None, 2)):
+        flat = self.prior in ("mixture", "swiss_roll")
+        if flat and (self.semi_supervised or self.num_categories or self.latent_dim not in (None, 2)):
             raise UserError(f"the prior {self.prior} is for two numbers in z and without categories.")
         if self.labels_in_prior and not flat:
             raise UserError("labels_in_prior is for the priors that have parts: mixture and swiss_roll.")
         if self.num_categories is not None and (self.num_categories < 2 or self.semi_supervised):
             raise UserError("num_categories must be at least 2, and is left away with --semi-supervised.")
-        if self.cluster_heads and not sorts:
+        if self.cluster_heads and not (self.semi_supervised or self.num_categories):
             raise UserError("cluster_heads needs categories: give --num-categories or --semi-supervised.")
 
     @classmethod
@@ -107,9 +107,9 @@ class AAE(Model):
         image = image_shape(shape, "aae")
         labels = config.semi_supervised or config.labels_in_prior
         self.num_parts = known_classes(num_classes, "aae with labels") if labels else 10
-        K = self.num_parts if config.semi_supervised else config.num_categories or 0
+        K = self.K = self.num_parts if config.semi_supervised else config.num_categories or 0
         self.batch_type = PartlyLabelledImages if labels else Images
-        self.conditional, self.classifies, self.K = labels, config.semi_supervised, K
+        self.conditional, self.classifies = labels, config.semi_supervised
         self.code = Code(K, 0, start=0) if config.num_categories else None
         dim = config.latent_dim or (10 if K else 8 if config.prior in ("normal", "uniform") else 2)
         kind: Any = config.prior if config.prior in ("normal", "uniform") else "own"
@@ -133,12 +133,12 @@ class AAE(Model):
         self.players |= {"C": Player(self.encoder, optimizer=adversarial)} if config.semi_supervised else {}
 
     def step(self, batches: Batches) -> Step:
-        batch, config = next(batches), self.config
+        batch = next(batches)
         image, label = self.told(batch)  # (b, c, h, w) in [-1, 1]; (b,), or None
         code = self.encoded(image)
         terms = {"reconstruction": ((image - self.generator(code)) / 2).square().mean()}
-        if config.cluster_heads:
-            terms["heads"] = self.generator.crowding(config.head_distance)
+        if self.config.cluster_heads:
+            terms["heads"] = self.generator.crowding(self.config.head_distance)
         yield "AE", terms
 
         code = self.encoded(image)  # by the encoder as it is now
@@ -149,7 +149,7 @@ class AAE(Model):
         terms |= {f"fake_{name}": as_fake(score) for name, score in fake.items()}
         yield "D", terms, watch(real=real["code"], fake=fake["code"])
         yield "E", {name: as_real(score) for name, score in self.scores(code, label).items()}
-        if config.semi_supervised:
+        if self.config.semi_supervised:
             yield "C", {"labelled": F.cross_entropy(self.class_logits(batch.image), batch.label)}
 
     def told(self, batch: Any) -> tuple[Tensor, Tensor | None]:

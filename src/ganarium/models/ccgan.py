@@ -109,13 +109,15 @@ class CCGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, config, batch = self.discriminator, self.config, next(batches)
+        D, config = self.discriminator, self.config
+        batch = next(batches)
         # (b, c, h, w) in [-1, 1]
         x = self.cropped(batch.unlabelled if config.semi_supervised else batch.image)
         mask = self.holes(len(x))  # (b, 1, h, w), True in the hole
         with torch.no_grad():
             made = self.made(x, mask)
-        score_real, games = D(x), 1 + config.full_image
+        score_real = D(x)
+        games = 1 + config.full_image
         with unrecorded(D):  # apart from the reals, which D classifies
             score_fake = D(torch.where(mask, made, x))
             score_full = D(made) if config.full_image else None
@@ -138,7 +140,8 @@ class CCGAN(Model):
         if not self.config.crop:
             return x
         side, across, down = torch.rand(3, len(x), device=x.device, dtype=x.dtype)
-        side, zero = 1 - self.config.crop * side, torch.zeros_like(side)
+        side = 1 - self.config.crop * side
+        zero = torch.zeros_like(side)
         rows = [side, zero, (2 * across - 1) * (1 - side), zero, side, (2 * down - 1) * (1 - side)]
         grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

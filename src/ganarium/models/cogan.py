@@ -91,7 +91,8 @@ class CoGAN(Model):
         self.classifies = config.adapt
         classes = known_classes(num_classes, "cogan --adapt") if config.adapt else None
         self.prior = Prior(config.latent_dim)
-        channels, first = [config.width * times for times in (8, 4, 2, 1)], config.discriminator_width
+        channels = [config.width * times for times in (8, 4, 2, 1)]
+        first = config.discriminator_width
         self.generator = Generator(image, config.latent_dim, channels, shared=config.share)
         self.discriminator = Discriminator(
             image, (first, first * 5 // 2, first * 25), classes, shared=config.share

@@ -145,8 +145,8 @@ class ESRGAN(Model):
             self.keep_exact()
             return
 
-        made, released = G(low), config.form == "released"
-        half = 0.5 if released else 1.0
+        made = G(low)
+        half = 0.5 if config.form == "released" else 1.0
         with torch.no_grad():
             score_real = D(x)
         adversarial = half * rise_above(D(made), score_real)
@@ -157,7 +157,7 @@ class ESRGAN(Model):
         yield "G", terms
 
         score_real, score_fake = D(x), D(made.detach())
-        loss = half * rise_above(score_real, score_fake, through_means=not released)
+        loss = half * rise_above(score_real, score_fake, through_means=config.form == "paper")
         yield "D", {"relativistic": loss}, watch(real=score_real, fake=score_fake)
 
     def low_resolution(self, image: Tensor) -> Tensor:

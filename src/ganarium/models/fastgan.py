@@ -132,7 +132,8 @@ class FastGAN(Model):
 
     def reconstruction(self, judgement: Judgement, image: Tensor, small: Tensor) -> Tensor:
         """R: the three images that D's decoders redraw, against the true ones."""
-        D, side = self.discriminator, small.shape[2]
+        D = self.discriminator
+        side = small.shape[2]
         quarter = torch.randint(4, (1,), device=image.device)
         part = quarter_of(judgement.middle, quarter), quarter_of(image, quarter)
         redrawn = D.decode_last(judgement.last), D.decode_small(judgement.small), D.decode_part(part[0])

@@ -108,7 +108,8 @@ class InfoGAN(Model):
         code = self.latent(len(real))
         with torch.no_grad():
             fake = self.generate(len(real), code)
-        score_real, (score_fake, read) = self.D(real)[0], self.D(fake)
+        score_real, _ = self.D(real)
+        score_fake, read = self.D(fake)
         information = weight * self.unread(read, code)
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake), "information": information}
         yield "D", terms, watch(real=score_real, fake=score_fake)

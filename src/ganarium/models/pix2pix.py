@@ -145,7 +145,8 @@ class Pix2Pix(Model):
 
 
 def unet(config: Config, channels: int, levels: int) -> UNet | PyTorchGanUNet:
-    size, dropout = (channels, channels, config.width, levels), config.dropout
+    size = (channels, channels, config.width, levels)
+    dropout = config.dropout
     if config.generator != "pytorch_gan":
         return UNet(*size, dropout=dropout, dropped=config.generator, upsampling=config.upsampling)
     if config.upsampling != "transposed" or levels < 2:

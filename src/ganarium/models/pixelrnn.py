@@ -114,7 +114,8 @@ class PixelRNN(Model):
         probability; one of only -1 and 1, such as a sample, is taken as it is. With more levels, each value
         goes to the nearest one.
         """
-        x, k = self.quantised(image), self.config.subsample
+        x = self.quantised(image)
+        k = self.config.subsample
         if self.small_network is None:
             return self.nats(self.network, x).flatten(1).sum(1)
         small = x[:, :, ::k, ::k]
@@ -153,9 +154,11 @@ class PixelRNN(Model):
         """Images (n, c, h, w) of `known` values, with those of the mask (n, 1, h, w) drawn."""
         if self.small_network is None:
             return self.scanned(self.network, known, mask)
-        known, mask, k = known.clone(), mask.clone(), self.config.subsample
+        known, mask = known.clone(), mask.clone()
+        k = self.config.subsample
         small = self.scanned(self.small_network, known[:, :, ::k, ::k], mask[:, :, ::k, ::k])
-        known[:, :, ::k, ::k], mask[:, :, ::k, ::k] = small, False
+        known[:, :, ::k, ::k] = small
+        mask[:, :, ::k, ::k] = False
         return self.scanned(self.network, known, mask, small)
 
     def scanned(self, network: PixelCNN, known: Tensor, mask: Tensor, small: Tensor | None = None) -> Tensor:

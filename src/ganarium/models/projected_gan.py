@@ -97,7 +97,8 @@ class ProjectedGAN(Model):
                 f"projected_gan makes images of at most 1024 pixels, not {height}x{width}: use --size 1024."
             )
         self.size = internal_size(height, width)
-        self.prior, self.sees_imagenet = Prior(config.latent_dim), config.features != "random"
+        self.prior = Prior(config.latent_dim)
+        self.sees_imagenet = config.features != "random"
         self.generator = Generator(config.latent_dim, channels, config.width, self.size, lite=config.lite)
         seen = tuple(number * (2 if channels == 4 else 1) for number in CHANNELS)
         self.mixing = Mixing(seen, config.discriminator_width)

@@ -86,9 +86,11 @@ class R3GAN(Model):
         classes = 0
         if config.conditional:
             classes = known_classes(num_classes, "r3gan", ": leave --conditional away")
-            self.conditional, self.batch_type = True, LabelledImages
+            self.conditional = True
+            self.batch_type = LabelledImages
         widths = stage_widths(config.width, self.size)
-        groups, blocks = [num_groups(width) for width in widths], [config.num_blocks] * len(widths)
+        groups = [num_groups(width) for width in widths]
+        blocks = [config.num_blocks] * len(widths)
         # numbers of a label's embedding in G; in D as many as channels
         code = config.latent_dim if classes else 0
         self.generator = Generator(config.latent_dim, channels, widths, groups, blocks, classes, code)
@@ -142,7 +144,8 @@ class R3GAN(Model):
         return self.gamma * (0.1 + 0.9 * 0.5 * (1 + torch.cos(math.pi * share)))
 
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
-        z, told = self.latent(n) if latent is None else latent, None
+        z = self.latent(n) if latent is None else latent
+        told = None
         if self.conditional:
             told = one_hot(self.random_labels(n) if label is None else label, self.num_labels, z.dtype)
         made: Tensor = self.generator(z, told)

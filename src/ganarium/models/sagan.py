@@ -72,11 +72,13 @@ class SAGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         self.augment = Augmentation(config.augment, "sagan", shape)
-        image, classes = image_shape(shape, "sagan"), 0
+        image = image_shape(shape, "sagan")
+        classes = 0
         self.prior = Prior(config.latent_dim)
         if config.conditional:
             classes = known_classes(num_classes, "sagan", ": leave --conditional away")
-            self.conditional, self.batch_type = True, LabelledImages
+            self.conditional = True
+            self.batch_type = LabelledImages
         levels = halvings(*image[1:])
         behind = min(2, levels)  # blocks between the picture and the attention: a quarter of its side
         self.generator = Generator(

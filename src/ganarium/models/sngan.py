@@ -85,11 +85,13 @@ class SNGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         self.augment = Augmentation(config.augment, "sngan", shape)
-        image, classes = image_shape(shape, "sngan"), 0
+        image = image_shape(shape, "sngan")
+        classes = 0
         self.prior = Prior(config.latent_dim)
         if config.conditional:
             classes = known_classes(num_classes, "sngan", ": leave --conditional away")
-            self.conditional, self.batch_type = True, LabelledImages
+            self.conditional = True
+            self.batch_type = LabelledImages
         self.generator, self.discriminator = networks(
             image,
             config.latent_dim,
@@ -108,7 +110,8 @@ class SNGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        n, G = 2 * batches.batch_size, self.generate  # G's batch is twice that of D
+        G = self.generate
+        n = 2 * batches.batch_size  # twice that of D
         label = self.random_labels(n) if self.conditional else None
         score = self.D(G(n, label=label), label)
         yield "G", {"adversarial": as_real(score) if self.config.loss == "log" else -score.mean()}

@@ -113,7 +113,8 @@ class StyleGAN(Model):
         self.stages, self.resolutions = self.growth.starts, self.growth.sides
         first, last = self.growth.first, self.growth.last
         widths = stage_widths(config.width, last + 1)
-        self.prior, self.styles = Prior(config.latent_dim), 2 * last + 2
+        self.prior = Prior(config.latent_dim)
+        self.styles = 2 * last + 2
         self.generator = Generator(
             config.latent_dim, channels, widths, config.mapping_layers, config.mapping_lr
         )
@@ -151,7 +152,8 @@ class StyleGAN(Model):
 
     def random_styles(self, n: int) -> Tensor:
         """(n, layers, latent_dim) as in training: some from two codes. They move the average of w."""
-        G, (stage, _) = self.generator, self.growth.at(self.iteration, self.clock)
+        G = self.generator
+        stage, _ = self.growth.at(self.iteration, self.clock)
         layers = 2 * stage + 2
         w, second = G.mapping(self.latent(n)), G.mapping(self.latent(n))
         G.average.lerp_(w.detach().mean(0), 0.005)
@@ -168,7 +170,8 @@ class StyleGAN(Model):
     ) -> Tensor:
         """At the resolution reached so far, with pixels repeated up to the size of the data; `asked` are
         the rows of `streams.of_styles`."""
-        G, noise = self.generator, None
+        G = self.generator
+        noise = None
         z = self.latent(n) if latent is None else latent
         w = (asked["style"] if "style" in asked else G.mapping(z))[:, None].expand(-1, self.styles, -1)
         if "second" in asked:

@@ -100,7 +100,8 @@ class StyleGAN2(Model):
         channels, height, width = image_shape(shape, "stylegan2")
         self.size = 2 ** math.ceil(math.log2(max(height, width)))
         widths = stage_widths(config.base_width, config.max_width, self.size)
-        self.prior, self.styles = Prior(config.latent_dim), 2 * len(widths)
+        self.prior = Prior(config.latent_dim)
+        self.styles = 2 * len(widths)
         self.generator = Generator(config.latent_dim, channels, widths, config.mapping_layers)
         self.discriminator = Discriminator(channels, widths, config.group_size)
         self.register_buffer("path_mean", torch.zeros(()))
@@ -155,7 +156,8 @@ class StyleGAN2(Model):
         self, n: int, latent: Tensor | None = None, label: Tensor | None = None, **asked: Tensor
     ) -> Tensor:
         """`asked` are the rows of `streams.of_styles`."""
-        G, noise = self.generator, None
+        G = self.generator
+        noise = None
         z = self.latent(n) if latent is None else latent
         w = (asked["style"] if "style" in asked else G.mapping(z))[:, None].expand(-1, self.styles, -1)
         if "second" in asked:

@@ -38,13 +38,15 @@ def is_hub(path: str | Path) -> bool:
 def write(folder: Path, model: Model, config: dict[str, Any]) -> None:
     """Writes config and weights to an empty folder. `config` is that of the run, whose paths are left out.
 
-    Raises `UserError` for a run of a model file of one's own: who loads the folder would not have it.
+    Raises `UserError` for a run of a model file or an encoder of one's own: who loads the folder would not have it.
     """
     if config["model"].endswith(".py"):
         raise UserError(
             f"{registry.title(config['model'])} is a model file of your own and no part of the library: a folder "
             "of the Hub holds no code. Export it to onnx or html."
         )
+    if function := own_function(config):
+        raise UserError(f"the model embeds sentences by {function}, and a folder of the Hub holds no code.")
     with model.averaged():
         tensors, aliases = state_and_aliases(model)
         tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
@@ -174,4 +176,12 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, torch
             f"{path} was written by ganarium {about['versions']['ganarium']}: use that version or a newer one."
         )
     registry.checked(about["model"] if not str(about["model"]).endswith(".py") else "")
+    if function := own_function(about):
+        raise UserError(f"{path} asks for the function {function}, and nothing that such a file names is called.")
     return about, weights
+
+
+def own_function(config: dict[str, Any]) -> str:
+    """The module:function that the options of a model name, as text_to_image's encoder may; "" if there is none."""
+    encoder = str(config["model_options"].get("encoder", ""))
+    return encoder if ":" in encoder else ""
