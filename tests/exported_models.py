@@ -47,7 +47,7 @@ def _redraw(layer, key, value):
         value.normal_(0, 0.1)
 
 
-def saved_run(model, name, folder, *, class_names=None):
+def saved_run(model, name, folder, *, class_names=None, **options):
     """A run folder with one checkpoint of this model, such as training leaves."""
     tensors, aliases = checkpoint.state_and_aliases(model)
     config = {
@@ -55,7 +55,7 @@ def saved_run(model, name, folder, *, class_names=None):
         "model": name,
         "model_options": asdict(model.config),
         "precision": "fp32",
-        "options": {"data": "glyphs", "size": None, "seed": 0},
+        "options": {"data": "glyphs", "size": None, "seed": 0, **options},
         "data_folder": None,
         "data": {
             "name": "glyphs",

@@ -16,6 +16,7 @@ from torch import nn
 import ganarium
 from exported_models import lively, saved_run
 from ganarium import cli, registry
+from ganarium.data import load_data
 from ganarium.exporting import to_html
 from ganarium.exporting.directions import principal_directions
 from ganarium.exporting.graph import REFERENCE, run, trace
@@ -597,6 +598,23 @@ def test_a_dropped_picture_is_mapped_as_pytorch_maps_it(pages, tab, tmp_path):
       data.items.add(new File(["no picture"], "b.txt", { type: "image/png" }));
       dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true })); }""")
     tab.get_by_text("b.txt is no picture that this browser can read").wait_for()
+
+
+def test_a_page_begins_with_a_picture_that_ganarium_draws_and_with_no_other(tab, tmp_path):
+    """A run on drawn scenes brings some along; of data that somebody owns none goes into a page."""
+    model, drawn = lively("cyclegan", (3, 16, 16)), {"size": "16", "channels": None, "characters": None}
+    owned = saved_run(model, "cyclegan", tmp_path / "owned", **{**drawn, "data": "my_photos"})
+    assert "data:image" not in ganarium.export(owned, to="html")[0].path.read_text()
+    own = saved_run(model, "cyclegan", tmp_path / "drawn", **{**drawn, "data": "scenes_unpaired"})
+    opened(tab, ganarium.export(own, to="html")[0].path)
+    settled(tab)
+    first = canvas(tab)
+    held_out = load_data("scenes_unpaired", size=(16, 16))[1].images.numpy()
+    assert (first[:, :, :3] == held_out).all((1, 2, 3)).any(), "it is a picture of the test part, as it was"
+    tab.keyboard.press("e")
+    settled(tab)
+    settled(tab)
+    assert (canvas(tab) != first).any()
 
 
 def test_a_small_picture_is_enlarged_in_its_own_size(pages, tab, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 from ganarium import registry
 from ganarium.errors import UserError, nearest
 from ganarium.exporting import to_html, to_hub, to_keras, to_onnx
+from ganarium.exporting.examples import examples
 from ganarium.exporting.network import Network, networks
 from ganarium.exporting.result import Exported
 from ganarium.exporting.weights.writing import write_pth
@@ -78,7 +79,8 @@ def export(
     try:
         if to == "html":
             path = folder / f"{facts['model']}.html"
-            described = facts | {"paper": _paper(config["model"])}
+            seen = examples(model, config, [part.name for part in parts])
+            described = facts | {"paper": _paper(config["model"]), "examples": seen}
             exported = to_html.write(parts, path, described, weights or "float16")
             exported.write_beside(facts | {"networks": [_facts_of_network(part) for part in parts]})
             return [exported]

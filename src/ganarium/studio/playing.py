@@ -20,18 +20,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganarium.data.augment import cropped, reduced
 from ganarium.data.batches import Batches
 from ganarium.data.files.decode import UnusablePicture, header, reason
 from ganarium.data.files.photo import Photo, image_of, read_photo
 from ganarium.errors import UserError
+from ganarium.exporting.examples import example, held_out
 from ganarium.model import Model
 from ganarium.pictures import latents
 from ganarium.pictures.animation import save_gif
 from ganarium.pictures.grid import grid, save_grid, to_picture
 from ganarium.runs.listing import newest_step
-from ganarium.runs.loading import config_of, data_of, load
-from ganarium.sampling import source_of
+from ganarium.runs.loading import config_of, load
 from ganarium.streams import undisturbed
 
 KEPT = 2  # models in memory
@@ -197,13 +196,8 @@ class Player:
         """A PNG of a picture for the model to work on, from the test part of its data. `number` says which one."""
         model, config = self._model(run, step)
         if run not in self._held_out:  # that of one run is kept
-            self._held_out = {run: Batches(data_of(config)[1], model.batch_type, 1)}
-        batches = self._held_out[run]
-        batches.drawn = number
-        image = source_of(batches.draw(1), direction or "").float()
-        if model.scale:
-            image = reduced(cropped(image, model.scale), model.scale)
-        return png(to_picture(image[0]))
+            self._held_out = {run: held_out(model, config)}
+        return png(to_picture(example(model, self._held_out[run], number, direction or "")))
 
     @staticmethod
     def checkpoint(run: Path, step: int) -> Path:

@@ -257,7 +257,7 @@
     return [
       make("div", { class: "studio" }, make("section", { class: "stage", "aria-label": "The picture" }, canvas,
         make("div", { class: "bar" }, another, walk, keep, time)), panel),
-      make("section", {}, make("div", { class: "head" }, make("h2", {}, classes ? "A row for each class, a column for each seed" : "Many seeds"), more, keepGrid), grid),
+      make("section", {}, make("div", { class: "head" }, make("h2", {}, classes ? `A row for each ${data.num_classes ? "class" : "category"}, a column for each seed` : "Many seeds"), more, keepGrid), grid),
     ];
   }
 
@@ -282,7 +282,7 @@
   }
 
   function mapper() {
-    const state = { part: parts[0], image: scene(256, 256), seed: 1, hole: null };
+    const state = { part: parts[0], image: scene(256, 256), seed: 1, hole: null, own: false };
     const before = make("canvas", { class: "picture", role: "img", "aria-label": "The picture before" });
     const after = make("canvas", { class: "picture", role: "img", "aria-label": "The picture after" });
     const time = make("span", { class: "quiet" }), problem = make("p", { class: "no", role: "status" });
@@ -322,6 +322,7 @@
       problem.textContent = "";
       try {
         state.image = await createImageBitmap(file);
+        state.own = true;
         show();
       } catch (error) {
         problem.textContent = `${file.name || "That"} is no picture that this browser can read: take a PNG or a JPEG.`;
@@ -341,7 +342,23 @@
     });
     addEventListener("paste", (event) => event.clipboardData.files[0] && take(event.clipboardData.files[0]));
 
+    /* Pictures that ganarium has drawn, for a network that learned from such. */
+    const examples = () => data.examples?.[state.part.name] || [];
+    let number = 0;
+    async function example() {
+      const image = new Image();
+      image.src = examples()[number++ % examples().length];
+      await image.decode();
+      Object.assign(state, { image, own: false });
+      show();
+    }
     const bar = make("div", { class: "bar" }, choose, keep);
+    if (examples().length) {
+      const other = button("Another example", "E", example);
+      keys.set("e", () => other.click());
+      bar.append(other);
+      example();
+    }
     if (noises(state.part, randomOf(1)).length) {
       const again = button("Another draw", "N", () => { state.seed += 1; show(); });
       keys.set("n", () => again.click());
@@ -373,7 +390,7 @@
       : `Drop a picture here, or paste one. It is cut to ${w}x${h} pixels, as in training${fills ? "; paint on it where it is to be filled" : ""}.`;
     const ways = { a2b: "A to B", b2a: "B to A" };
     return [
-      parts.length > 1 ? choice("Direction", parts.map((part) => ways[part.name] || part.name), 0, (i) => { state.part = parts[i]; show(); }) : null,
+      parts.length > 1 ? choice("Direction", parts.map((part) => ways[part.name] || part.name), 0, (i) => { state.part = parts[i]; if (!state.own && examples().length) example(); else show(); }) : null,
       make("div", { class: "pair" }, make("figure", {}, before, make("figcaption", {}, fills ? "with a hole" : "before")),
         make("figure", {}, after, make("figcaption", {}, "after"))),
       bar, field, problem, make("p", { class: "quiet" }, hint),
