@@ -42,9 +42,7 @@ class Graph:
 
 UNARY = ("relu", "tanh", "sigmoid", "elu", "silu", "softplus", "abs", "exp", "neg", "square", "sqrt", "rsqrt")
 BINARY = ("add", "sub", "mul", "div", "eq", "gt", "ge", "lt", "le", "or")
-_SAME = {
-    "clone", "contiguous", "alias", "detach", "lift_fresh_copy", "to", "_to_copy", "dropout", "copy", "positive"
-}  # fmt: skip
+_SAME = {"clone", "contiguous", "alias", "detach", "lift_fresh_copy", "to", "_to_copy", "dropout", "copy", "positive"}
 _VIEWS = {"flatten", "unflatten", "reshape", "view", "unsqueeze", "squeeze", "_unsafe_view"}
 _CHECKS = {"_assert_tensor_metadata", "_assert_scalar", "sym_constrain_range_for_size"}
 
@@ -446,9 +444,17 @@ def _padded(x: list[Tensor], each: Operator) -> Tensor:
 
 
 _TWO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "eq": torch.eq, "gt": torch.gt,
-    "ge": torch.ge, "lt": torch.lt, "le": torch.le, "or": torch.maximum,
-}  # fmt: skip
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "eq": torch.eq,
+    "gt": torch.gt,
+    "ge": torch.ge,
+    "lt": torch.lt,
+    "le": torch.le,
+    "or": torch.maximum,
+}
 _ONE: dict[str, Callable[[Tensor], Tensor]] = {name: getattr(F, name, None) or getattr(torch, name) for name in UNARY}
 REFERENCE: dict[str, Callable[[list[Tensor], Operator], Tensor]] = {
     **{name: lambda x, each, f=f: f(x[0]) for name, f in _ONE.items()},  # type: ignore[misc]

@@ -360,13 +360,19 @@ class Builder:
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "elu", "silu", "softplus")
 UNARY = {"abs": "abs", "exp": "exp", "neg": "negative", "square": "square", "sqrt": "sqrt", "rsqrt": "rsqrt"}
 BINARY = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "or": "maximum",
-    "eq": "equal", "gt": "greater", "ge": "greater_equal", "lt": "less", "le": "less_equal",
-}  # fmt: skip
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "div": "divide",
+    "or": "maximum",
+    "eq": "equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "lt": "less",
+    "le": "less_equal",
+}
 COMPARISONS = {"eq", "gt", "ge", "lt", "le"}
-KINDS = {
-    *ACTIVATIONS, *UNARY, *BINARY, *(name.removeprefix("on_") for name in vars(Builder) if name.startswith("on_"))
-}  # fmt: skip
+KINDS = {*ACTIVATIONS, *UNARY, *BINARY, *(name.removeprefix("on_") for name in vars(Builder) if name.startswith("on_"))}
 
 
 def main(folder: Path) -> None:

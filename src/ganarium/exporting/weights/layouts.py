@@ -121,12 +121,22 @@ def _same_channels(inputs: int, outputs: int, name: str) -> int:
 
 RRDB_FORMS = {  # first, a dense block's convolution, middle, a doubling, before the last, last
     "RRDBNet as in Real-ESRGAN and BasicSR": (
-        "conv_first", "body.{block}.rdb{dense}.conv{layer}", "conv_body", "conv_up{level}", "conv_hr", "conv_last",
+        "conv_first",
+        "body.{block}.rdb{dense}.conv{layer}",
+        "conv_body",
+        "conv_up{level}",
+        "conv_hr",
+        "conv_last",
     ),
     "RRDBNet as in BSRGAN": (
-        "conv_first", "RRDB_trunk.{block}.RDB{dense}.conv{layer}", "trunk_conv", "upconv{level}", "HRconv", "conv_last",
+        "conv_first",
+        "RRDB_trunk.{block}.RDB{dense}.conv{layer}",
+        "trunk_conv",
+        "upconv{level}",
+        "HRconv",
+        "conv_last",
     ),
-}  # fmt: skip
+}
 
 
 def _rrdb(shapes: Shapes) -> Layout | None:
