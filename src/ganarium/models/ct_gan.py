@@ -108,7 +108,7 @@ class CTGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         self.augment = Augmentation(config.augment, "ct_gan", shape)
-        semi = config.semi_supervised
+        semi = self.classifies = config.semi_supervised
         K = known_classes(num_classes, "the semi-supervised ct_gan") if semi else 0
         latent_dim = config.latent_dim or (100 if semi else 128)
         self.prior = Prior(latent_dim, config.prior or ("uniform" if semi else "normal"), low=0.0)
@@ -119,7 +119,7 @@ class CTGAN(Model):
         usual = 0.1 if semi else 2.0
         self.consistency_weight = usual if config.consistency_weight is None else config.consistency_weight
         if semi:  # as released, but for eps, which there is 1e-8 inside the root
-            self.batch_type, self.classifies = PartlyLabelledImages, True
+            self.batch_type = PartlyLabelledImages
             self.batch_size = 100
             self.ema = {"critic": 0.9999}
             adam = Adam(lr=config.lr or 3e-3, betas=(config.beta1, 0.999), eps=1e-4)

@@ -15,8 +15,7 @@ Differences from the paper:
   1024 fixed features of GoogLeNet, and with other images of the batch in the place of other classes.
 - Networks are DCGAN's without the residual blocks of the release; batch norm behind both projections of a
   sentence (there in D's alone). The width of G is 64 (there 128).
-- x' is another image of the batch whose sentence differs, as in the release; algorithm 1 takes another
-  sentence.
+- x' is another image of the batch, with another sentence (released); algorithm 1 takes another sentence.
 - The rate is halved five times while G and D learn, as every 100 of 600 epochs there; one caption a step.
 - Images of any size up to 1024 pixels: networks work on the next power of two, images are padded to it by
   reflection, and G's cropped.
@@ -95,7 +94,8 @@ class Config:
 
 
 class TextToImage(Model):
-    batch_type, captioned = CaptionedImages, True
+    batch_type = CaptionedImages
+    captioned = True
     examples: Tensor  # (EXAMPLES, bytes) uint8: sentences of the data
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
