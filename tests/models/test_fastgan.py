@@ -12,6 +12,7 @@ from ganarium.data.dataset import Dataset, Images
 from ganarium.errors import UserError
 from ganarium.models.fastgan import quarter_of
 from ganarium.networks.fastgan import Discriminator, Excitation, Generator, Judgement, Noise, internal_size
+from ganarium.proofs.measures import fastgan_redrawn
 from ganarium.trainer import Trainer
 
 
@@ -285,3 +286,27 @@ def test_samples_come_from_the_average_and_its_own_statistics():
         nn.init.zeros_(noise.weight)
     z = torch.randn(2, 8)
     assert torch.equal(model.sample(2, seed=0, latent=z), average.eval()(z)[0])
+
+
+# ---- the measure of its proof ------------------------------------------------------------------------------
+
+
+def test_what_features_leave_unexplained_is_none_of_a_linear_map_and_all_of_noise() -> None:
+    chance = torch.Generator().manual_seed(0)
+    features = [torch.randn(40 * 64, 6, generator=chance, dtype=torch.double) for _ in range(2)]
+    weights = torch.randn(6, 12, generator=chance, dtype=torch.double)
+    places = torch.randn(64, 12, generator=chance, dtype=torch.double).repeat(40, 1)  # what each place has in common
+    noise = [torch.randn(40 * 64, 12, generator=chance, dtype=torch.double) for _ in range(2)]
+    assert fastgan_redrawn.unexplained(features, [part @ weights for part in features]) < 0.03
+    assert fastgan_redrawn.unexplained(features, [part + places for part in noise]) == pytest.approx(1, abs=0.06)
+    half = [part @ weights / 6**0.5 + rest for part, rest in zip(features, noise, strict=True)]
+    assert 0.4 < fastgan_redrawn.unexplained(features, half) < 0.6
+
+
+def test_a_patch_lies_below_its_place_of_the_map() -> None:
+    images = torch.zeros(1, 3, 32, 32)
+    images[0, :, 4:8, 12:16] = torch.arange(48.0).reshape(3, 4, 4)
+    cut = fastgan_redrawn.patches(images)
+    assert cut.shape == (64, 48)
+    assert torch.equal(cut[1 * 8 + 3], torch.arange(48.0, dtype=torch.double))
+    assert cut.sum() == cut[1 * 8 + 3].sum()
