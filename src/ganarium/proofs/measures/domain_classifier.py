@@ -39,8 +39,11 @@ class TargetAccuracy(Measure):
     def data(self, experiment: Experiment) -> Dataset:
         return self.both(experiment.train)
 
-    def picture(self, test: Dataset, model: Any) -> Tensor:
-        """Source images above what becomes of them."""
+    def picture(self, test: Dataset, model: Any) -> Tensor | None:
+        """Pairs of a model that makes them, or source images above what becomes of them."""
+        if model.domains:
+            images: Tensor = model.sample(64, seed=0)
+            return images
         source = decode(test.images[:32])
         rows = (part.unflatten(0, (4, 8)) for part in (source, model.translate(source).cpu()))
         return torch.stack([*rows], 1).flatten(0, 2)
@@ -88,4 +91,10 @@ class OneDomain(Change):
 def by_private_layer(model: Any, image: Tensor) -> Tensor:
     """PixelDA's T, by the first layer of the source."""
     logits: Tensor = model.classifier(image, "source")
+    return logits
+
+
+def by_first_domain(model: Any, image: Tensor) -> Tensor:
+    """CoGAN's classifier, by the first layer of the source."""
+    logits: Tensor = model.discriminator.class_logits(model.discriminator.features(image, 0))
     return logits
