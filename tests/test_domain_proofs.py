@@ -1,4 +1,4 @@
-"""What the proofs of AAE, BiGAN and PixelDA measure, in closed form, and what their controls change."""
+"""What the proofs of AAE, BiGAN, CoGAN, PixelDA and CC-GAN measure, in closed form, and what their controls change."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
-from ganarium.proofs.measures import aae_codes, bigan_inverse, domain_classifier
+from ganarium.proofs.measures import aae_codes, bigan_inverse, ccgan_holes, cogan_pairs, domain_classifier
 from ganarium.trainer import Trainer
 
 
@@ -39,6 +39,65 @@ def test_a_blind_discriminator_does_not_see_codes():
     bigan_inverse.blind_to_codes(model)
     assert torch.equal(*(model.discriminator(image, code) for code in codes))
     assert not torch.equal(model.discriminator(image, codes[0]), model.discriminator(-image, codes[0]))
+
+
+def test_holes_and_their_rims():
+    masks = ccgan_holes.holes(50, 16, 0.5, seed=0)
+    assert torch.equal(masks.sum((1, 2, 3)), torch.full((50,), 64))
+    assert len({tuple(mask.flatten().tolist()) for mask in masks}) > 20, "places differ"
+    assert torch.equal(masks, ccgan_holes.holes(50, 16, 0.5, seed=0))
+    images = torch.zeros(50, 1, 16, 16)
+    assert ccgan_holes.step_at(images, masks) == 0
+    assert ccgan_holes.step_at(images.masked_fill(masks, 1), masks) == 1
+    inner = images.clone()
+    inner[:, :, ::16] = 1  # the first row, at the edge of the image, is no rim unless a hole begins below it
+    assert ccgan_holes.step_at(inner, masks[masks[:, 0, :2].sum((1, 2)) == 0][:1].expand(50, -1, -1, -1)) == 0
+
+
+def test_ccgan_without_context():
+    """G's images do not change with the image that has the hole, and D judges whole images of G."""
+    model = registry.create("ccgan", (1, 8, 8), 4, width=4, noise_dim=2, semi_supervised=True).eval()
+    x, mask, z = torch.randn(2, 3, 1, 8, 8), model.holes(3), torch.randn(3, 2)
+    assert not torch.equal(*(model.made(each, mask, z) for each in x))
+    ccgan_holes.without_context(model)
+    assert torch.equal(*(model.made(each, mask, z) for each in x))
+    assert model.holes(3).all()
+    assert not model.config.full_image
+
+
+class Stripes:
+    """Reads the row of a white stripe as the class."""
+
+    num_classes = 4
+
+    def logits(self, images):
+        return images.mean((1, 3))[:, :4]
+
+
+def test_pairs_that_show_one_digit(monkeypatch):
+    monkeypatch.setattr(cogan_pairs, "Reference", lambda *_: type("Judged", (), {"judge": Stripes()}))
+    label = torch.arange(40) % 4
+    images = torch.full((40, 1, 4, 4), -1.0)
+    images[torch.arange(40), :, label] = 1
+    experiment = type("Alone", (), {"train": None, "device": None})
+    same = cogan_pairs.PairsOfDigits().values(experiment, images, images)
+    assert same == {"same_digit": 1, "commonest_class": 0.25, "rarest_class": 0.25, "pixels": 1}
+    shifted = cogan_pairs.PairsOfDigits().values(experiment, images, images.roll(1, 0))
+    assert shifted == {"same_digit": 0, "commonest_class": 0.25, "rarest_class": 0.25, "pixels": 0.5}
+    one = cogan_pairs.PairsOfDigits().values(experiment, images[:1].expand(40, -1, -1, -1), images)
+    assert (one["commonest_class"], one["rarest_class"]) == (1, 0)
+
+
+def test_k_means_names_four_kinds():
+    """Images of four kinds, one digit each, are told apart by four centres."""
+    labels = torch.arange(80) % 4
+    images = torch.zeros(80, 8, 8, 1, dtype=torch.uint8)
+    images[torch.arange(80), 2 * labels] = 255
+    images[:, 7, 7, 0] = torch.arange(80, dtype=torch.uint8)
+    data = Dataset("kinds", images, labels, tuple("abcd"))
+    experiment = type("Alone", (), {"splits": (data, data), "train": data, "seed": 0})
+    assert aae_codes.k_means_accuracy(experiment, 16) == 1
+    assert aae_codes.k_means_accuracy(experiment, 1) == 0.25
 
 
 def digits(n=40):

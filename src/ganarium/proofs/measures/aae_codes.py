@@ -1,13 +1,18 @@
-"""Measures whether the codes of all images together are distributed like the prior, and what is made again of them."""
+"""Measures whether the codes of all images together are distributed like the prior, and what the decoder makes of them.
+
+Also what the categories of codes are worth, beside k-means on pixels.
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ganarium import metrics
 from ganarium.data.dataset import decode
 from ganarium.proofs.claim import Measure, Measured
 from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.measures.catgan_clusters import NamedCategories
 from ganarium.streams import undisturbed
 
 NUM_DIRECTIONS = 50
@@ -55,3 +60,33 @@ def compare(codes: Tensor, prior: Tensor) -> dict[str, float]:
         "std_low": ratio.min().item(),
         "std_high": ratio.max().item(),
     }
+
+
+class NamedCategoriesAndKMeans(NamedCategories):
+    """k_means: as many centres, found in the pixels of 10,000 training images, in the place of the categories."""
+
+    def read(self, experiment: Experiment, model: Any) -> Measured:
+        values, images = super().read(experiment, model)
+        return Measured({name: values[name] for name in ("accuracy", "entropy", "marginal")}, images)
+
+    def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
+        count = experiment.scale.options["num_categories"]
+        return super().baselines(experiment) | {"k_means": {"accuracy": k_means_accuracy(experiment, count)}}
+
+
+def k_means_accuracy(experiment: Experiment, count: int, steps: int = 30) -> float:
+    """The accuracy of the commonest digit of the nearest of `count` centres, by the pixels."""
+    (train, test), classes = experiment.splits, experiment.train.num_classes or 0
+    assert train.labels is not None
+    assert test.labels is not None
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(experiment.seed))[:10_000]
+    known, labels = decode(train.images[order]).flatten(1), train.labels[order]
+    centres = known[:count].clone()
+    for _ in range(steps):
+        nearest = torch.cdist(known, centres).argmin(1)
+        for k in nearest.unique().tolist():
+            centres[k] = known[nearest == k].mean(0)
+    nearest = torch.cdist(known, centres).argmin(1)
+    digit = (classes * nearest + labels).bincount(minlength=count * classes).view(count, -1).argmax(1)
+    asked = torch.cdist(decode(test.images).flatten(1), centres).argmin(1)
+    return metrics.accuracy(digit[asked], test.labels)
