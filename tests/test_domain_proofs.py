@@ -75,7 +75,7 @@ class Stripes:
 
 
 def test_pairs_that_show_one_digit(monkeypatch):
-    monkeypatch.setattr(cogan_pairs, "Reference", lambda *_: type("Judged", (), {"judge": Stripes()}))
+    monkeypatch.setattr(cogan_pairs, "judge_of", lambda _: Stripes())
     label = torch.arange(40) % 4
     images = torch.full((40, 1, 4, 4), -1.0)
     images[torch.arange(40), :, label] = 1
@@ -86,6 +86,13 @@ def test_pairs_that_show_one_digit(monkeypatch):
     assert shifted == {"same_digit": 0, "commonest_class": 0.25, "rarest_class": 0.25, "pixels": 0.5}
     one = cogan_pairs.PairsOfDigits().values(experiment, images[:1].expand(40, -1, -1, -1), images)
     assert (one["commonest_class"], one["rarest_class"]) == (1, 0)
+
+
+def test_pairs_are_read_by_the_judge_of_the_first_domain():
+    """Of the joint name the package knows no judge, and would take that of 59 glyphs."""
+    data = Dataset("mnist+mnist_negative", torch.zeros(4, 28, 28, 1, dtype=torch.uint8), torch.arange(4), tuple("abcd"))
+    experiment = type("Alone", (), {"train": data, "device": torch.device("cpu")})
+    assert cogan_pairs.judge_of(experiment).num_classes == 10
 
 
 def test_k_means_names_four_kinds():

@@ -5,10 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganarium.data import halves
 from ganarium.data.dataset import decode
+from ganarium.evaluation.features import network_for, own_judge
+from ganarium.metrics.judges.judge import Judge
 from ganarium.proofs.claim import Measure, Measured
 from ganarium.proofs.experiment import Experiment
-from ganarium.proofs.measures.samples import Reference
 
 COUNT = 2000  # pairs
 
@@ -25,7 +27,7 @@ class PairsOfDigits(Measure):
 
     def values(self, experiment: Experiment, a: Tensor, b: Tensor) -> dict[str, float]:
         """Returns the values of pairs (n, c, h, w), both as positives."""
-        judge = Reference(experiment.train, 2, 0, experiment.device).judge
+        judge = judge_of(experiment)
         first, second = (judge.logits(part).argmax(1) for part in (a, b))
         shares = torch.stack([part.bincount(minlength=judge.num_classes) / len(part) for part in (first, second)])
         return {
@@ -41,3 +43,11 @@ class PairsOfDigits(Measure):
         chance = self.values(experiment, decode(test.images[:COUNT]), -decode(test.second[:COUNT]))
         copies = self.values(experiment, decode(test.images[:COUNT]), decode(test.images[:COUNT]))
         return {"test_images_by_chance": chance, "true_pairs": copies, **super().baselines(experiment)}
+
+
+def judge_of(experiment: Experiment) -> Judge:
+    """The judge of the first domain; of both together, by their joint name, the package knows none."""
+    first, channels = (halves(experiment.train.name) or [experiment.train.name])[0], experiment.train.shape[0]
+    judge = network_for(first, channels, own_judge(first, channels), experiment.device)
+    assert isinstance(judge, Judge)
+    return judge
