@@ -592,8 +592,11 @@ def test_a_training_is_an_ordinary_run_that_outlives_the_studio(client, home, st
     assert cli.main(["runs", str(home / "runs")]) == 0
 
 
-def test_a_stopped_run_goes_on(client, started):
+def test_a_stopped_run_goes_on(client, home, started):
     wait_for(lambda: client.get("/api/run", params={"name": "plain"}).json()["step"] == 3)
+    wait_for(lambda: not running(home / "runs" / "plain"))
+    again = client.post("/api/resume", json={"run": "plain", "steps": 3})
+    assert (again.status_code, "3 steps already" in again.text) == (400, True)
 
 
 def test_a_training_that_cannot_begin_says_why(client, home, started):

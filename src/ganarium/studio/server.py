@@ -289,8 +289,11 @@ def create_app(
         place = folders.run(asked.run)
         if running(place):
             raise UserError(f"{asked.run} is being trained already.")
-        if summary_of(place, asked.run).state == "imported":
+        known = summary_of(place, asked.run)
+        if known.state == "imported":
             raise UserError(f"{asked.run} holds weights of another program, and no training to go on with.")
+        if known.step >= (asked.steps or known.total) > 0:
+            raise UserError(f"{asked.run} has done {known.step:,} steps already: name a later step to go on to.")
         jobs.start(asked.run, ["resume", str(place), *([f"--steps={asked.steps}"] if asked.steps else [])])
         return {"run": asked.run}
 

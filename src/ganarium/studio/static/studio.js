@@ -10,7 +10,7 @@
   async function call(path, body, { form = false, blob = false } = {}) {
     const options = body === undefined ? {} : { method: "POST", body: form ? body : JSON.stringify(body) };
     if (body !== undefined && !form) options.headers = { "content-type": "application/json" };
-    const answer = await fetch(path, options);
+    const answer = await fetch(path, options).catch(() => { throw new Error(t("gone")); });
     if (!answer.ok) {
       const { error } = await answer.json().catch(() => ({ error: `${answer.status} ${answer.statusText}` }));
       throw new Error(error);
@@ -128,7 +128,7 @@
     };
     let before = "";
     const refresh = async () => {
-      const runs = await call("/api/runs").catch(() => null);
+      const runs = await call("/api/runs").catch((error) => { toast(error.message); });
       if (page !== shown || !runs) return;
       const now = JSON.stringify(runs);
       if (now === before) return;
@@ -432,7 +432,7 @@
   }
 
   async function comparePage(page, names) {
-    const runs = (await Promise.all(names.map((name) => get("/api/run", { name }).catch(() => null)))).filter(Boolean);
+    const runs = (await Promise.all(names.map((name) => get("/api/run", { name }).catch(() => null)))).filter((run) => run && !run.pending);
     if (page !== shown) return;
     const metrics = [...new Set(runs.map((run) => run.evaluations.at(-1)?.metric).filter(Boolean))];
     const lines = (metric) => runs.filter((run) => run.evaluations.some((row) => row.metric === metric)).map((run) => ({ name: run.name, points: run.evaluations.filter((row) => row.metric === metric).map((row) => [row.step, row.values[metric]]) }));

@@ -23,7 +23,7 @@ const STUDIO_WORDS = {
     dropPicture: "Drop a picture here", choosePicture: "Choose a picture", direction: "Direction", before: "Before and after", enlargeBy: "Enlarges {n} times on each side",
     paintHole: "Paint over what is to be filled.", fill: "Fill it", brush: "Brush", hole: "This model fills the middle: paint within the frame.", mid: "Mark the middle",
     classified: "Most likely", rebuilt: "Left as the model sees it, right as it rebuilds it from its code.", nothingToPlay: "There is no run with a checkpoint yet.", task: "Makes: {t}", working: "Working …",
-    evaluation: "Lower is better", picksFor: "{s} steps fit into the time.", failedStart: "could not begin", stopped: "Asked to save and stop.", copied: "Copied", copy: "Copy", files: "{n} files received.", filesLeft: " {n} others were left out.", noneToTake: "There is nothing to learn from in that: pictures, .zip and .npz can be taken.", example: "A picture of its data", steps: "steps",
+    evaluation: "Lower is better", picksFor: "{s} steps fit into the time.", failedStart: "could not begin", stopped: "Asked to save and stop.", copied: "Copied", copy: "Copy", files: "{n} files received.", filesLeft: " {n} others were left out.", noneToTake: "There is nothing to learn from in that: pictures, .zip and .npz can be taken.", example: "A picture of its data", gone: "The studio does not answer: it has ended. No training has; start `ganarium studio` again and open the new address.", steps: "steps",
     mapTitle: "Translate", upTitle: "Enlarge", fillTitle: "Fill a hole", classTitle: "Classify", encodeTitle: "Encode", makeTitle: "Samples", takeAway: "Take it away", sentence: "A sentence", takeAwayWhy: "One HTML page that makes pictures itself, in any browser.", oneFile: "Save as one page", exported: "Saved; it was compared with PyTorch first.",
   },
   zh: {
@@ -48,7 +48,7 @@ const STUDIO_WORDS = {
     dropPicture: "把图片拖到这里", choosePicture: "选择图片", direction: "方向", before: "前后对比", enlargeBy: "每边放大 {n} 倍",
     paintHole: "涂抹要填补的部分。", fill: "填补", brush: "画笔", hole: "此模型填补中间：请在框内涂抹。", mid: "标出中间",
     classified: "最可能", rebuilt: "左：模型所见；右：由编码重建。", nothingToPlay: "还没有带检查点的训练。", task: "用途：{t}", working: "计算中……",
-    evaluation: "越低越好", picksFor: "这段时间可训练 {s} 步。", failedStart: "无法开始", stopped: "已请求保存并停止。", copied: "已复制", copy: "复制", files: "已收到 {n} 个文件。", filesLeft: "另有 {n} 个未采用。", noneToTake: "其中没有可供学习的内容：可用图片、.zip 和 .npz。", example: "取一张它的数据图片", steps: "步",
+    evaluation: "越低越好", picksFor: "这段时间可训练 {s} 步。", failedStart: "无法开始", stopped: "已请求保存并停止。", copied: "已复制", copy: "复制", files: "已收到 {n} 个文件。", filesLeft: "另有 {n} 个未采用。", noneToTake: "其中没有可供学习的内容：可用图片、.zip 和 .npz。", example: "取一张它的数据图片", gone: "工作室没有回应：它已结束。训练不受影响；请重新运行 `ganarium studio` 并打开新地址。", steps: "步",
     mapTitle: "转换", upTitle: "放大", fillTitle: "填补", classTitle: "分类", encodeTitle: "编码", makeTitle: "样本", takeAway: "带走", sentence: "一句话", takeAwayWhy: "一个 HTML 文件，在任何浏览器中自己生成图像。", oneFile: "存为单个网页", exported: "已保存；已先与 PyTorch 比对。",
   },
 };
