@@ -1,6 +1,7 @@
 """The studio: who is let in, what may be read, and trainings, samples and pictures through its page's calls."""
 
 import functools
+import inspect
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from ganarium import cli
 from ganarium.errors import UserError
 from ganarium.runs import gallery
 from ganarium.runs.lock import running
+from ganarium.sampling import Sampling
 from ganarium.training.estimate import Estimate
 from ganarium.training.recommend import SHARE, levels
 
@@ -659,3 +661,6 @@ def test_both_languages_have_the_same_words():
     keys = [re.findall(r'(?:^\s*|[{,]\s*)(\w+): "', part, re.MULTILINE) for part in (english, chinese)]
     assert sorted(set(keys[0])) == sorted(set(keys[1]))
     assert len(keys[0]) > 100
+    said = re.findall(r'"(\w[^"]+)"', inspect.getsource(Sampling.task.fget).split('"""')[2])
+    assert len(said) > 10
+    assert [words for words in said if f'"{words}": "' not in chinese] == [], "what a model makes, in Chinese"

@@ -457,7 +457,7 @@
       return;
     }
     const run = runs.some((one) => one.name === name) ? name : runs[0].name;
-    const select = make("select", { id: "play-run" }, ...runs.map((one) => make("option", { value: one.name }, one.what ? `${one.name.split(":")[1]}: ${one.what}` : `${one.name} (${one.model})`)));
+    const select = make("select", { id: "play-run" }, ...runs.map((one) => make("option", { value: one.name }, one.what ? `${one.name.split(":")[1]}: ${t(one.what)}` : `${one.name} (${one.model})`)));
     select.value = run;
     select.addEventListener("change", () => (location.hash = `#/play/${encodeURIComponent(select.value)}`));
     const controls = make("section", { class: "section card" }, field("play-run", t("chooseRun"), select)), view = make("section", { class: "section" });
@@ -477,7 +477,7 @@
       step = checkpoint.value ? Number(checkpoint.value) : null;
       for (const again of redo) again();
     });
-    controls.append(make("small", {}, t("task", { t: can.task })));
+    controls.append(make("small", {}, t("task", { t: t(can.task) })));
     if (can.steps.length) controls.append(field("checkpoint", t("checkpoint"), checkpoint)); // not of what comes with the package
     const context = { page, run, can, controls, view, redo, step: () => step };
     if (can.samples) playSamples(context);
