@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import few_labels
 import gpu_plan
 import objectives
+import stop_now
 import studies
 import synthetic_images
 import wgan_ablation
@@ -21,6 +22,7 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, decode
 from ganarium.proofs.claim import Measure, Measured, Scale, at_least, load_claim
 from ganarium.trainer import Trainer
+from ganarium.training.outlook import COEFFICIENTS
 
 ENVIRONMENT = {"processor": "a processor", "versions": {"torch": "2.9.0+cpu"}}
 
@@ -279,3 +281,23 @@ class Quick(Measure):
 
     def baselines(self, experiment):
         return {}
+
+
+def test_the_chance_of_an_improvement_is_fitted_to_the_runs_that_are_kept() -> None:
+    runs = stop_now.kept_runs()
+    assert pytest.approx(stop_now.coefficients(runs), rel=0.02, abs=0.01) == COEFFICIENTS
+    answers = stop_now.asked_unseen(runs)
+    right, improved = sum(said == came for said, came in answers), sum(came for _, came in answers)
+    assert right >= 0.8 * len(runs), "of runs that the fit never saw"
+    assert right > max(improved, len(runs) - improved), "more often than one answer for all"
+
+
+def test_a_run_is_asked_up_to_its_middle_and_answered_by_what_came() -> None:
+    fell = [[step, 100.0 / step] for step in range(1, 21)]
+    signs, answers, middle = stop_now.examples(fell)
+    assert len(signs) == 6, "from the fifth evaluation to the tenth"
+    assert answers.all()
+    assert middle.tolist() == [False] * 5 + [True]
+    rests = [[step, 1.0 + 0.001 * step] for step in range(1, 21)]
+    assert not stop_now.examples(rests)[1].any()
+    assert len(stop_now.examples(fell[:8])[1]) == 0, "too short to be asked"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import random
 import shutil
@@ -31,7 +32,7 @@ from ganarium.runs.checkpoint import best_step
 from ganarium.runs.folder import write_json
 from ganarium.sampling import Sampling
 from ganarium.training import session, timing, validation
-from ganarium.training.outlook import in_words, outlook, trend
+from ganarium.training.outlook import chance_of_improvement, in_words, outlook, signs, trend, unlikely
 from ganarium.training.validation import Validation, interval, reserve
 from synthetic import dataset, refused, small_options, trainer
 
@@ -432,20 +433,59 @@ def test_trends_are_told_from_scatter() -> None:
     assert trend([12.0 - place for place in range(12)], steps) == "falling"
     fell = [100.0 - 10 * place for place in range(4)] + wandering(0, 1, 0, 8)
     assert trend(fell, steps) == "flat", "what was long ago does not count"
-    assert trend([5.0, 4.0, 3.0, 2.0], steps[:4]) == "unknown"
     assert trend([5.0, 4.0, 3.0, 2.0, 1.0], steps[:5]) == "falling"
 
 
 def test_the_outlook_is_a_sentence() -> None:
     def sentence(values: list[float]) -> str:
-        return outlook([row(place, number) for place, number in enumerate(values, start=1)], "ganarium resume r")
+        return outlook(evaluated(values), "ganarium resume r")
 
     assert sentence([3.0]) == "1 evaluation cannot tell whether more training would help"
+    assert sentence([5.0, 4.0, 3.0, 2.0]) == "4 evaluations cannot tell whether more training would help"
     falls = sentence([9.0, 8.0, 7.1, 6.0, 5.0])
-    assert falls.startswith("m still falls over the last 5 evaluations")
-    assert falls.endswith(": ganarium resume r")
-    assert sentence([5.0, 6.0, 7.1, 8.0, 9.0]).startswith("m rises")
-    assert "likely not help" in sentence([5.0, 5.5, 4.5, 5.2, 4.9])
+    assert falls.startswith(
+        "over the last 5 evaluations m still falls; as many steps again improve the best by over 2%"
+    )
+    assert falls.endswith("so more training would likely help: ganarium resume r")
+    rises = sentence([5.0, 6.0, 7.1, 8.0, 9.0, 10.0])
+    assert rises.startswith("over the last 6 evaluations m rises; ")
+    assert rises.endswith("so more training would likely not help")
+    assert "m neither falls nor rises" in sentence([5.0, 5.5, 4.5, 5.2, 4.9])
+
+
+def evaluated(values: list[float]) -> list[dict[str, Any]]:
+    return [row(place, number) for place, number in enumerate(values, start=1)]
+
+
+def test_the_chance_is_high_while_numbers_fall_and_low_after_a_long_time_without() -> None:
+    assert chance_of_improvement(evaluated([9.0, 8.0, 7.0, 6.0])) is None, "four evaluations tell nothing"
+    falling = chance_of_improvement(evaluated([9.0, 7.0, 5.5, 4.2, 3.3, 2.6]))
+    resting = chance_of_improvement(evaluated([9.0, 3.0, 2.6, 2.7, 2.7, 2.6, 2.8, 2.7, 2.7, 2.8, 2.7]))
+    assert falling is not None
+    assert resting is not None
+    assert resting < 0.5 < falling
+
+
+def test_signs_have_no_scale_and_bear_numbers_below_zero() -> None:
+    values, steps = [9.0, 7.0, 5.0, 4.0, 4.2, 4.1], [1, 2, 3, 4, 5, 6]
+    assert signs(values, steps) == pytest.approx(signs([100 * value for value in values], [10 * s for s in steps]))
+    assert signs(values, steps)[2] == pytest.approx(2 / 6), "the steps since the best, as a share of all"
+    assert all(map(math.isfinite, signs([0.1, 0.0, -0.1, 0.0, 0.0], steps[:5])))
+    assert all(map(math.isfinite, signs([0.0] * 5, steps[:5])))
+
+
+def test_patience_counts_evaluations_in_a_row_and_stops_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert unlikely(evaluated([9.0, 7.0, 5.5, 4.2, 3.3, 2.6])) == 0
+    assert unlikely(evaluated([9.0, 3.0, 2.6, 2.7, 2.7, 2.6, 2.8, 2.7, 2.7, 2.8, 2.7])) >= 2
+    refused("patience goes by evaluations", lambda: train("gan", tmp_path / "none", patience=2, evaluate_every=0))
+    monkeypatch.setattr("ganarium.training.outlook.chance_of_improvement", lambda rows: 0.4 if len(rows) > 2 else None)
+    run = train("gan", tmp_path / "run", steps=40, evaluate_every=4, patience=3)
+    assert [row["step"] for row in rows(run)] == [4, 8, 12, 16, 20]
+    assert checkpoints(run)[-1] == 20
+    assert json.loads((run / "state.json").read_text())["state"] == "finished"
+    assert (run / "samples" / "step-00000020.png").exists()
+    monkeypatch.setattr("ganarium.training.outlook.chance_of_improvement", lambda rows: 0.6)
+    assert ganarium.resume(run, quiet=True).iteration == 40
 
 
 def test_the_best_step_of_a_model_that_sees_imagenet_is_chosen_by_a_judge_that_never_saw_it() -> None:

@@ -65,6 +65,9 @@ class Options:
     """Steps between pictures of samples. Default: 40 pictures in a run."""
     evaluate_every: int | None = None
     """Steps between evaluations, 0 for none. Default: 20 in a run, fewer where they would take over 5 % of its time."""
+    patience: int | None = None
+    """Stop after so many evaluations in a row after which more steps would likely not help: a chance
+    below one half that as many again improve the best number by more than 2 %. Default: never."""
     log_every: int = 50
     """Steps between two lines of metrics.jsonl, the record of the losses."""
     track: str | None = None
@@ -74,12 +77,14 @@ class Options:
 
     def __post_init__(self) -> None:
         counts = ("steps", "minutes", "batch_size", "save_every", "keep", "sample_every", "log_every", "threads")
-        require_positive(self, *counts, "labels_per_class")
+        require_positive(self, *counts, "labels_per_class", "patience")
         parse_size(self.size)
         if self.passed_over is not None and not 0 <= self.passed_over < 1:
             raise UserError(f"passed_over is a share of the pictures, from 0 to below 1, not {self.passed_over:g}.")
         if self.evaluate_every is not None and self.evaluate_every < 0:
             raise UserError(f"evaluate_every must be 0 (never) or above, not {self.evaluate_every}.")
+        if self.patience and self.evaluate_every == 0:
+            raise UserError("patience goes by evaluations, and evaluate_every 0 makes none: leave one of them away.")
         if self.minutes and not math.isfinite(self.minutes):
             raise UserError(f"minutes must be a number above 0, not {self.minutes}.")
         if not 0 <= self.seed < 2**63:

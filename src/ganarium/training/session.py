@@ -71,6 +71,7 @@ class Run:
         self.held_out = Batches(test, self.model.batch_type, 1, device=trainer.device)
         self._doctor: RunDoctor | None = None  # while it trains, of the process that writes
         self._saved = -1
+        self._enough = False  # whether `patience` has ended the run
         self._picture_seconds = 0.0
         self._report_seconds = 0.0
         self._seconds_before = 0.0  # of training, before this process took it up
@@ -211,7 +212,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return self.model.iteration >= self.trainer.total
+        return self._enough or self.model.iteration >= self.trainer.total
 
     def train(self, *, quiet: bool = False) -> int:
         """Trains to the end (returns 0) or to a signal (returns its number), after which its last step is saved.
@@ -292,6 +293,9 @@ class Run:
                         self._report(bar)
                     if stop:
                         return signals.caught or signal.SIGTERM
+                    if self._enough:
+                        self.save()
+                        break
             if validation:
                 for line in validation.summary(f"{self.resume_command()} --steps {2 * self.trainer.total}"):
                     bar.say(line)
@@ -368,6 +372,11 @@ class Run:
         if validation and log and row:
             validation.add(row, self._seconds_before + bar.seconds())
             log.scalars({f"evaluation/{name}": value for name, value in row["values"].items()}, row["step"])
+        if patience := self.options.get("patience"):  # absent from the configs of older runs
+            enough = validation is not None and row is not None and validation.enough(patience)
+            (self._enough,) = distributed.any_rank([enough], self.trainer.device)
+            if enough:
+                bar.say(f"step {step}: patience is over, more steps would likely not help")
 
     def _log(self, log: MetricsLog | None, bar: Bar, done: int) -> None:
         try:

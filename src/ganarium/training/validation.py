@@ -16,7 +16,7 @@ from ganarium.evaluation.measures import Measure
 from ganarium.runs.checkpoint import best_step
 from ganarium.runs.folder import write_json
 from ganarium.runs.rows import append_row, cut
-from ganarium.training.outlook import in_words, main_value, outlook
+from ganarium.training.outlook import chance_in_words, chance_of_improvement, in_words, main_value, outlook, unlikely
 
 FILE = "evaluations.jsonl"
 SHORT = 50  # steps; a shorter run is a trial, and is evaluated only if the user asks for it
@@ -126,7 +126,15 @@ class Validation:
         if best:
             self.best = row
             self._write_best(row)
-        self.say(f"step {row['step']}: {in_words(row)}{', the best so far' if best and len(self.rows) > 1 else ''}")
+        chance = chance_of_improvement(self._comparable())
+        more = "" if chance is None else f"; {chance_in_words(chance)}"
+        self.say(
+            f"step {row['step']}: {in_words(row)}{', the best so far' if best and len(self.rows) > 1 else ''}{more}"
+        )
+
+    def enough(self, patience: int) -> bool:
+        """Whether so many evaluations in a row gave going on a chance below one half to improve the best number."""
+        return bool(self.rows) and unlikely(self._comparable()) >= patience
 
     def summary(self, more: str) -> list[str]:
         """The end of a run in a few lines: the last numbers, the best, whether to go on (with the command `more`), and
