@@ -101,10 +101,12 @@ SETTINGS = {
     "dcgan": Setting(
         3600, {"size": "32", "width": 24, "batch_size": 32, "lr": 0.0005, "mirror": True, "precision": "bf16"}, "lfw64"
     ),
-    "discogan": Setting(2500, {"size": "32", "width": 24, "batch_size": 32, "lr": 5e-4}, "scenes_unpaired"),
+    "discogan": Setting(3000, {"width": 16, "batch_size": 32, "lr": 5e-4}, "mnist+mnist_edges"),
     "dragan": Setting(6000, {}),
     "dualgan": Setting(
-        1500, {"size": "32", "width": 16, "batch_size": 4, "lr": 2e-4, "augment": False}, "scenes_unpaired"
+        2000,
+        {"width": 16, "batch_size": 8, "a_weight": 100.0, "b_weight": 100.0, "lr": 2e-4, "augment": False},
+        "mnist+mnist_edges",
     ),
     "ebgan": Setting(1000, SMALL),
     "esrgan": Setting(
