@@ -11,7 +11,8 @@ def test_the_true_partners_are_told_from_others(domain, monkeypatch):
     monkeypatch.setattr(hidden_map, "COUNT", 12)
     _, test = scenes_unpaired(size=(16, 16))
     own, turned = hidden_map.held_out(test, domain)
-    assert own.shape == (12, 3, 16, 16) and turned.shape == (8, 12, 3, 16, 16)
+    assert own.shape == (12, 3, 16, 16)
+    assert turned.shape == (8, 12, 3, 16, 16)
     assert hidden_map.right_shares(turned[0], turned) == {"corresponds": 1, "hue": 1}
     assert hidden_map.right_shares(turned[3], turned)["hue"] == 0  # the same shape in another hue
     assert hidden_map.right_shares(turned[0].roll(1, 0), turned)["corresponds"] == 0  # of another image
