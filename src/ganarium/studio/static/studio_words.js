@@ -65,6 +65,7 @@ const STUDIO_WORDS = {
     "new images": "新图像",
     "the garment that is asked for": "指定类别的衣物",
     "garments whose kind and style a code sets, found without labels": "由编码决定种类和样式的衣物，编码不靠标签学得",
+    "garments in colours, where one gives the shape and another the colour": "彩色衣物，一件定形状，另一件定颜色",
     "new garments from noise": "由噪声生成的新衣物",
     "holes in pictures of textures and shapes filled": "补全纹理与图形图片中的缺口",
     "outlines into filled shapes, learned from pairs": "由轮廓生成填色图形，学自成对图片",
