@@ -58,7 +58,7 @@ CLAIMS = (
                 "lr": 2e-3,
                 "lr_adversarial": 5e-4,
             },
-            held_to={"accuracy": at_least(0.6)},
+            held_to={"accuracy": at_least(0.6), "entropy": at_most(1.0)},
         ),
     ),
 )
