@@ -102,7 +102,7 @@ SETTINGS = {
         3600, {"size": "32", "width": 24, "batch_size": 32, "lr": 0.0005, "mirror": True, "precision": "bf16"}, "lfw64"
     ),
     "discogan": Setting(3000, {"width": 16, "batch_size": 32, "lr": 5e-4}, "mnist+mnist_edges"),
-    "dragan": Setting(6000, {}),
+    "dragan": Setting(6000, {}, note="Digits are speckled: both players are perceptrons."),
     "dualgan": Setting(
         2000,
         {"width": 16, "batch_size": 8, "a_weight": 100.0, "b_weight": 100.0, "lr": 2e-4, "augment": False},
@@ -126,13 +126,17 @@ SETTINGS = {
         },
         DRAWN,
     ),
-    "f_gan": Setting(3000, {"width": 256}),
+    "f_gan": Setting(3000, {"width": 256}, note="Digits stand among specks: both players are perceptrons."),
     "fastgan": Setting(3000, {"size": "32", "width": 16, "lr": 2e-4, "mirror": True}, "lfw64"),
-    "gan": Setting(3000, {"recipe": "modern", "width": 512, "batch_size": 64}),
+    "gan": Setting(
+        3000,
+        {"recipe": "modern", "width": 512, "batch_size": 64},
+        note="Most are a 9, with specks: both players are perceptrons, and nothing in the loss keeps samples apart.",
+    ),
     "improved_gan": Setting(1500, {"width": 256}),
     "infogan": Setting(3000, {"size": "16", "width": 32, "batch_size": 64}),
-    "loss_sensitive_gan": Setting(2500, SMALL),
-    "lsgan": Setting(2500, SMALL),
+    "loss_sensitive_gan": Setting(2500, SMALL, note="Some strokes are broken after so few steps."),
+    "lsgan": Setting(2500, SMALL, note="Some strokes are broken after so few steps."),
     "pixelda": Setting(
         2000, {"size": "16", "width": 16, "num_blocks": 2, "style_weight": 0.1}, "glyphs+glyphs_coloured"
     ),
@@ -184,6 +188,7 @@ SETTINGS = {
             "lr": 0.0005,
         },
         "lfw64",
+        note="Faces are smeared after so few steps.",
     ),
     "sgan": Setting(2000, SMALL),
     "sagan": Setting(1200, {"size": "32", "width": 16, "batch_size": 16, "mirror": True}, "lfw64"),
@@ -192,7 +197,11 @@ SETTINGS = {
         {"size": "32", "generator_width": 24, "discriminator_width": 24, "num_critic_steps": 2, "batch_size": 16},
         "lfw64",
     ),
-    "softmax_gan": Setting(4000, {"network": "mlp", "width": 256, "generator_norm": True}),
+    "softmax_gan": Setting(
+        4000,
+        {"network": "mlp", "width": 256, "generator_norm": True},
+        note="Most are smudged 8s and 9s after so few steps: both players are perceptrons.",
+    ),
     "srgan": Setting(
         3000,
         {
@@ -260,8 +269,12 @@ SETTINGS = {
         {"width": 16, "batch_size": 32, "lr": 0.0005, "num_long_critic_steps": 20, "size": "28", "precision": "bf16"},
         "fashion_mnist",
     ),
-    "wgan_div": Setting(400, {"network": "dcgan", "width": 16, "lr": 5e-4, "batch_size": 32}),
-    "wgan_gp": Setting(500, {"width": 16, "lr": 5e-4}),
+    "wgan_div": Setting(
+        400,
+        {"network": "dcgan", "width": 16, "lr": 5e-4, "batch_size": 32},
+        note="Some strokes are broken after so few steps.",
+    ),
+    "wgan_gp": Setting(500, {"width": 16, "lr": 5e-4}, note="Some strokes are broken after so few steps."),
 }
 
 
