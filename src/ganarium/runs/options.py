@@ -66,8 +66,8 @@ class Options:
     evaluate_every: int | None = None
     """Steps between evaluations, 0 for none. Default: 20 in a run, fewer where they would take over 5 % of its time."""
     patience: int | None = None
-    """Stop after so many evaluations in a row after which more steps would likely not help: a chance
-    below one half that as many again improve the best number by more than 2 %. Default: never."""
+    """Stop once so many evaluations in a row gave a chance below one half that as many steps again improve the best
+    number by more than 2 %. Default: never."""
     log_every: int = 50
     """Steps between two lines of metrics.jsonl, the record of the losses."""
     track: str | None = None

@@ -37,9 +37,8 @@ def load_pretrained(name: str = "upscaler", *, device: str = "cpu") -> Model:
     model.load_state_dict(tensors, strict=False)
     missing = {key for key, _ in model.named_parameters()} - set(tensors)
     assert not missing, f"{name} lacks {missing}"
-    model.iteration = metadata.get(
-        "step", metadata["card"]["steps"]
-    )  # a growing model draws at the resolution it has reached
+    # a growing model draws at the resolution it has reached
+    model.iteration = metadata.get("step", metadata["card"]["steps"])
     model.clock.fill_(model.iteration)
     return to_channels_last(model.to(resolve_device(device))).eval()
 

@@ -55,8 +55,8 @@ def patches(images: Tensor) -> Tensor:
 
 
 def unexplained(features: list[Tensor], targets: list[Tensor]) -> float:
-    """The share of the variance of the second targets that a ridge from the first features to the first targets leaves;
-    around the mean of each place, which it is told."""
+    """The share of the variance of the second targets, around the mean of each place, that a ridge regression leaves;
+    it is fitted to the first features and targets."""
     (x, x_asked), (y, y_asked) = features, targets
     mean, scale = x.mean(0), x.std(0) + 1e-6
     x, x_asked = (x - mean) / scale, (x_asked - mean) / scale
