@@ -33,8 +33,7 @@ from ganarium.runs.options import Options
 from ganarium.runtime import environment
 from ganarium.runtime.cache import cache_dir
 from ganarium.trainer import Trainer, Update
-from ganarium.training import console
-from ganarium.training.timing import steps_of
+from ganarium.training import console, session, timing
 from synthetic import trainer
 
 GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
@@ -812,7 +811,7 @@ def test_variables_of_the_old_name_are_read_with_one_line(
     ],
 )
 def test_each_stage_of_a_model_takes_its_own_time(seconds: float, costs: list[tuple[int, float]], steps: int) -> None:
-    assert steps_of(seconds, costs) == steps
+    assert timing.steps_of(seconds, costs) == steps
 
 
 @pytest.mark.parametrize("name", ["esrgan", "srgan", "triple_gan", "wgan"])
@@ -841,6 +840,40 @@ def test_minutes_become_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert train("gan", plain, "--steps", str(options["steps"])) == 0
     a, b = tensors(run), tensors(plain)
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_steps_are_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred steps were planned for 100 seconds; then a step takes 1/20, 1 or 5 seconds, or 1/20 after the half."""
+    for seconds, later, expected in ((0.05, 0.05, 1850), (1, 1, 100), (5, 5, 20), (1, 0.05, 970)):
+        clock, total, done = 0.0, 100, 0
+        monkeypatch.setattr(timing.time, "monotonic", lambda: clock)  # noqa: B023
+        plan = timing.Plan(100 / 60, 100.0)
+        while done < total:
+            done, clock = done + 1, clock + (seconds if done < 50 else later)
+            if plan.due(done, total):
+                total = plan.total(done, total, stages=(5,))
+        assert total == pytest.approx(expected, rel=0.15)
+        assert done == total
+        assert 50 < clock < 110
+    plan = timing.Plan(100 / 60, clock + 100.0)
+    assert plan.due(100, 100)
+    assert plan.total(100, 100, stages=(0, 200)) == 100, "the work of a step is about to change"
+
+
+def test_a_run_whose_timing_was_far_off_fills_its_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(session, "steps_within", lambda *_, **__: 4)
+    monkeypatch.setattr(timing.Plan, "total", lambda _, done, total, stages: 20 if done == 4 else total)
+    run = tmp_path / "run"
+    model = [word for word in FAMILIES["gan"] if word not in ("--steps", "200")]
+    assert cli.main(["train", *model, "--minutes", "0.03", "--threads", "1", "--out", str(run)]) == 0
+    assert config(run)["options"]["steps"] == checkpoints(run)[-1] == 20
+    said = capsys.readouterr().out
+    assert "step 4: steps take less time than was thought: 0.03 minutes hold 20" in said
+    assert "done: 20 steps" in said
+    assert cli.main(["resume", str(run)]) == 0
+    assert "is finished at step 20" in capsys.readouterr().out
 
 
 # The API

@@ -46,7 +46,8 @@ class Options:
     steps: int | None = None
     """How long to train, in iterations of the paper's algorithm. Default: 10000."""
     minutes: float | None = None
-    """How long to train, in minutes instead of steps: a short timing turns them into a number of steps."""
+    """How long to train, in minutes instead of steps: a short timing turns them into a number of steps,
+    counted again as the run goes on where it was far off."""
     batch_size: int | None = None
     """Images in a batch; under torchrun, in each process. Default: the paper's."""
     seed: int = 0

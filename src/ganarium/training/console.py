@@ -102,7 +102,7 @@ class Bar:
 
     def advance(self, done: int) -> None:
         if self._bar:
-            self._bar.update(self._task, completed=done)
+            self._bar.update(self._task, completed=done, total=self.total)
 
     def show(self, done: int, terms: dict[str, float]) -> None:
         speed = f"{self.speed(done):.3g} steps/s"

@@ -50,7 +50,7 @@ from ganarium.training.recommend import LEAST_STEPS, cheaper
 from ganarium.training.signals import Signals
 from ganarium.training.start import in_words, read_source, start_from
 from ganarium.training.state import capture, restore
-from ganarium.training.timing import steps_within
+from ganarium.training.timing import Plan, steps_within
 from ganarium.training.trackers import Tracker
 from ganarium.training.validation import Validation, interval
 from ganarium.web import report
@@ -72,6 +72,7 @@ class Run:
         self._doctor: RunDoctor | None = None  # while it trains, of the process that writes
         self._saved = -1
         self._enough = False  # whether `patience` has ended the run
+        self._plan: Plan | None = None  # of a run that was given minutes, in the process that begins it
         self._picture_seconds = 0.0
         self._report_seconds = 0.0
         self._seconds_before = 0.0  # of training, before this process took it up
@@ -103,6 +104,7 @@ class Run:
             "data_folder": data_folder and str(Path(data_folder).resolve()),
             **environment(),
         }
+        ends = time.monotonic() + 60 * (options.minutes or 0.0)
         if options.minutes:
             train_options["steps"] = steps_within(options.minutes, config, quiet=quiet)
             if rank == 0 and not quiet:
@@ -128,6 +130,7 @@ class Run:
         folder = distributed.gather(folder)[0]
         assert isinstance(folder, Path)
         run = cls(folder, config, trainer, test)
+        run._plan = Plan(options.minutes, ends) if options.minutes else None
         try:
             if run.first:
                 write_json(folder, "config.json", config)
@@ -274,6 +277,7 @@ class Run:
                     if self._must_compare:
                         self._evaluate(validation, log, bar, must=True)
                 for done in self.trainer:
+                    self._count_again(done, bar)
                     stop = late = False
                     if self.config["world"] == 1 or done % 10 == 0:  # asking the others waits for the device
                         flags = [signals.caught > 0, time.monotonic() - saved_at > SAVE_SECONDS]
@@ -321,6 +325,23 @@ class Run:
                     log.close()
                     animation.save_training_gif(self.folder / "samples")
                     save_curves(self.folder / "metrics.jsonl", self.folder / "curves.png")
+
+    def _count_again(self, done: int, bar: Bar) -> None:
+        """Changes the number of steps where far more or far fewer than planned fit into the minutes."""
+        before, plan = self.trainer.total, self._plan
+        if plan is None or not plan.due(done, before):
+            return
+        total = int(distributed.gather(plan.total(done, before, self.model.stages))[0])
+        if total == before:
+            return
+        bar.total = self.trainer.total = self.options["steps"] = total
+        if self._doctor:
+            self._doctor.total = total
+        if self.first:
+            write_json(self.folder, "config.json", self.config)
+        self.save()
+        less = "less" if total > before else "more"
+        bar.say(f"step {done}: steps take {less} time than was thought: {plan.minutes:g} minutes hold {total:,}")
 
     def save(self) -> None:
         """A checkpoint of this moment, if there is none yet. Every process must call it."""

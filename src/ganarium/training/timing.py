@@ -1,4 +1,4 @@
-"""How many steps fit into some minutes."""
+"""How many steps fit into some minutes, before a run begins and while it goes on."""
 
 import json
 import statistics
@@ -16,6 +16,10 @@ from ganarium.training.validation import reserve
 SHARE = 0.92  # of the time that steps may take; the rest is for sample grids and checkpoints
 TURN = 0.25  # seconds that are timed at once
 LONGEST, LONGEST_SHARE = 6.0, 0.05  # seconds that the timing of steps takes, or the share of the run where that is less
+REVIEWS = 10  # of a run, at least: moments at which its steps are counted again
+WRONG = 1.5  # by which factor the count must be wrong to be changed
+LEAST = 5.0  # seconds by which another count must move the end of the run to be worth it
+SHORTEST = 1.0  # seconds of steps that a count is made from, except at the end of the run
 
 
 def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False) -> int:
@@ -72,3 +76,37 @@ def steps_of(seconds: float, costs: list[tuple[int, float]]) -> int:
             return first + max(0, int(seconds / cost))
         seconds -= (following - first) * cost
     raise AssertionError("no run is so long")
+
+
+class Plan:
+    """The steps of a run of some minutes, counted again as it goes: a machine that was busy when they were timed, or
+    that is busy later, would make a run of an hour last minutes or days.
+
+    `ends` is when the minutes are over, by `time.monotonic`.
+    """
+
+    def __init__(self, minutes: float, ends: float) -> None:
+        self.minutes, self._ends = minutes, ends
+        self._seen = (0, time.monotonic())  # the step and the moment of the last review
+
+    def due(self, done: int, total: int) -> bool:
+        """Whether `total` is worth a call after `done` steps: the same in every process."""
+        return done % max(1, total // (10 * REVIEWS)) == 0 or done >= total
+
+    def total(self, done: int, total: int, stages: tuple[int, ...] = ()) -> int:
+        """How many steps the run should have, after `done` of `total`: as many as planned, unless that is far off.
+
+        Seconds of a step are those since the last review, with pictures, checkpoints and evaluations. While the work
+        of the model's steps still changes (`stages`), nothing is counted.
+        """
+        now, (step, moment) = time.monotonic(), self._seen
+        enough = done - step >= total // REVIEWS or now - moment > 60 * self.minutes / REVIEWS
+        if done < total and not (enough and now - moment > SHORTEST):
+            return total
+        self._seen = done, now
+        if step < max((0, *stages)):
+            return total
+        per_step = (now - moment) / (done - step)
+        fit = done + int(max(0.0, SHARE * (self._ends - now)) / per_step)
+        far = not total / WRONG <= fit <= total * WRONG
+        return fit if far and abs(fit - total) * per_step > LEAST else total
