@@ -5,7 +5,7 @@ they came: a PIL image, an array, a tensor, or a `Photo` with its alpha and colo
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from ganarium.data.files.photo import Photo, array_of, image_of, photo_of, photo
 from ganarium.data.holes import mask_of, window_around
 from ganarium.data.tiles import STEP, levels_of, map_tiles, reduced_copy, resized, values_of
 from ganarium.errors import UserError
+from ganarium.layers.inference import faster_on_cpu
 from ganarium.layers.normalization import fixed_norms
-from ganarium.layers.winograd import faster_on_cpu
 from ganarium.runtime.device import resolve_precision
 from ganarium.streams import CHUNK, undisturbed
 
@@ -157,7 +157,8 @@ class Mapping(nn.Module):
 
         def apply(images: Any) -> Any:
             size = images.shape[1:3] if isinstance(images, np.ndarray) else images.shape[2:]
-            return map_tiles(images, forward, self._side(size, tile), self.reach or 0, scale, progress)
+            with nullcontext() if half else faster_on_cpu(self):
+                return map_tiles(images, forward, self._side(size, tile), self.reach or 0, scale, progress)
 
         return self._mapped_alike(image, apply, "upscale", keep_grey=True)
 

@@ -1,4 +1,4 @@
-"""Translating on the CPU takes a shorter way to the same numbers."""
+"""Translating and enlarging on the CPU take a shorter way to the same numbers."""
 
 import pytest
 import torch
@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ganarium import registry
-from ganarium.layers import winograd
+from ganarium.layers import inference, winograd
+from ganarium.layers.inference import faster_on_cpu
 from ganarium.layers.normalization import fixed_norms
-from ganarium.layers.winograd import faster_on_cpu
 
 
 def net(*layers):
@@ -19,9 +19,10 @@ def net(*layers):
 
 @pytest.fixture
 def narrow(monkeypatch):
-    """Few channels are enough."""
-    monkeypatch.setattr(winograd, "LEAST", 2)
-    monkeypatch.setattr(winograd, "TILES", 3)  # several parts, the last smaller
+    """Few channels are enough, and all is done in several parts, of which the last is smaller."""
+    monkeypatch.setattr(inference, "LEAST", 2)
+    monkeypatch.setattr(inference, "ROWS", 4)
+    monkeypatch.setattr(winograd, "TILES", 3)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (3, 3), (17, 10), (1, 5)])
@@ -32,7 +33,7 @@ def test_convolutions_of_any_size(narrow, size, padding):
     if min(layer.padding[0] * 2 + size[0], layer.padding[1] * 2 + size[1]) < 3:
         pytest.skip("smaller than the filter")
     with torch.no_grad():
-        assert torch.allclose(winograd.convolution(layer)(x), layer(x), rtol=0, atol=1e-12)
+        assert torch.allclose(inference.convolution(layer)(x), layer(x), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -93,18 +94,36 @@ def test_fixed_statistics_stay_fixed(narrow):
     assert not torch.allclose(plain, F.instance_norm(plain), atol=0.1)  # they are not those of this image
 
 
-def test_networks_without_instance_norm_are_left_as_they_are():
-    network = nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)).eval()
-    with faster_on_cpu(network):
-        assert "forward" not in network[0].__dict__
+def test_an_enlargement_is_that_of_the_network_alone(narrow):
+    model = registry.create("srgan", (3, 16, 16), width=4, num_blocks=2, discriminator_width=1)
+    for name, values in [*model.named_parameters(), *model.named_buffers()]:
+        if "norm" in name or values.dim() == 1:  # batch norm and PReLU away from where they begin
+            nn.init.uniform_(values, 0.2, 1.0)
+    model.eval()
+    image = torch.rand(2, 3, 10, 13) * 2 - 1
+    with torch.no_grad():
+        plain = model.enlarged(image).clamp(-1, 1)
+    made = model.upscale(image)
+    assert plain.abs().mean() < 0.9  # little of it is clipped
+    assert (made - plain).abs().max() < 0.01 / 127.5
+    assert not torch.equal(made, plain)  # it was computed in another way
+    assert all("forward" not in layer.__dict__ for layer in model.modules())
+
+
+def test_batch_norm_is_folded_only_where_its_statistics_are_those_of_training():
+    network = nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.PReLU(6), nn.PReLU())
+    with faster_on_cpu(network.train()):
+        assert not any("forward" in layer.__dict__ for layer in network)
+    with faster_on_cpu(network.eval()):
+        assert ["forward" in layer.__dict__ for layer in network] == [True, True, False, False]
 
 
 def test_a_wide_convolution_takes_the_shorter_way_and_a_narrow_one_does_not(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        winograd, "transformed", lambda weight: calls.append(weight.shape[:2]) or torch.zeros(36, 128, 128)
+        inference, "transformed", lambda weight: calls.append(weight.shape[:2]) or torch.zeros(36, 128, 128)
     )
     with torch.no_grad():
         for channels in (128, 64):
-            winograd.convolution(nn.Conv2d(channels, channels, 3, padding=1))(torch.zeros(1, channels, 4, 4))
+            inference.convolution(nn.Conv2d(channels, channels, 3, padding=1))(torch.zeros(1, channels, 4, 4))
     assert calls == [(128, 128)]
