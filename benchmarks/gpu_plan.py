@@ -20,109 +20,60 @@ from studies import RESULTS, seeds_of
 
 PAGE = Path(__file__).with_suffix(".md")
 PLAN = {
-    "acgan_labels": Scale(
-        "mnist",
-        20_000,
-        {"size": 28},
-        held_to={"fidelity": at_least(0.97), "accuracy": at_least(0.98), "diversity": at_least(0.6)},
+    "acgan_labels": Scale("mnist", 20_000, {"size": 28}).requires(
+        at_least(fidelity=0.97, accuracy=0.98, diversity=0.6)
     ),
-    "began_balance": Scale(
-        "lfw64", 15_000, {"lambda_k": 0.002}, held_to={"off_gamma": at_most(0.1), "m_left": at_most(0.6)}
+    "began_balance": Scale("lfw64", 15_000, {"lambda_k": 0.002}).requires(at_most(off_gamma=0.1, m_left=0.6)),
+    "bgan_discrete": Scale("mnist_binarised", 30_000).requires(
+        at_most(frechet_distance=30.0), at_least(rarest_class=0.05)
     ),
-    "bgan_discrete": Scale(
-        "mnist_binarised", 30_000, held_to={"frechet_distance": at_most(30.0), "rarest_class": at_least(0.05)}
+    "catgan_clusters": Scale("mnist", 20_000, {"size": 28}).requires(at_least(accuracy=0.85, over="most")),
+    "catgan_few_labels": Scale("mnist", 20_000, {"size": 28, "semi_supervised": True}).requires(
+        at_least(accuracy=0.96), gain="accuracy"
     ),
-    "catgan_clusters": Scale("mnist", 20_000, {"size": 28}, held_to={"accuracy": at_least(0.85, over="most")}),
-    "catgan_few_labels": Scale(
-        "mnist", 20_000, {"size": 28, "semi_supervised": True}, held_to={"accuracy": at_least(0.96)}, gain="accuracy"
+    "cgan_labels": Scale("mnist", 20_000, {"size": 28, "network": "dcgan", "dropout": 0.1}).requires(
+        at_least(fidelity=0.97, diversity=0.6)
     ),
-    "cgan_labels": Scale(
-        "mnist",
-        20_000,
-        {"size": 28, "network": "dcgan", "dropout": 0.1},
-        held_to={"fidelity": at_least(0.97), "diversity": at_least(0.6)},
+    "cgan_match": Scale("mnist", 20_000, {"size": 28, "design": "two_networks", "network": "dcgan"}).requires(
+        at_least(area=0.98)
     ),
-    "cgan_match": Scale(
-        "mnist", 20_000, {"size": 28, "design": "two_networks", "network": "dcgan"}, held_to={"area": at_least(0.98)}
+    "cgan_perceptrons": Scale("mnist", 40_000, {"size": 28}).requires(at_least(fidelity=0.9, diversity=0.6)),
+    "cls_gan_labels": Scale("mnist", 20_000, {"size": 28}).requires(at_least(fidelity=0.95, diversity=0.6)),
+    "ct_gan_few_labels": Scale("mnist", 180_000, {"size": 28, "semi_supervised": True}).requires(
+        at_least(accuracy=0.987), gain="accuracy"
     ),
-    "cgan_perceptrons": Scale(
-        "mnist", 40_000, {"size": 28}, held_to={"fidelity": at_least(0.9), "diversity": at_least(0.6)}
+    "ct_gan_overfitting": Scale("mnist", 5000).requires(at_most(gap=0.3)),
+    "cyclegan_cycle": Scale("scenes_unpaired", 7000, {"size": 64, "batch_size": 8, "augment": False}).requires(
+        at_most(cycle_error=0.06, map_error=0.2)
     ),
-    "cls_gan_labels": Scale(
-        "mnist", 20_000, {"size": 28}, held_to={"fidelity": at_least(0.95), "diversity": at_least(0.6)}
+    "dcgan_batch_norm": Scale("fashion_mnist", 20_000, {"width": 128}, numbers={"labels": 1000}).requires(
+        at_most(frechet_distance=5.0), at_least(coverage=0.5)
     ),
-    "ct_gan_few_labels": Scale(
-        "mnist", 180_000, {"size": 28, "semi_supervised": True}, held_to={"accuracy": at_least(0.987)}, gain="accuracy"
+    "ebgan_margin": Scale("fashion_mnist", 20_000).requires(at_most(frechet_distance=10.0), at_least(coverage=0.3)),
+    "ebgan_pull_away": Scale("fashion_mnist", 20_000, {"margin": 0.0, "pull_away_weight": 0.1}).requires(
+        at_most(squared_cosine=0.25), at_least(coverage=0.05)
     ),
-    "ct_gan_overfitting": Scale("mnist", 5000, held_to={"gap": at_most(0.3)}),
-    "cyclegan_cycle": Scale(
-        "scenes_unpaired",
-        7000,
-        {"size": 64, "batch_size": 8, "augment": False},
-        held_to={"cycle_error": at_most(0.06), "map_error": at_most(0.2)},
+    "gan_colours": Scale("mnist", 30_000, {"network": "dcgan"}).requires(
+        at_most(covariance_error=0.2, hue_error=0.15), at_least(cells=60)
     ),
-    "dcgan_batch_norm": Scale(
-        "fashion_mnist",
-        20_000,
-        {"width": 128},
-        numbers={"labels": 1000},
-        held_to={"frechet_distance": at_most(5.0), "coverage": at_least(0.5)},
+    "gan_saturation": Scale("mnist", 100_000, {"recipe": "modern", "num_discriminator_steps": 2}).requires(
+        at_least(parzen_nats=150.0, rarest_class=0.05)
     ),
-    "ebgan_margin": Scale(
-        "fashion_mnist", 20_000, held_to={"frechet_distance": at_most(10.0), "coverage": at_least(0.3)}
+    "improved_gan_few_labels": Scale("mnist", 180_000, {"size": 28}).requires(
+        at_least(accuracy=0.987), gain="accuracy"
     ),
-    "ebgan_pull_away": Scale(
-        "fashion_mnist",
-        20_000,
-        {"margin": 0.0, "pull_away_weight": 0.1},
-        held_to={"squared_cosine": at_most(0.25), "coverage": at_least(0.05)},
-    ),
-    "gan_colours": Scale(
-        "mnist",
-        30_000,
-        {"network": "dcgan"},
-        held_to={"covariance_error": at_most(0.2), "hue_error": at_most(0.15), "cells": at_least(60)},
-    ),
-    "gan_saturation": Scale(
-        "mnist",
-        100_000,
-        {"recipe": "modern", "num_discriminator_steps": 2},
-        held_to={"parzen_nats": at_least(150.0), "rarest_class": at_least(0.05)},
-    ),
-    "improved_gan_few_labels": Scale(
-        "mnist", 180_000, {"size": 28}, held_to={"accuracy": at_least(0.987)}, gain="accuracy"
-    ),
-    "infogan_codes": Scale(
-        "mnist",
-        5000,
-        {"size": 28},
-        held_to={
-            "information": at_least(2.2),
-            "code_accuracy": at_least(0.75, over="most"),
-            "slant": at_least(0.8),
-            "lean": at_least(1.0),
-        },
+    "infogan_codes": Scale("mnist", 5000, {"size": 28}).requires(
+        at_least(information=2.2), at_least(code_accuracy=0.75, over="most"), at_least(slant=0.8, lean=1.0)
     ),
     "pixelrnn_likelihood": Scale(
-        "mnist",
-        8000,
-        {"batch_size": 256, "width": 64, "num_blocks": 10, "head": 64},
-        numbers={"images": 10_000},
-        held_to={"nats": between(75.0, 88.0)},
+        "mnist", 8000, {"batch_size": 256, "width": 64, "num_blocks": 10, "head": 64}, numbers={"images": 10_000}
+    ).requires(between(nats=(75.0, 88.0))),
+    "sgan_few_labels": Scale("mnist", 20_000, {"size": 28}).requires(at_least(accuracy=0.9), gain="accuracy"),
+    "triple_gan_few_labels": Scale("mnist", 36_000, {"size": 28}).requires(
+        at_least(accuracy=0.97, fidelity=0.95), gain="accuracy", level=("accuracy", "regularised", 0.01)
     ),
-    "sgan_few_labels": Scale("mnist", 20_000, {"size": 28}, held_to={"accuracy": at_least(0.9)}, gain="accuracy"),
-    "triple_gan_few_labels": Scale(
-        "mnist",
-        36_000,
-        {"size": 28},
-        held_to={"accuracy": at_least(0.97), "fidelity": at_least(0.95)},
-        gain="accuracy",
-        level=("accuracy", "regularised", 0.01),
-    ),
-    "wgan_gp_digits": Scale(
-        "mnist",
-        15_000,
-        held_to={"gradient_norm": between(0.9, 1.15), "frechet_distance": at_most(3.0), "rarest_class": at_least(0.07)},
+    "wgan_gp_digits": Scale("mnist", 15_000).requires(
+        between(gradient_norm=(0.9, 1.15)), at_most(frechet_distance=3.0), at_least(rarest_class=0.07)
     ),
 }
 

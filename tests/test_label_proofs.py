@@ -124,10 +124,10 @@ def test_a_control_is_trained_on_the_shuffled_labels(monkeypatch):
     monkeypatch.setattr(
         harness, "Batches", lambda train, *rest, **more: seen.append(train) or Batches(train, *rest, **more)
     )
-    scale = harness.Scale("toy", 1, SMALL["sgan"] | {"batch_size": 8}, held_to={})
+    scale = harness.Scale("toy", 1, SMALL["sgan"] | {"batch_size": 8})
     for change in (Change(), ShuffledLabels()):
         experiment = harness.Experiment(model="sgan", scale=scale, seed=3, change=change)
-        assert len([*experiment.training(data, lambda model: None)]) == 1
+        assert len([*harness.Measure().training(experiment, data)]) == 1
     plain, control = (train.labels for train in seen)
     assert torch.equal(plain, data.labels)
     assert not torch.equal(control, data.labels)
@@ -166,7 +166,7 @@ def two_splits():
     images = torch.tensor([50, 200], dtype=torch.uint8).repeat(30)[:, None, None, None].expand(-1, 8, 8, 1)
     right = torch.tensor([0, 1]).repeat(30)
     train, test = (Dataset("toy", images, labels, ("dark", "bright")) for labels in (1 - right, right))
-    experiment = harness.Experiment(model="sgan", scale=harness.Scale("toy", 1, held_to={}), seed=0)
+    experiment = harness.Experiment(model="sgan", scale=harness.Scale("toy", 1), seed=0)
     vars(experiment)["splits"] = (train, test)
     return experiment
 

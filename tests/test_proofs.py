@@ -22,14 +22,14 @@ from ganarium.proofs.changes import Change, ChangeOptions, OtherModel
 from ganarium.proofs.claim import SCALES, Claim, Scale, as_values, at_least, at_most, list_proofs, load_claim
 from ganarium.proofs.measures.likelihood import parzen
 from ganarium.proofs.measures.points import ModeCoverage
-from ganarium.proofs.thresholds import Bound, gain_of, level_in_words, level_of
+from ganarium.proofs.thresholds import Bound, difference_in_words, gain_of, level_of
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "proofs"
 FOUNDATION = ("began", "cyclegan", "dcgan", "gan", "infogan", "pixelrnn", "wgan_gp")
 KEYS = {"model", "claim", "scale", "seeds", "values", "control", "baselines", "threshold", "passed", "protocol",
         "command", "environment", "digest"}  # fmt: skip
-LOW = Scale("toy", 1, held_to={"error": at_most(0.1)})
-GOOD = Scale("toy", 1, held_to={"accuracy": at_least(0.89)})
+LOW = Scale("toy", 1).requires(at_most(error=0.1))
+GOOD = Scale("toy", 1).requires(at_least(accuracy=0.89))
 
 
 def runs(*errors):
@@ -51,7 +51,7 @@ def test_verdicts(model, control, passed):
 
 
 def test_a_control_need_miss_only_one_of_the_thresholds():
-    scale = replace(LOW, held_to={**LOW.held_to, "modes": at_least(7)})
+    scale = replace(LOW, held_to={**LOW.held_to, **at_least(modes=7)})
     good, bad = [{"error": 0.0, "modes": 8}], [{"error": 0.0, "modes": 3}]
     verdict = {"model_holds": True, "control_holds": False, "passed": True}
     assert harness.verdict_on(scale, good, bad) == verdict
@@ -96,7 +96,7 @@ def test_a_level_in_numbers():
     actual = level_of("a", "b", 0.01, [{"a": 0.9}, {"a": 0.95}], [{"b": 0.92}, {"b": 0.94}])
     assert actual["pairs"] == pytest.approx([-0.02, 0.01])
     assert (actual["mean"], actual["holds"]) == (pytest.approx(-0.005), True)
-    assert level_in_words(actual) == "-0.02, +0.01, -0.005 on average; margin 0.01"
+    assert difference_in_words(actual) == "-0.02, +0.01, -0.005 on average; margin 0.01"
 
 
 def test_most_of_three_is_their_median():
@@ -224,7 +224,7 @@ MADE_UP = Claim(
     control=ChangeOptions({"lr": 1e-9}),
     control_text="it cannot learn",
     measure=ModeCoverage(),
-    quick=Scale("ring", 2, {"width": 4, "batch_size": 8}, held_to={"modes": at_least(1)}),
+    quick=Scale("ring", 2, {"width": 4, "batch_size": 8}).requires(at_least(modes=1)),
 )
 
 
@@ -237,7 +237,7 @@ MADE_UP = Claim(
         ({"id": "gan_made_up_too"}, False),
         ({"quick": replace(MADE_UP.quick, steps=3)}, False),
         ({"quick": replace(MADE_UP.quick, settings={"width": 5, "batch_size": 8})}, False),
-        ({"quick": replace(MADE_UP.quick, held_to={"modes": at_least(2)})}, False),
+        ({"quick": MADE_UP.quick.requires(at_least(modes=2))}, False),
         ({"quick": replace(MADE_UP.quick, gain="modes")}, False),
         ({"control": ChangeOptions({"lr": 1e-8})}, False),
         ({"control": OtherModel("lsgan", {})}, False),

@@ -20,7 +20,8 @@ import wgan_ablation
 from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, decode
-from ganarium.proofs.claim import Measure, Measured, Scale, at_least, load_claim
+from ganarium.proofs.claim import Scale, at_least, load_claim
+from ganarium.proofs.experiment import Measure, Measured
 from ganarium.trainer import Trainer
 from ganarium.training.outlook import COEFFICIENTS
 
@@ -254,7 +255,7 @@ def test_page_of_the_plan_for_a_gpu():
 
 
 def test_the_plan_for_a_gpu_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
-    scale = Scale("ring", 2, {"width": 4, "batch_size": 8}, held_to={"modes": at_least(9)})
+    scale = Scale("ring", 2, {"width": 4, "batch_size": 8}).requires(at_least(modes=9))
     monkeypatch.setattr(gpu_plan, "PLAN", {"lsgan_modes": scale, "wgan_gp_modes": replace(scale, steps=3)})
     monkeypatch.setattr(gpu_plan, "load_claim", lambda name: replace(load_claim(name), measure=Quick()))
     Quick.count = 0

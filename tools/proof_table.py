@@ -6,7 +6,7 @@ from typing import Any
 
 from ganarium.proofs.claim import all_claims
 from ganarium.proofs.prove import in_words, is_current
-from ganarium.proofs.thresholds import Bound, gain_in_words, level_in_words
+from ganarium.proofs.thresholds import Bound, difference_in_words
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "proofs"
@@ -132,9 +132,9 @@ def section(result: dict[str, Any], heading: str) -> list[str]:
         f"- Seeds {', '.join(map(str, result['seeds']))}; {result['seconds'] / 60:.0f} minutes of one core in all, "
         f"{result['environment']['gpu'] or result['environment']['processor']}, "
         f"torch {result['environment']['versions']['torch'].split('+')[0]}: `{result['command']}`",
-        *([f"- Gain in {gain['value']}: {gain_in_words(gain)}."] if (gain := result.get("gain")) else []),
+        *([f"- Gain in {gain['value']}: {difference_in_words(gain)}."] if (gain := result.get("gain")) else []),
         *(
-            [f"- {level['value'].capitalize()} against {level['rival']} of the control: {level_in_words(level)}."]
+            [f"- {level['value'].capitalize()} against {level['rival']} of the control: {difference_in_words(level)}."]
             if (level := result.get("level"))
             else []
         ),

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ganarium.errors import UserError
-from ganarium.proofs.thresholds import gain_in_words, level_in_words
+from ganarium.proofs.thresholds import difference_in_words
 from ganarium.registry import checked
 
 
@@ -63,16 +63,13 @@ def prove(
         for value, bound in known.scales[scale].held_to.items():
             print(f"  must be: {value} {bound}")
         if gain := result.get("gain"):
-            print(
-                f"  must be: the gain in {gain['value']} on average more than the seeds' spread: {gain_in_words(gain)}"
-            )
+            words = difference_in_words(gain)
+            print(f"  must be: the gain in {gain['value']} on average more than the seeds' spread: {words}")
         if level := result.get("level"):
-            print(
-                f"  must be: {level['value']} on average level with {level['rival'].replace('_', ' ')} of the control: "
-                + level_in_words(level)
-            )
-        words = {True: "holds", False: "fails"}
-        said = f"model {words[result['model_holds']]}, control {words[result['control_holds']]}"
+            rival, words = level["rival"].replace("_", " "), difference_in_words(level)
+            print(f"  must be: {level['value']} on average level with {rival} of the control: {words}")
+        verdict = {True: "holds", False: "fails"}
+        said = f"model {verdict[result['model_holds']]}, control {verdict[result['control_holds']]}"
         print(f"  {'PASSED' if result['passed'] else 'NOT PASSED'}: {said}; {out}/{name}-{scale}.json and .png")
         passed &= result["passed"]
     return 0 if passed else 1

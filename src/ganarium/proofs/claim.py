@@ -4,70 +4,39 @@ import hashlib
 import json
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import partial
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from ganarium.data.dataset import Dataset
 from ganarium.errors import UserError, nearest
 from ganarium.proofs import claims
-from ganarium.proofs.changes import Change
-from ganarium.proofs.experiment import Experiment, Scale
+from ganarium.proofs.changes import (
+    Change,
+    ChangeModel,
+    ChangeOptions,
+    OtherModel,
+    ReplaceStep,
+    ShuffledCaptions,
+    ShuffledLabels,
+    WeighTerms,
+    WithoutPlayer,
+)
+from ganarium.proofs.experiment import Experiment, Measure, Scale
 from ganarium.proofs.thresholds import at_least, at_most, between
 
-__all__ = ["Claim", "Measure", "Measured", "Scale", "at_least", "at_most", "between", "list_proofs", "load_claim"]
+__all__ = ["Claim", "Scale", "at_least", "at_most", "between", "list_proofs", "load_claim"]
+__all__ += ["ChangeModel", "ChangeOptions", "OtherModel", "ReplaceStep", "ShuffledCaptions", "ShuffledLabels"]
+__all__ += ["WeighTerms", "WithoutPlayer"]
 SCALES = ("quick", "cpu")
-
-
-class Measured(NamedTuple):
-    values: dict[str, float]
-    images: Tensor | None = None  # (n, c, h, w) or points (n, 2), for the picture
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Measures a trained model. A result prints the docstring of the subclass, and then those of its bases, with the
-    fields filled in; subclasses with fields are frozen dataclasses too."""
-
-    @property
-    def text(self) -> str:
-        own = [kind.__doc__ or "" for kind in type(self).__mro__ if issubclass(kind, Measure) and kind is not Measure]
-        return " ".join(" ".join(own).split()).format(**vars(self))
-
-    def read(self, experiment: Experiment, model: Any) -> Measured:
-        """The values of a model in the mode of evaluation, and a picture."""
-        raise NotImplementedError
-
-    def data(self, experiment: Experiment) -> Dataset:
-        """What the model is trained on."""
-        return experiment.train
-
-    def prepare(self, experiment: Experiment, model: Any) -> None:
-        """Changes every new model, that of the control too."""
-
-    def __call__(self, experiment: Experiment) -> Measured:
-        """Trains a model as the experiment says, and reads it."""
-        return self.read(experiment, self.trained(experiment, self.data(experiment)))
-
-    def trained(self, experiment: Experiment, train: Dataset) -> Any:
-        """The model at the end of its training on a split, in the mode of evaluation."""
-        for model, _ in experiment.training(train, partial(self.prepare, experiment)):
-            last = model
-        return last.eval()
-
-    def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
-        """The same values of things that need no training, by name."""
-        return {"untrained": self.read(experiment, experiment.untrained(self.data(experiment))).values}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    id: str
-    model: str
+    id: str = ""
+    model: str = ""
+    """Both are left out in the files of claims: `all_claims` fills in the key of the claim and the name of its file."""
     text: str
     """What is claimed, in one sentence."""
     source: str
@@ -132,9 +101,11 @@ def as_values(thing: Any) -> Any:
 
 def all_claims() -> dict[str, Claim]:
     """Every claim by its id."""
-    models = sorted(module.name for module in pkgutil.iter_modules(claims.__path__))
-    files = [import_module(f"ganarium.proofs.claims.{model}") for model in models]
-    return {claim.id: claim for file in files for claim in file.CLAIMS}
+    known = {}
+    for module in pkgutil.iter_modules(claims.__path__):
+        for name, claim in import_module(f"{claims.__name__}.{module.name}").CLAIMS.items():
+            known[name] = replace(claim, id=name, model=module.name)
+    return known
 
 
 def list_proofs(model: str | None = None) -> list[str]:

@@ -1,10 +1,13 @@
-"""One training run of a proof: a model from a seed, with or without a change, in memory and without a run folder."""
+"""One training run of a proof: a model from a seed, with or without a change, in memory and without a run folder.
 
-from collections.abc import Callable, Iterator, Mapping
+And what measures it.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,10 +22,12 @@ from ganarium.proofs.thresholds import Bound
 from ganarium.runtime.environment import variable
 from ganarium.trainer import Trainer
 
+Values = dict[str, float]
+
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a proof is, and what it is held to there."""
+    """How large a proof is, and what it is held to there: `Scale("ring", 800).requires(at_least(modes=6))`."""
 
     data: str
     """A data set by name, two of them joined by a +, or a folder in GANARIUM_DATA."""
@@ -31,7 +36,11 @@ class Scale:
     """Of the data (`size`, `characters`, `layout`), of the training (`batch_size`) and of the model, as `train` takes
     them."""
     _: KW_ONLY
-    held_to: Mapping[str, Bound]
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """How many images or labels the measure takes, by name."""
+    num_controls: int | None = None
+    """From how many of the seeds the control is run; None: from all. For photographs, where runs are long."""
+    held_to: Mapping[str, Bound] = field(default_factory=dict)
     """The bounds of measured values, by name."""
     gain: str | None = None
     """A value in which the model must also beat the control by more than the seeds' spread: see `gain_of`."""
@@ -40,10 +49,10 @@ class Scale:
     level: tuple[str, str, float] | None = None
     """A value of the model, one of the control, and a margin by which, on average, the first may be below the second:
     see `level_of`."""
-    numbers: Mapping[str, int] = field(default_factory=dict)
-    """How many images or labels the measure takes, by name."""
-    num_controls: int | None = None
-    """From how many of the seeds the control is run; None: from all. For photographs, where runs are long."""
+
+    def requires(self, *bounds: Mapping[str, Bound], **others: Any) -> "Scale":
+        """The same scale with thresholds: bounds, and if wanted `gain`, `least_gain` and `level`."""
+        return replace(self, held_to={name: bound for part in bounds for name, bound in part.items()}, **others)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -92,34 +101,74 @@ class Experiment:
     def test(self) -> Dataset:
         return self.splits[1]
 
-    def training(
-        self, train: Dataset, prepare: Callable[[Any], None], every: int = 100
-    ) -> Iterator[tuple[Any, list[dict[str, float]]]]:
-        """Trains on a split, and gives the model after every so many steps, with the terms of these steps. `prepare`
-        changes the new model, whatever the change."""
-        train = self.change.data(train, self.seed)
+    def create(self, train: Dataset, change: Change) -> Any:
+        """A new model for a split."""
         torch.manual_seed(self.seed)
-        name, options = self.change.recipe(self.model, self.scale.options)
-        model: Any = registry.create(name, train.shape, train.num_classes, **options)
-        prepare(model)
-        self.change.apply(model)
-        size = self.scale.settings.get("batch_size", model.batch_size)
-        batches = Batches(train, model.batch_type, size, seed=self.seed, device=self.device)
-        trainer = Trainer(model, batches, self.scale.steps)
+        name, options = change.recipe(self.model, self.scale.options)
+        return registry.create(name, train.shape, train.num_classes, **options)
+
+    def untrained(self, train: Dataset) -> Any:
+        """The model before its first step, without a change."""
+        return self.create(train, Change()).to(self.device).eval()
+
+    def draw(self, data: Dataset, count: int, seed: int | None = None) -> Tensor:
+        """`draw` onto the device; by default with the seed of the experiment."""
+        return draw(data, count, self.seed if seed is None else seed).to(self.device)
+
+
+class Measured(NamedTuple):
+    values: Values
+    images: Tensor | None = None  # (n, c, h, w) or points (n, 2), for the picture
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measures a trained model. A result prints the docstring of the subclass, and then those of its bases, with the
+    fields filled in; subclasses with fields are frozen dataclasses too."""
+
+    @property
+    def text(self) -> str:
+        own = [kind.__doc__ or "" for kind in type(self).__mro__ if issubclass(kind, Measure) and kind is not Measure]
+        return " ".join(" ".join(own).split()).format(**vars(self))
+
+    def read(self, experiment: Experiment, model: Any) -> Measured:
+        """The values of a model in the mode of evaluation, and a picture."""
+        raise NotImplementedError
+
+    def data(self, experiment: Experiment) -> Dataset:
+        """What the model is trained on."""
+        return experiment.train
+
+    def prepare(self, experiment: Experiment, model: Any) -> None:
+        """Changes every new model, that of the control too."""
+
+    def training(self, experiment: Experiment, train: Dataset, every: int = 100) -> Iterator[tuple[Any, list[Values]]]:
+        """Trains on a split, and gives the model after every so many steps, with the terms of these steps."""
+        train = experiment.change.data(train, experiment.seed)
+        model = experiment.create(train, experiment.change)
+        self.prepare(experiment, model)
+        experiment.change.apply(model)
+        size = experiment.scale.settings.get("batch_size", model.batch_size)
+        batches = Batches(train, model.batch_type, size, seed=experiment.seed, device=experiment.device)
+        trainer = Trainer(model, batches, experiment.scale.steps)
         trainer.prepare()
         for done in trainer:
             if done % every == 0 or done == trainer.total:
                 yield model, trainer.drain().rows
 
-    def untrained(self, train: Dataset) -> Any:
-        """The model before its first step, without a change."""
-        torch.manual_seed(self.seed)
-        model = registry.create(self.model, train.shape, train.num_classes, **self.scale.options)
-        return model.to(self.device).eval()
+    def trained(self, experiment: Experiment, train: Dataset) -> Any:
+        """The model at the end of its training on a split, in the mode of evaluation."""
+        for model, _ in self.training(experiment, train):
+            last = model
+        return last.eval()
 
-    def draw(self, data: Dataset, count: int, seed: int | None = None) -> Tensor:
-        """`draw` onto the device; by default with the seed of the experiment."""
-        return draw(data, count, self.seed if seed is None else seed).to(self.device)
+    def __call__(self, experiment: Experiment) -> Measured:
+        """Trains a model as the experiment says, and reads it."""
+        return self.read(experiment, self.trained(experiment, self.data(experiment)))
+
+    def baselines(self, experiment: Experiment) -> dict[str, Values]:
+        """The same values of things that need no training, by name."""
+        return {"untrained": self.read(experiment, experiment.untrained(self.data(experiment))).values}
 
 
 def subset(data: Dataset, count: int, seed: int) -> Dataset:

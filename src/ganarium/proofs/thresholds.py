@@ -35,16 +35,17 @@ class Bound:
         return f"{words}{' (most seeds)' if self.over == 'most' else ''}"
 
 
-def at_least(limit: float, over: Literal["every", "most"] = "every") -> Bound:
-    return Bound(at_least=limit, over=over)
+def at_least(*, over: Literal["every", "most"] = "every", **limits: float) -> dict[str, Bound]:
+    """Bounds by the names of values: `at_least(fidelity=0.9, diversity=0.6)`."""
+    return {name: Bound(at_least=limit, over=over) for name, limit in limits.items()}
 
 
-def at_most(limit: float) -> Bound:
-    return Bound(at_most=limit)
+def at_most(**limits: float) -> dict[str, Bound]:
+    return {name: Bound(at_most=limit) for name, limit in limits.items()}
 
 
-def between(low: float, high: float) -> Bound:
-    return Bound(low, high)
+def between(**limits: tuple[float, float]) -> dict[str, Bound]:
+    return {name: Bound(low, high) for name, (low, high) in limits.items()}
 
 
 def gain_of(
@@ -53,14 +54,13 @@ def gain_of(
     """Tells by how much the model's value is above the control's: for each seed, on average, and the wider spread
     (highest minus lowest) of the two. The gain holds if its mean is more than that spread, and `least` or more, and it
     is positive for every seed."""
-    gain: dict[str, Any] = {"value": value} | ({} if least is None else {"least": least})
-    pairs = _differences(model, value, control, value)
-    if pairs is None:
+    gain = {"value": value, **({} if least is None else {"least": least}), **_difference(model, value, control, value)}
+    if "pairs" not in gain:
         return gain | {"holds": False}
-    mean = sum(pairs) / len(pairs)
-    spread = max(_spread([run[value] for run in runs]) for runs in (model, control))
-    holds = mean > spread and min(pairs) > 0 and (least is None or mean >= least)
-    return gain | {"pairs": pairs, "mean": mean, "spread": spread, "holds": holds}
+    seeds: list[Any] = [[run[value] for run in runs] for runs in (model, control)]
+    spread = max(max(values) - min(values) for values in seeds)
+    holds = gain["mean"] > spread and min(gain["pairs"]) > 0 and (least is None or gain["mean"] >= least)
+    return gain | {"spread": spread, "holds": holds}
 
 
 def level_of(
@@ -68,34 +68,24 @@ def level_of(
 ) -> dict[str, Any]:
     """Tells by how much the model's `value` is above the control's `rival`, for each seed and on average. The model is
     level with it if the average is not below minus the margin."""
-    level = {"value": value, "rival": rival, "margin": margin}
-    pairs = _differences(model, value, control, rival)
-    if pairs is None:
-        return level | {"holds": False}
-    mean = sum(pairs) / len(pairs)
-    return level | {"pairs": pairs, "mean": mean, "holds": mean >= -margin}
+    level = {"value": value, "rival": rival, "margin": margin, **_difference(model, value, control, rival)}
+    return level | {"holds": "pairs" in level and level["mean"] >= -margin}
 
 
-def _differences(model: Sequence[Values], value: str, control: Sequence[Values], rival: str) -> list[float] | None:
-    """Model minus control, by seed; None if a value is not finite."""
+def _difference(model: Sequence[Values], value: str, control: Sequence[Values], rival: str) -> dict[str, Any]:
+    """Model minus control, by seed and on average; nothing where a value is not finite."""
     pairs: list[Any] = [(run[value], other[rival]) for run, other in zip(model, control, strict=True)]
-    return None if any(None in pair for pair in pairs) else [a - b for a, b in pairs]
+    if any(None in pair for pair in pairs):
+        return {}
+    differences = [own - other for own, other in pairs]
+    return {"pairs": differences, "mean": sum(differences) / len(differences)}
 
 
-def _spread(values: Sequence[Any]) -> float:
-    return float(max(values) - min(values))
-
-
-def gain_in_words(gain: Mapping[str, Any]) -> str:
-    """Writes a gain as "+0.09, +0.13, 0.11 on average; spread 0.05", and the least that is asked for."""
-    least = f"; at least {gain['least']:g}" if "least" in gain else ""
-    return f"{_pairs(gain)}; spread {gain['spread']:.3g}{least}" if "pairs" in gain else "not finite"
-
-
-def level_in_words(level: Mapping[str, Any]) -> str:
-    """Writes a level as "+0.002, -0.004, -0.001 on average; margin 0.01"."""
-    return f"{_pairs(level)}; margin {level['margin']:g}" if "pairs" in level else "not finite"
-
-
-def _pairs(numbers: Mapping[str, Any]) -> str:
-    return f"{', '.join(f'{pair:+.3g}' for pair in numbers['pairs'])}, {numbers['mean']:.3g} on average"
+def difference_in_words(difference: Mapping[str, Any]) -> str:
+    """Writes a gain or a level as "+0.09, +0.13, 0.11 on average; spread 0.05", and the least or the margin of it."""
+    if "pairs" not in difference:
+        return "not finite"
+    limits = {"spread": "spread", "least": "at least", "margin": "margin"}
+    words = [f"{word} {difference[key]:.3g}" for key, word in limits.items() if key in difference]
+    pairs = ", ".join(f"{pair:+.3g}" for pair in difference["pairs"])
+    return "; ".join([f"{pairs}, {difference['mean']:.3g} on average", *words])

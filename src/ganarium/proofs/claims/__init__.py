@@ -1,1 +1,1 @@
-"""The claims, as values. Each file is named as its model and holds its `CLAIMS`."""
+"""The claims, as values. Each file is named as its model and holds its `CLAIMS`, by their ids."""

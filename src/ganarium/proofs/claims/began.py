@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_most
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_most
 from ganarium.proofs.measures.began_balance import BalanceOfLosses
 
-CLAIMS = (
-    Claim(
-        id="began_balance",
-        model="began",
+CLAIMS = {
+    "began_balance": Claim(
         text="The variable k holds the ratio E[L(G(z))] / E[L(x)] at gamma, while the convergence measure M falls.",
         source="Berthelot et al. 2017, sections 3.3 to 3.4",
         control=ChangeOptions({"lambda_k": 1e-12}),
@@ -23,13 +20,9 @@ CLAIMS = (
                 "lr": 1e-3,
                 "lambda_k": 0.05,
             },
-            held_to={"off_gamma": at_most(0.35), "m_left": at_most(0.6)},
-        ),
-        cpu=Scale(
-            "lfw64",
-            1600,
-            {"size": 32, "width": 16, "lr": 5e-4, "lambda_k": 0.01},
-            held_to={"off_gamma": at_most(0.2), "m_left": at_most(0.6)},
+        ).requires(at_most(off_gamma=0.35, m_left=0.6)),
+        cpu=Scale("lfw64", 1600, {"size": 32, "width": 16, "lr": 5e-4, "lambda_k": 0.01}).requires(
+            at_most(off_gamma=0.2, m_left=0.6)
         ),
     ),
-)
+}

@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_least, at_most
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.samples import BinarySampleQuality
 
-CLAIMS = (
-    Claim(
-        id="bgan_discrete",
-        model="bgan",
+CLAIMS = {
+    "bgan_discrete": Claim(
         text="D's odds, as weights of the likelihood of G's own samples, teach G to draw binary images.",
         source="Hjelm et al. 2017, section 2.2, algorithm 1",
         control=ChangeOptions({"form": "continuous"}),
@@ -15,13 +12,9 @@ CLAIMS = (
             "glyphs",
             300,
             {"size": 16, "characters": "digits", "batch_size": 32, "width": 8, "lr": 1e-3, "num_samples": 10},
-            held_to={"coverage": at_least(0.1)},
-        ),
+        ).requires(at_least(coverage=0.1)),
         cpu=Scale(
-            "mnist_binarised",
-            2000,
-            {"size": 16, "batch_size": 32, "width": 16, "lr": 5e-4, "num_samples": 10},
-            held_to={"coverage": at_least(0.2), "frechet_distance": at_most(1.1)},
-        ),
+            "mnist_binarised", 2000, {"size": 16, "batch_size": 32, "width": 16, "lr": 5e-4, "num_samples": 10}
+        ).requires(at_least(coverage=0.2), at_most(frechet_distance=1.1)),
     ),
-)
+}

@@ -1,12 +1,9 @@
-from ganarium.proofs.changes import ChangeModel, OtherModel
-from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.claim import ChangeModel, Claim, OtherModel, Scale, at_least
 from ganarium.proofs.measures.ccgan_holes import WITHOUT, FilledHoles, without_context
 from ganarium.proofs.measures.few_labels import LabelsAlone
 
-CLAIMS = (
-    Claim(
-        id="ccgan_context",
-        model="ccgan",
+CLAIMS = {
+    "ccgan_context": Claim(
         text="From what is around a hole G fills it so that the digit is read again; D is no worse a classifier.",
         source="Denton et al. 2016, sections 3.2 and 4",
         control=ChangeModel(without_context),
@@ -28,8 +25,6 @@ CLAIMS = (
                 "lr": 5e-4,
                 "batch_size": 32,
             },
-            held_to={"filled": at_least(0.5), "accuracy": at_least(0.8)},
-            level=("accuracy", "accuracy", 0.03),
-        ),
+        ).requires(at_least(filled=0.5, accuracy=0.8), level=("accuracy", "accuracy", 0.03)),
     ),
-)
+}

@@ -3,8 +3,7 @@ from typing import Any
 from ganarium.layers.init import init_normal
 from ganarium.networks.dcgan import Generator
 from ganarium.players import Player
-from ganarium.proofs.changes import ChangeModel
-from ganarium.proofs.claim import Claim, Scale, at_least, at_most
+from ganarium.proofs.claim import ChangeModel, Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.ridge_classifier import FeaturesOfD
 
 
@@ -15,10 +14,8 @@ def without_batch_norm(model: Any) -> None:
     model.players["G"] = Player(model.generator, optimizer=model.players["G"].optimizer)
 
 
-CLAIMS = (
-    Claim(
-        id="dcgan_batch_norm",
-        model="dcgan",
+CLAIMS = {
+    "dcgan_batch_norm": Claim(
         text="With batch norm G begins to learn: its samples come near the data, in all their variety.",
         source="Radford et al. 2015, section 3",
         control=ChangeModel(without_batch_norm),
@@ -29,14 +26,9 @@ CLAIMS = (
             400,
             {"size": 16, "characters": "digits", "batch_size": 64, "width": 16, "lr": 1e-3},
             numbers={"labels": 200},
-            held_to={"frechet_distance": at_most(21.0), "coverage": at_least(0.05)},
-        ),
-        cpu=Scale(
-            "fashion_mnist",
-            650,
-            {"batch_size": 64},
-            numbers={"labels": 1000},
-            held_to={"frechet_distance": at_most(22.0), "coverage": at_least(0.04)},
+        ).requires(at_most(frechet_distance=21.0), at_least(coverage=0.05)),
+        cpu=Scale("fashion_mnist", 650, {"batch_size": 64}, numbers={"labels": 1000}).requires(
+            at_most(frechet_distance=22.0), at_least(coverage=0.04)
         ),
     ),
-)
+}

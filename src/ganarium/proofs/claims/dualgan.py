@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_least, at_most
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.dual_translation import DualTranslation
 
-CLAIMS = (
-    Claim(
-        id="dualgan_clipping",
-        model="dualgan",
+CLAIMS = {
+    "dualgan_clipping": Claim(
         text="Clipped weights bound the critics, each way undoes the other, and dropout is noise when G is used too.",
         source="Yi et al. 2017, sections 3.1 to 3.3",
         control=ChangeOptions({"clip": 1e9}),
@@ -17,15 +14,7 @@ CLAIMS = (
         },
         beside_text="without_dropout: a run whose G has no noise; without_reconstruction: one without its terms.",
         cpu=Scale(
-            "scenes_unpaired",
-            300,
-            {"size": 32, "batch_size": 4, "width": 12, "lr": 2e-4, "augment": False},
-            held_to={
-                "largest_weight": at_most(0.01),
-                "gap": at_most(0.1),
-                "noise": at_least(0.005),
-                "cycle_error": at_most(0.2),
-            },
-        ),
+            "scenes_unpaired", 300, {"size": 32, "batch_size": 4, "width": 12, "lr": 2e-4, "augment": False}
+        ).requires(at_most(largest_weight=0.01, gap=0.1), at_least(noise=0.005), at_most(cycle_error=0.2)),
     ),
-)
+}

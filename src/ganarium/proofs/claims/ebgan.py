@@ -1,13 +1,10 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_least, at_most
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.samples import CodesApart, SampleQuality
 
 NO_MARGIN = {"size": 16, "margin": 0.0, "pull_away_weight": 0.1, "width": 16}
 
-CLAIMS = (
-    Claim(
-        id="ebgan_margin",
-        model="ebgan",
+CLAIMS = {
+    "ebgan_margin": Claim(
         text="D holds the energy of fakes a margin above that of data, and this teaches G what data look like.",
         source="Zhao et al. 2016, section 2.1, equation 1",
         control=ChangeOptions({"margin": 0.0}),
@@ -17,12 +14,9 @@ CLAIMS = (
             "glyphs",
             500,
             {"size": 16, "characters": "digits", "width": 16, "pull_away_weight": 0.1, "num_measuring_steps": 300},
-            held_to={"coverage": at_least(0.15)},
-        ),
+        ).requires(at_least(coverage=0.15)),
     ),
-    Claim(
-        id="ebgan_pull_away",
-        model="ebgan",
+    "ebgan_pull_away": Claim(
         text="Without a margin all samples become the one that D rebuilds best; the pull-away term keeps them apart.",
         source="Zhao et al. 2016, section 2.4",
         control=ChangeOptions({"pull_away_weight": 0.0}),
@@ -33,14 +27,9 @@ CLAIMS = (
             "with_margin_alone": ChangeOptions({"margin": None, "pull_away_weight": 0.0}),
         },
         beside_text="with_margin, with_margin_alone: the margin as it is measured, with the term and without.",
-        quick=Scale(
-            "glyphs",
-            1000,
-            {"characters": "digits", **NO_MARGIN},
-            held_to={"squared_cosine": at_most(0.25), "coverage": at_least(0.02)},
+        quick=Scale("glyphs", 1000, {"characters": "digits", **NO_MARGIN}).requires(
+            at_most(squared_cosine=0.25), at_least(coverage=0.02)
         ),
-        cpu=Scale(
-            "fashion_mnist", 2000, NO_MARGIN, held_to={"squared_cosine": at_most(0.25), "coverage": at_least(0.05)}
-        ),
+        cpu=Scale("fashion_mnist", 2000, NO_MARGIN).requires(at_most(squared_cosine=0.25), at_least(coverage=0.05)),
     ),
-)
+}

@@ -3,8 +3,7 @@ from typing import Any
 from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.model import Step
-from ganarium.proofs.changes import ReplaceStep
-from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.claim import Claim, ReplaceStep, Scale, at_least
 from ganarium.proofs.measures.enlargement import MixedEnlargement
 
 
@@ -16,10 +15,8 @@ def begin_anew(model: Any, batches: Batches) -> Step:
     yield from type(model).step(model, batches)
 
 
-CLAIMS = (
-    Claim(
-        id="esrgan_interpolation",
-        model="esrgan",
+CLAIMS = {
+    "esrgan_interpolation": Claim(
         text="Between the weights of the two phases, exactness turns into sharpness step by step.",
         source="Wang et al. 2018, section 3.4",
         control=ReplaceStep(begin_anew),
@@ -40,8 +37,7 @@ CLAIMS = (
                 "pixel_weight": 0.1,  # ten times the paper's, as there is no term of features
                 "lr": 1e-3,
             },
-            held_to={"steps_down": at_least(0.75), "psnr_of_mixture": at_least(0.0), "sharper": at_least(1.15)},
             num_controls=1,
-        ),
+        ).requires(at_least(steps_down=0.75, psnr_of_mixture=0.0, sharper=1.15)),
     ),
-)
+}

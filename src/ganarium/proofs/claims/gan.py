@@ -1,28 +1,20 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_least, at_most
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.gan_colours import JointColours, ModelPerChannel
 from ganarium.proofs.measures.likelihood import ParzenLikelihood
 from ganarium.proofs.measures.memory_gap import MemoryGap
 
-CLAIMS = (
-    Claim(
-        id="gan_colours",
-        model="gan",
+CLAIMS = {
+    "gan_colours": Claim(
         text="G draws the channels of a colour image jointly: hues and the channels' covariance are those of the data.",
         source="Goodfellow et al. 2014, the colour images of section 5 (CIFAR-10)",
         control=ModelPerChannel(),
         control_text="three grey GANs with the same settings, one for each channel",
         measure=JointColours(),
-        cpu=Scale(
-            "mnist",
-            4000,
-            {"size": 16, "network": "dcgan", "width": 16, "lr": 6e-4},
-            held_to={"covariance_error": at_most(0.2), "hue_error": at_most(0.25), "cells": at_least(60)},
+        cpu=Scale("mnist", 4000, {"size": 16, "network": "dcgan", "width": 16, "lr": 6e-4}).requires(
+            at_most(covariance_error=0.2, hue_error=0.25), at_least(cells=60)
         ),
     ),
-    Claim(
-        id="gan_memory",
-        model="gan",
+    "gan_memory": Claim(
         text="On a hundred photographs DiffAugment keeps D from taking unseen photographs for fakes.",
         source="Zhao et al. 2020 (DiffAugment), figure 1: D's accuracy on training and on held-out images",
         control=ChangeOptions({"augment": "none"}),
@@ -41,29 +33,22 @@ CLAIMS = (
                 "batch_size": 32,
                 "augment": "diff",
             },
-            held_to={"memory_gap": at_most(0.7)},
-        ),
+        ).requires(at_most(memory_gap=0.7)),
     ),
-    Claim(
-        id="gan_saturation",
-        model="gan",
+    "gan_saturation": Claim(
         text="While D tells samples from data with ease, -log D(G(z)) still teaches G, and log(1 - D(G(z))) does not.",
         source="Goodfellow et al. 2014, section 3, the paragraph under algorithm 1",
         paper="MNIST Parzen window: 225 +- 2 nats, trained for far longer",
         control=ChangeOptions({"loss": "minimax"}),
         control_text="G has the minimax loss log(1 - D(G(z)))",
         measure=ParzenLikelihood(),
-        quick=Scale(
-            "ring",
-            500,
-            {"num_discriminator_steps": 5},
-            held_to={"wasserstein_distance": at_most(1.4), "modes": at_least(2)},
+        quick=Scale("ring", 500, {"num_discriminator_steps": 5}).requires(
+            at_most(wasserstein_distance=1.4), at_least(modes=2)
         ),
         cpu=Scale(
             "mnist",
             2600,
             {"batch_size": 64, "recipe": "modern", "width": 512, "num_discriminator_steps": 2, "lr": 5e-4},
-            held_to={"parzen_nats": at_least(-30.0), "frechet_distance": at_most(41.0)},
-        ),
+        ).requires(at_least(parzen_nats=-30.0), at_most(frechet_distance=41.0)),
     ),
-)
+}

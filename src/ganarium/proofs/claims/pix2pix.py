@@ -1,29 +1,21 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_least
 from ganarium.proofs.measures.paired_translation import PairedTranslation
 
 L1_ALONE = ChangeOptions({"adversarial_weight": 0.0})
 UNCONDITIONAL = ChangeOptions({"conditional_discriminator": False})
 
-CLAIMS = (
-    Claim(
-        id="pix2pix_sharpness",
-        model="pix2pix",
+CLAIMS = {
+    "pix2pix_sharpness": Claim(
         text="D teaches G the fine detail that L1 alone leaves blurred, as random crops and mirrors make it uncertain.",
         source="Isola et al. 2017, section 4.2 and figure 4",
         control=L1_ALONE,
         control_text="G is trained by L1 alone",
         measure=PairedTranslation(),
-        cpu=Scale(
-            "scenes_paired",
-            600,
-            {"size": 32, "batch_size": 8, "width": 16, "lr": 1e-3},
-            held_to={"sharpness": at_least(0.65)},
+        cpu=Scale("scenes_paired", 600, {"size": 32, "batch_size": 8, "width": 16, "lr": 1e-3}).requires(
+            at_least(sharpness=0.65)
         ),
     ),
-    Claim(
-        id="pix2pix_condition",
-        model="pix2pix",
+    "pix2pix_condition": Claim(
         text="D, which sees the input too, knows which input an image belongs to, and teaches it G without L1.",
         source="Isola et al. 2017, sections 3.1 and 4.2 (cGAN against GAN)",
         control=UNCONDITIONAL,
@@ -33,12 +25,9 @@ CLAIMS = (
             "scenes_paired",
             600,
             {"size": 32, "batch_size": 8, "width": 16, "lr": 1e-3, "augment": False, "l1_weight": 0.0},
-            held_to={"heeded": at_least(0.9), "fits": at_least(0.85)},
-        ),
+        ).requires(at_least(heeded=0.9, fits=0.85)),
     ),
-    Claim(
-        id="pix2pix_facades",
-        model="pix2pix",
+    "pix2pix_facades": Claim(
         text="From maps of its parts G draws a facade with the detail that L1 alone leaves blurred.",
         source="Isola et al. 2017, section 4.2 and figure 4",
         control=L1_ALONE,
@@ -48,8 +37,7 @@ CLAIMS = (
             "facades",
             800,
             {"size": 128, "layout": "pairs", "batch_size": 4, "width": 12, "lr": 1e-3, "direction": "b2a"},
-            held_to={"sharpness": at_least(0.5)},
             num_controls=1,
-        ),
+        ).requires(at_least(sharpness=0.5)),
     ),
-)
+}

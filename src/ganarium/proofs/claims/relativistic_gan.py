@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_most
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_most
 from ganarium.proofs.measures.two_blobs import TwoBlobs
 
-CLAIMS = (
-    Claim(
-        id="relativistic_gan_penalties",
-        model="relativistic_gan",
+CLAIMS = {
+    "relativistic_gan_penalties": Claim(
         text="R1 and R2 together hold D's gradient on data and on fakes; R1 alone leaves it steep on the fakes.",
         source='Huang et al. 2025, "The GAN is dead; long live the GAN!", section 2: the loss of R3GAN',
         control=ChangeOptions({"penalty": "r1"}),
@@ -14,10 +11,7 @@ CLAIMS = (
         runs_beside={"no_penalty": ChangeOptions({"penalty": "none"})},
         beside_text="no_penalty: a run without R1 and R2.",
         quick=Scale(
-            "ring",
-            800,
-            {"loss": "rsgan", "penalty": "r1_r2", "width": 64, "lr": 1e-3, "beta1": 0.0, "batch_size": 256},
-            held_to={"slope": at_most(0.4)},
-        ),
+            "ring", 800, {"loss": "rsgan", "penalty": "r1_r2", "width": 64, "lr": 1e-3, "beta1": 0.0, "batch_size": 256}
+        ).requires(at_most(slope=0.4)),
     ),
-)
+}

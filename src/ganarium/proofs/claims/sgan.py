@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ChangeOptions, WithoutPlayer
-from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, WithoutPlayer, at_least
 from ganarium.proofs.measures.few_labels import STILL, FewLabels, LabelsAlone
 
-CLAIMS = (
-    Claim(
-        id="sgan_few_labels",
-        model="sgan",
+CLAIMS = {
+    "sgan_few_labels": Claim(
         text="With ten labels of each class, generated images and those without a label make D a better classifier.",
         source="Odena 2016, section 3.2 and table 1",
         paper="prints accuracies for MNIST with 25 to 1,000 labels, not quoted here since we could not check them",
@@ -17,6 +14,6 @@ CLAIMS = (
         },
         beside_text=f"{STILL} without_unlabelled: a run in which D sees no unlabelled image; the paper does not say "
         "whether its D does.",
-        cpu=Scale("mnist", 1000, {"size": 28, "width": 32}, held_to={"accuracy": at_least(0.82)}, gain="accuracy"),
+        cpu=Scale("mnist", 1000, {"size": 28, "width": 32}).requires(at_least(accuracy=0.82), gain="accuracy"),
     ),
-)
+}

@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_most
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_most
 from ganarium.proofs.measures.sngan_slope import Slope
 
-CLAIMS = (
-    Claim(
-        id="sngan_norms",
-        model="sngan",
+CLAIMS = {
+    "sngan_norms": Claim(
         text="Spectral norm holds every weight of D at norm 1, at a rate at which weights otherwise grow.",
         source="Miyato et al. 2018, section 2.1",
         control=ChangeOptions({"spectral": False}),
@@ -22,7 +19,6 @@ CLAIMS = (
                 "batch_size": 32,
                 "lr": 1e-3,
             },
-            held_to={"norm": at_most(1.1)},
-        ),
+        ).requires(at_most(norm=1.1)),
     ),
-)
+}

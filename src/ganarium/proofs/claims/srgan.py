@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ChangeOptions
-from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.claim import ChangeOptions, Claim, Scale, at_least
 from ganarium.proofs.measures.enlargement import Enlargement
 
-CLAIMS = (
-    Claim(
-        id="srgan_detail",
-        model="srgan",
+CLAIMS = {
+    "srgan_detail": Claim(
         text="SRResNet enlarges better than bicubic; D makes its pictures sharper, at the price of PSNR.",
         source="Ledig et al. 2017, sections 2.1, 2.2 and 3.4",
         paper="Set5, x4, full size: bicubic 28.43 dB, SRResNet 32.05, SRGAN 29.40",
@@ -26,8 +23,7 @@ CLAIMS = (
                 "num_pretraining_steps": 1300,
                 "lr": 5e-4,
             },
-            held_to={"psnr_above_bicubic": at_least(1.0), "fall": at_least(0.3), "sharper": at_least(1.15)},
             num_controls=1,
-        ),
+        ).requires(at_least(psnr_above_bicubic=1.0, fall=0.3, sharper=1.15)),
     ),
-)
+}

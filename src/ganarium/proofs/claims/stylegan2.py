@@ -4,8 +4,7 @@ from torch import Tensor
 
 from ganarium.layers.pixel_norm import pixel_norm
 from ganarium.layers.precision import full
-from ganarium.proofs.changes import ChangeModel
-from ganarium.proofs.claim import Claim, Scale, at_least, at_most
+from ganarium.proofs.claim import ChangeModel, Claim, Scale, at_least, at_most
 from ganarium.proofs.measures.styles import Styles
 
 
@@ -21,10 +20,8 @@ def make_the_mapping_linear(model: Any) -> None:
     mapping.forward = forward
 
 
-CLAIMS = (
-    Claim(
-        id="stylegan2_styles",
-        model="stylegan2",
+CLAIMS = {
+    "stylegan2_styles": Claim(
         text="Paths between styles are shorter than paths between codes, and coarse styles own the digit.",
         source="Karras et al. 2019, sections 3.1 and 4.1, table 4, for its successor",
         paper="StyleGAN on FFHQ, with LPIPS: path length 233.3 in w, 664.9 in z (released network)",
@@ -45,8 +42,7 @@ CLAIMS = (
                 "path_weight": 0.0,
                 "batch_size": 16,
             },
-            held_to={"w_over_z": at_most(0.8), "kept_class": at_least(0.55)},
             num_controls=1,
-        ),
+        ).requires(at_most(w_over_z=0.8), at_least(kept_class=0.55)),
     ),
-)
+}

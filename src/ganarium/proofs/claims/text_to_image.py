@@ -1,11 +1,8 @@
-from ganarium.proofs.changes import ShuffledCaptions
-from ganarium.proofs.claim import Claim, Scale, at_least
+from ganarium.proofs.claim import Claim, Scale, ShuffledCaptions, at_least
 from ganarium.proofs.measures.scenes_by_words import SHUFFLED, ScenesByWords
 
-CLAIMS = (
-    Claim(
-        id="text_to_image_words",
-        model="text_to_image",
+CLAIMS = {
+    "text_to_image_words": Claim(
         text="Pictures have the colour, the size and the place of shape of which a sentence speaks.",
         source="Reed et al. 2016, section 4 and figures 3 to 5, with scenes in the place of birds and flowers",
         control=ShuffledCaptions(),
@@ -27,8 +24,7 @@ CLAIMS = (
                 "text_lr": 4e-3,
                 "lr": 7e-4,
             },
-            held_to={"colour": at_least(0.4), "size": at_least(0.6), "place": at_least(0.5)},
             num_controls=1,
-        ),
+        ).requires(at_least(colour=0.4, size=0.6, place=0.5)),
     ),
-)
+}

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ganarium import metrics
 from ganarium.data.dataset import decode
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 from ganarium.proofs.measures.catgan_clusters import NamedCategories
 from ganarium.streams import undisturbed
 

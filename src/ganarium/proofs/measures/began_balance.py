@@ -1,10 +1,8 @@
 """Measures whether BEGAN's control variable balances the two losses, while its measure of convergence falls."""
 
-from functools import partial
 from statistics import mean
 
-from ganarium.proofs.claim import Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measured
 from ganarium.proofs.measures.samples import SampleQuality
 
 
@@ -15,7 +13,7 @@ class BalanceOfLosses(SampleQuality):
 
     def __call__(self, experiment: Experiment) -> Measured:
         rows: list[dict[str, float]] = []
-        for trained, terms in experiment.training(experiment.train, partial(self.prepare, experiment)):
+        for trained, terms in self.training(experiment, experiment.train):
             rows += terms
             model = trained
         last, first = rows[len(rows) // 2 :], rows[:50]

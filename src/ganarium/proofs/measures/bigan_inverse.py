@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium.data.dataset import decode
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 BLIND = "D does not see the code: without its layer for z it judges images alone"
 

@@ -9,8 +9,7 @@ from torch import Tensor
 from ganarium import metrics
 from ganarium.data.dataset import Dataset, decode
 from ganarium.models.catgan import entropy, marginal_entropy
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, labels_of, subset
+from ganarium.proofs.experiment import Experiment, Measure, Measured, labels_of, subset
 
 
 class NamedCategories(Measure):

@@ -9,8 +9,7 @@ from torch import Tensor
 from ganarium import metrics
 from ganarium.data.dataset import decode
 from ganarium.evaluation.measures import classifier_accuracy
-from ganarium.proofs.claim import Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measured
 from ganarium.proofs.measures.few_labels import FewLabels, LabelsAlone, nearest_labelled
 from ganarium.proofs.measures.samples import Reference
 from ganarium.streams import undisturbed

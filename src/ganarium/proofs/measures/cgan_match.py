@@ -10,8 +10,7 @@ from ganarium.data.batches import Batches
 from ganarium.data.dataset import decode
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Step
-from ganarium.proofs.claim import Measured
-from ganarium.proofs.experiment import Experiment, labels_of
+from ganarium.proofs.experiment import Experiment, Measured, labels_of
 from ganarium.proofs.measures.label_fidelity import LabelFidelity
 
 COUNT = 5000

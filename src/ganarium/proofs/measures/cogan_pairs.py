@@ -9,8 +9,7 @@ from ganarium.data import halves
 from ganarium.data.dataset import decode
 from ganarium.evaluation.features import network_for, own_judge
 from ganarium.metrics.judges.judge import Judge
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 COUNT = 2000  # pairs
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ganarium.data.dataset import Dataset
 from ganarium.losses import gradient_norm
-from ganarium.proofs.experiment import Experiment, subset
-from ganarium.proofs.measures.samples import SampleQuality, Values
+from ganarium.proofs.experiment import Experiment, Values, subset
+from ganarium.proofs.measures.samples import SampleQuality
 
 
 class CriticGradient(SampleQuality):

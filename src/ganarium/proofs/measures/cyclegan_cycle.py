@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ganarium.data.dataset import Dataset, decode
 from ganarium.data.sources.scenes import render, scenes_of
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 
 class CycleAndMap(Measure):

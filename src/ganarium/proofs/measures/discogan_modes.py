@@ -9,8 +9,7 @@ from torch import Tensor
 
 from ganarium.data.dataset import Dataset
 from ganarium.data.sources.points import mode_centres
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, labels_of
+from ganarium.proofs.experiment import Experiment, Measure, Measured, labels_of
 
 SHRUNK, TURN = 0.25, 0.3  # the first domain is the ring made so small, the second is it turned, in radians
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from ganarium.data.dataset import decode
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 from ganarium.streams import undisturbed
 
 

@@ -12,8 +12,7 @@ from ganarium import metrics
 from ganarium.data.augment import cropped, enlarged, reduced
 from ganarium.data.dataset import decode
 from ganarium.errors import UserError
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 from ganarium.runtime.environment import variable
 
 SCALE = 4
@@ -27,7 +26,7 @@ class Enlargement(Measure):
 
     def __call__(self, experiment: Experiment) -> Measured:
         exact: list[Tensor] = []
-        for model, _ in experiment.training(self.data(experiment), lambda model: self.prepare(experiment, model)):
+        for model, _ in self.training(experiment, self.data(experiment)):
             if model.iteration == model.config.num_pretraining_steps:  # a multiple of 100
                 exact = enlargements(model.eval(), experiment.device)
                 model.train()

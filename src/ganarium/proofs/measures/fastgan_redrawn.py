@@ -8,8 +8,7 @@ from torch import Tensor
 
 from ganarium.layers.shapes import reflect_to_multiple
 from ganarium.networks.fastgan import small_size
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 COUNT, WEIGHT = 1000, 1e-3  # images; the ridge's weight, of features with deviation 1
 

@@ -14,8 +14,7 @@ from ganarium.data.dataset import Dataset, decode
 from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.model import Step
 from ganarium.proofs.changes import Change, ReplaceStep
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, labels_of
+from ganarium.proofs.experiment import Experiment, Measure, Measured, labels_of
 from ganarium.proofs.measures.label_fidelity import read_classes, styles
 
 ALONE = "the same classifier, trained for as many steps on the labelled images alone"

@@ -1,7 +1,6 @@
 """Measures whether what D says of samples follows their exact Wasserstein-1 distance from the data, while G learns."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from statistics import median
 from typing import Any
 
@@ -11,8 +10,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from ganarium.metrics import wasserstein_distance
-from ganarium.proofs.claim import Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measured
 from ganarium.proofs.measures.points import ModeCoverage
 
 
@@ -32,7 +30,7 @@ class Followed(ModeCoverage):
         places = self.places(experiment.scale.steps)
         estimates: dict[int, float] = {}
         exact: dict[int, float] = {}
-        for trained, rows in experiment.training(experiment.train, partial(self.prepare, experiment), every=1):
+        for trained, rows in self.training(experiment, experiment.train, every=1):
             model, step = trained, trained.iteration
             if any(0 <= place - step < self.window for place in places):
                 points = model.sample(1000, seed=seed)

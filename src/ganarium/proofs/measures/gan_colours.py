@@ -12,8 +12,7 @@ from ganarium.data.sources.mnist_variants import HUES
 from ganarium.evaluation.features import network_for
 from ganarium.metrics.judges.judge import Judge
 from ganarium.proofs.changes import Change
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw
+from ganarium.proofs.experiment import Experiment, Measure, Measured, draw
 
 COUNT = 5000
 

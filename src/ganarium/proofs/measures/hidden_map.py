@@ -7,8 +7,7 @@ from torch import Tensor
 
 from ganarium.data.dataset import Dataset, decode
 from ganarium.data.sources.scenes import Scenes, render, scenes_of
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 Domain = Literal["a", "b"]
 DIRECTIONS: tuple[tuple[Domain, str, str], ...] = (("a", "a2b", "b2a"), ("b", "b2a", "a2b"))

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ganarium import metrics
 from ganarium.data.dataset import decode
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, labels_of, subset
+from ganarium.proofs.experiment import Experiment, Measure, Measured, labels_of, subset
 from ganarium.proofs.measures.catgan_clusters import commonest_class
 from ganarium.proofs.measures.samples import Reference
 

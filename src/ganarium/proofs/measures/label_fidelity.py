@@ -9,8 +9,7 @@ from torch import Tensor
 from ganarium import metrics
 from ganarium.data.dataset import Dataset, decode
 from ganarium.evaluation.measures import classifier_accuracy
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw, labels_of, subset
+from ganarium.proofs.experiment import Experiment, Measure, Measured, draw, labels_of, subset
 from ganarium.proofs.measures.samples import Reference
 
 COUNT = 2000

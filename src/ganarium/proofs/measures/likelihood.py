@@ -12,8 +12,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
 from ganarium.metrics import wasserstein_distance
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw
+from ganarium.proofs.experiment import Experiment, Measure, Measured, draw
 from ganarium.proofs.measures.points import covered_modes
 from ganarium.proofs.measures.samples import Reference, mean_image_and_noise
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from ganarium.proofs.changes import WithoutPlayer
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 PAIRS = 5000
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from ganarium.data.dataset import Dataset
 from ganarium.proofs.changes import WithoutPlayer
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw, subset
+from ganarium.proofs.experiment import Experiment, Measure, Measured, draw, subset
 from ganarium.proofs.measures.critic import held_out_gap
 
 OTHERS, COMPONENTS, COUNT = 1100, 100, 500

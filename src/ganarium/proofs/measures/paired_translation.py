@@ -7,8 +7,7 @@ from torch import Tensor
 
 from ganarium import metrics
 from ganarium.data.dataset import decode
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 PART = 8  # pictures in memory at a time
 

@@ -9,8 +9,7 @@ from ganarium.data.dataset import Dataset
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.evaluation.measures import known_mode_coverage
 from ganarium.metrics import wasserstein_distance
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw
+from ganarium.proofs.experiment import Experiment, Measure, Measured, draw
 from ganarium.proofs.measures.critic import gradient_between
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ganarium.data.dataset import decode
 from ganarium.metrics import accuracy
-from ganarium.proofs.experiment import Experiment, labels_of
-from ganarium.proofs.measures.samples import SampleQuality, Values
+from ganarium.proofs.experiment import Experiment, Values, labels_of
+from ganarium.proofs.measures.samples import SampleQuality
 
 
 class FeaturesOfD(SampleQuality):

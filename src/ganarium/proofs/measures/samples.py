@@ -13,10 +13,7 @@ from ganarium.evaluation.features import network_for, own_judge
 from ganarium.metrics.judges.judge import Judge
 from ganarium.models.bgan import binary
 from ganarium.models.ebgan import EBGAN, pull_away
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment, draw
-
-Values = dict[str, float]
+from ganarium.proofs.experiment import Experiment, Measure, Measured, Values, draw
 
 
 class Reference:

@@ -22,8 +22,7 @@ from ganarium.data.sources.paired_scenes import (
     shapes_of,
 )
 from ganarium.data.sources.scenes import KINDS, PLAIN, Scenes, coverage, distance_to
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 SMALLEST = 0.6  # of the area of the smallest shape; what is smaller is no shape
 SCENES, SEED = 8000, 3  # that the model is trained on, and by which they are drawn

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganarium.losses import gradient_norm
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 
 class Slope(Measure):

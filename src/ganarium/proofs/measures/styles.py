@@ -9,8 +9,7 @@ from torch import Tensor
 from ganarium.evaluation.features import network_for, own_judge
 from ganarium.evaluation.path_length import path_length
 from ganarium.metrics.judges.judge import Judge
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 SAMPLES = 1000
 

@@ -1,7 +1,6 @@
 """Measures how steep a discriminator gets between data and fakes that stay as they are."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +9,7 @@ from torch import Tensor
 from ganarium.data.dataset import Dataset
 from ganarium.losses import gradient_norm
 from ganarium.proofs.changes import WithoutPlayer
-from ganarium.proofs.claim import Measure, Measured
-from ganarium.proofs.experiment import Experiment
+from ganarium.proofs.experiment import Experiment, Measure, Measured
 
 STD, COUNT, EVERY = 0.05, 2000, 200  # of a blob; points of each; steps between two readings
 
@@ -32,7 +30,7 @@ class TwoBlobs(Measure):
 
     def __call__(self, experiment: Experiment) -> Measured:
         readings: list[dict[str, float]] = []
-        for model, _ in experiment.training(self.data(experiment), partial(self.prepare, experiment), EVERY):
+        for model, _ in self.training(experiment, self.data(experiment), EVERY):
             readings.append(self.read(experiment, model).values)
         values = {name: max(reading[name] for reading in readings) for name in readings[0]}
         return Measured(values | {"slope_at_end": readings[-1]["slope"]})
