@@ -101,7 +101,11 @@ SETTINGS = {
     "dcgan": Setting(
         3600, {"size": "32", "width": 24, "batch_size": 32, "lr": 0.0005, "mirror": True, "precision": "bf16"}, "lfw64"
     ),
-    "discogan": Setting(3000, {"width": 16, "batch_size": 32, "lr": 5e-4}, "mnist+mnist_edges"),
+    "discogan": Setting(
+        3000,
+        {"form": "released", "num_curriculum_steps": 0, "width": 16, "batch_size": 32, "lr": 1e-3},
+        "mnist+mnist_edges",
+    ),
     "dragan": Setting(6000, {}, note="Digits are speckled: both players are perceptrons."),
     "dualgan": Setting(
         2000,

@@ -224,6 +224,17 @@ def test_the_released_form_matches_features_within_a_domain():
     assert terms["features"].item() == pytest.approx(0.99 * 0.9 * (0.5**2 + 0.1**2), rel=1e-4)
 
 
+def test_the_curriculum_lasts_as_long_as_it_is_told():
+    """G and F halve, so that (0.25 x - x)^2 of x = 0.8 and of 0.4 are to be weighed by 0.01, and by 0.5 later."""
+    model = registry.create("discogan", (3, 16, 16), width=4, form="released", num_curriculum_steps=2)
+    model.a2b = model.b2a = Times(0.5)
+    a, b = (torch.full((2, 3, 16, 16), 2 * level - 1) for level in (0.8, 0.4))
+    for iteration, weight in ((1, 0.01), (2, 0.5)):
+        model.iteration = iteration
+        ((_, terms),) = model.step(iter([UnpairedImages(a, b)]))
+        assert terms["reconstruction"].item() == pytest.approx(weight * (0.6**2 + 0.3**2), rel=1e-4)
+
+
 def test_images_come_back_in_the_range_of_the_library():
     """The networks work in [0, 1]: a generator that adds 0.2 there adds 0.4 to what a user sees."""
     model = trainer().model

@@ -8,8 +8,8 @@ by squares and without a weight, the log loss, and one score for a whole image.
 Losses, to minimise (G: A to B, F: B to A; p = sigmoid(D); images in [0, 1]):
     D    E[-log p_b(b)] + E[-log(1 - p_b(G(a)))] + E[-log p_a(a)] + E[-log(1 - p_a(F(b)))]
     G    E[-log p_b(G(a))] + E[(F(G(a)) - a)^2] + E[-log p_a(F(b))] + E[(G(F(b)) - b)^2]
-The form "released", which the paper does not tell, with r = 0.01 in the first 10,000 iterations and 0.5
-later:
+The form "released", which the paper does not tell, with r = 0.01 in the first 10,000 iterations
+(num_curriculum_steps) and 0.5 later:
     D    half of the above, in every third iteration
     G    in the others (1 - r) (0.1 E[-log p] + 0.9 FM) + r E[squares], in each direction; FM is the sum, over
          D's second and later blocks, of the mean squared difference between the batch means of reals and
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import UnpairedImages
-from ganarium.errors import UserError, require_positive
+from ganarium.errors import UserError, require_not_negative, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import halvings, image_shape
 from ganarium.losses import as_fake, as_real
@@ -44,13 +44,17 @@ PAPER = Paper(
     arxiv="1703.05192",
     idea="Translate both ways without pairs: reconstruction in both domains matches them one to one.",
 )
-SLOW_START = 10_000  # iterations of the released form in which reconstruction hardly counts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     form: Literal["paper", "released"] = "paper"
-    """The paper's losses, or the released code's, with feature matching and a curriculum."""
+    """The paper's losses, or the released code's, with feature matching and a curriculum. Where all
+    translations look alike, the released form helps: against the log loss its reconstruction weighs ten times
+    the paper's once the curriculum is over."""
+    num_curriculum_steps: int = 10_000
+    """First iterations of the released form, in which reconstruction hardly counts (released). Fewer or
+    none for short runs."""
     width: int = 64
     """Channels of the first layer (released), doubled with every layer; units of a layer for points."""
     extra_layers: bool = False
@@ -64,6 +68,7 @@ class Config:
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "lr")
+        require_not_negative(self, "num_curriculum_steps")
         if not 0 <= self.beta1 < 1 or self.weight_decay < 0:
             raise UserError("beta1 must be from 0 to below 1, weight_decay at least 0.")
 
@@ -107,7 +112,8 @@ class DiscoGAN(Model):
             yield "D", terms, watch(real_a=real_a, fake_a=score_a, real_b=real_b, fake_b=score_b)
 
         if not released or self.iteration % 3 > 0:
-            r = (0.01 if self.iteration < SLOW_START else 0.5) if released else 1.0
+            early = self.iteration < self.config.num_curriculum_steps
+            r = (0.01 if early else 0.5) if released else 1.0
             adversarial = as_real(D_a(fake_a)) + as_real(D_b(fake_b))
             rebuilt = (F(fake_b) - a).square().mean() + (G(fake_a) - b).square().mean()
             terms = {"adversarial": adversarial, "reconstruction": r * rebuilt}
