@@ -187,6 +187,32 @@ def test_patches_are_windows_of_the_photos(tmp_path):
     assert len(actual) > 15  # from many places
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "size", "options", "kind"),
+    [
+        (["train"], ["test"], (20, 40), {"layout": "pairs"}, PairedImages),
+        (["A/train", "B/train"], ["A/test", "B/test"], (20, 20), {"layout": "pairs"}, PairedImages),
+        (["trainA", "trainB"], ["testA", "testB"], (20, 20), {}, UnpairedImages),
+        (["train"], ["test"], (40, 40), {"layout": "patches"}, HighResolutionImages),
+    ],
+    ids=["side by side", "same names", "unpaired", "patches"],
+)
+def test_a_planted_test_picture_never_enters_training(tmp_path, train, test, size, options, kind):
+    """Those for training are dark, the planted ones white."""
+    for level, folders in ((60, train), (255, test)):
+        for folder in folders:
+            (tmp_path / folder).mkdir(parents=True)
+            for number in range(12 if level == 60 else 4):
+                Image.new("RGB", size[::-1], (level,) * 3).save(tmp_path / folder / f"{number}.png")
+    dark, white = load_data(str(tmp_path), size=(20, 20), **options)
+    for split, level, count in ((dark, 60, 12), (white, 255, 4)):
+        assert len(split) == count
+        batches = Batches(split, kind, 4)
+        for _ in range(2 * count // 4):
+            for images in next(batches):
+                assert torch.equal(images, torch.full_like(images, level / 127.5 - 1))
+
+
 def test_captions_of_metadata(tmp_path):
     fill(tmp_path / "images", 12)
     lines = [{"file_name": f"{n:03}.png", "text": f"number {n}"} for n in range(12)]

@@ -97,6 +97,7 @@ SETTINGS = {
         5000,
         {"size": "32", "width": 12, "num_blocks": 3, "augment": False, "lr": 1e-3, "batch_size": 4},
         "scenes_unpaired",
+        note="Shape, size and place are kept. Which hue goes with which stripes is not learned in so few steps.",
     ),
     "dcgan": Setting(
         3600, {"size": "32", "width": 24, "batch_size": 32, "lr": 0.0005, "mirror": True, "precision": "bf16"}, "lfw64"
