@@ -5,10 +5,11 @@
     python benchmarks/own_photos.py --minutes 5 --sets faces --counts 100 --only fastgan      a part of one
     python benchmarks/own_photos.py --second           two more seeds of --only, on faces
     python benchmarks/own_photos.py --device cuda --minutes 30      the form for a GPU, with r3gan and wgan_gp
+    python benchmarks/own_photos.py --page             docs/own-photos.md and its pictures, from the runs that are kept
 
 Minutes become steps once, by the timing, which is kept with the processor's name; every run then makes that many steps,
 wherever it runs. One run at a time; a run that was stopped goes on from its last checkpoint, and results are kept as
-they come, in benchmarks/results/own_photos.jsonl, with the evaluations made on the way. Each run is read by two judges
+they come, in benchmarks/results/own-photos.jsonl, with the evaluations made on the way. Each run is read by two judges
 of other kinds: ImageNet features, and our own, which never saw ImageNet (projected_gan learns from ImageNet features).
 Reals are all training images of the set, also where only 100 were trained on; beside them stands what held-out images
 get.
@@ -17,12 +18,14 @@ get.
 import argparse
 import json
 import os
+import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
 
 import ganarium
 from ganarium import metrics, registry, streams
@@ -34,15 +37,15 @@ from ganarium.runs import checkpoint
 from ganarium.runs.lock import alone
 from ganarium.runtime.environment import environment
 from ganarium.trainer import Trainer
-from studies import RESULTS, keep, rows
+from studies import RESULTS, keep, rows, spread
 
-NAME, SIZE, FEW = "own_photos", 64, 100
+NAME, SIZE, FEW = "own-photos", 64, 100
 COUNT = {"cpu": 2000, "cuda": 5000}  # samples that a run is judged by
 EVALUATIONS = 6  # of a run while it trains
 PRECISION = "bf16"  # of every run: up to twice the steps in the same time, on a GPU and on most processors
 DATA = Path(os.environ.get("GANARIUM_DATA", "../shared/data"))
 RUNS = Path("runs/own_photos")
-TIMING = {device: RESULTS / f"own_photos-timing-{device}.json" for device in COUNT}
+TIMING = {device: RESULTS / f"{NAME}-timing-{device}.json" for device in COUNT}
 SETS = {"faces": DATA / "lfw64" / "faces", "flowers": DATA / "flowers102" / "images"}
 # on one core: networks and batches so small that a run makes some hundred steps
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -70,6 +73,10 @@ ON_GPU: dict[str, tuple[str, dict[str, Any]]] = {
     "dcgan, DiffAugment": ("dcgan", {"augment": "diff"}),
 }
 JUDGES = ("auto", "cifar10_subset")  # the default of photographs, and one that never saw ImageNet
+OWN_JUDGE = "frechet cifar10_subset"
+BASELINE, GOAL = "dcgan", 0.7  # at most this share of the baseline's distance by both judges
+DOCS = Path(__file__).parents[1] / "docs"
+SHOWN = 8  # samples of each model in the picture
 TURNS = 4  # of each contender, in the timing
 TURN = 8.0  # seconds
 
@@ -118,10 +125,14 @@ def folder_of(photos: Path, count: int | None) -> Path:
     return few
 
 
+def folder_name(task: dict[str, Any]) -> str:
+    words = (task["contender"].replace(", ", "-"), task["set"], task["count"] or "all", task["seed"], task["steps"])
+    return "-".join(map(str, words))
+
+
 def train(task: dict[str, Any], model: str, options: dict[str, Any], steps: int) -> Path:
     """Makes the run of a task, or goes on with it; gives its folder."""
-    words = (task["contender"].replace(", ", "-"), task["set"], str(task["count"] or "all"), str(task["seed"]))
-    folder = RUNS / "-".join((*words, str(steps)))
+    folder = RUNS / folder_name(task)
     if not checkpoint.exists(folder):
         photos = folder_of(SETS[task["set"]], task["count"])
         settings = {"size": SIZE, "steps": steps, "seed": task["seed"], "device": task["device"]}
@@ -154,9 +165,111 @@ def measure(folder: Path, reals: Dataset, held_out: Dataset, device: str) -> dic
     return values
 
 
+def page(results: list[dict[str, Any]]) -> str:
+    """docs/own-photos.md."""
+    first = results[0]
+    where = " or ".join(sorted({row["environment"]["processor"] for row in results}))
+    version = first["environment"]["versions"]["torch"].split("+")[0]
+    lines = [
+        "# A folder of photos",
+        "",
+        f"What {len({row['task']['contender'] for row in results})} models make of photographs at {SIZE}x{SIZE} after "
+        "equal times: faces (LFW) and flowers (Oxford 102), from all images or from a hundred of them. Times became "
+        "steps once, by a timing of all models in turns, so every machine makes the same steps. Numbers are Fréchet "
+        f"distances of {COUNT[first['task']['device']]:,} samples to the training images of the whole set, by two "
+        "judges of other kinds: features of a network trained on ImageNet, as `projected_gan` itself learns from, and "
+        "features of our own small one, which never saw ImageNet. Lower is nearer. Where the two disagree, look at the "
+        "picture.",
+        "",
+        f"`python benchmarks/own_photos.py` on one core of {where}, torch {version}, in {PRECISION}. So "
+        "little time is far from what these models can do: it is what a person waits for at first.",
+    ]
+    for group in groups(results):
+        task = group[0]["task"]
+        photos = f"{task['count']} photos" if task["count"] else "all photos"
+        lines += ["", f"## {task['set'].capitalize()}, {photos}, {task['minutes']:g} minutes", "", *table(group), ""]
+        lines.append(verdict(group))
+    lines += ["", f"![Samples of each model from {FEW} faces](images/{NAME}.png)", ""]
+    lines.append(f"*Samples of each model from {FEW} faces: not chosen, the first of each.*")
+    return "\n".join([*lines, ""])
+
+
+def groups(results: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Runs that may be compared: one set, one number of photos, one time, one kind of machine."""
+    made: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in results:
+        made.setdefault(tuple(row["task"][key] for key in ("set", "count", "minutes", "device")), []).append(row)
+    return [made[key] for key in sorted(made, key=lambda key: (key[0], key[1] is None, key[2:]))]
+
+
+def judged(row: dict[str, Any]) -> tuple[str, str]:
+    """The names of the two judges' numbers: that of ImageNet first."""
+    names = [name for name in row["values"] if name.startswith("frechet ") and not name.endswith(", held out")]
+    return next(name for name in names if name != OWN_JUDGE), OWN_JUDGE
+
+
+def table(group: list[dict[str, Any]]) -> list[str]:
+    """A line for each model, the nearest to the photos first, and one for photos that were held out."""
+    by_imagenet, own = judged(group[0])
+    lines = [
+        f"| model | steps | {by_imagenet.split()[1]}, of ImageNet | {own.split()[1]}, our own |",
+        "| --- " * 4 + "|",
+    ]
+    contenders = sorted({row["task"]["contender"] for row in group}, key=lambda name: median(group, name, by_imagenet))
+    for contender in contenders:
+        runs = [row for row in group if row["task"]["contender"] == contender]
+        cells = (spread([row["values"][name] for row in runs]) for name in (by_imagenet, own))
+        lines.append(f"| {contender} | {runs[0]['task']['steps']:,} | {' | '.join(cells)} |")
+    held_out = (spread([group[0]["values"][f"{name}, held out"]]) for name in (by_imagenet, own))
+    return [*lines, f"| *photos that no model saw* | | {' | '.join(held_out)} |"]
+
+
+def verdict(group: list[dict[str, Any]]) -> str:
+    """Which models are far below the baseline by both judges, and which by one alone."""
+    names = {row["task"]["contender"] for row in group}
+    if BASELINE not in names:
+        return f"{BASELINE} has not been run here, so nothing is said of the others."
+    below = {
+        contender: [
+            median(group, contender, judge) <= GOAL * median(group, BASELINE, judge) for judge in judged(group[0])
+        ]
+        for contender in sorted(names - {BASELINE})
+    }
+    both = [name for name, answers in below.items() if all(answers)]
+    one = [name for name, answers in below.items() if any(answers) and not all(answers)]
+    percent = round(100 * (1 - GOAL))
+    told = f"At least {percent} % below `{BASELINE}` by both judges: {listed(both)}."
+    return f"{told} By one judge alone: {listed(one)}."
+
+
+def listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def median(group: list[dict[str, Any]], contender: str, name: str) -> float:
+    """Of the seeds of one model."""
+    return statistics.median(row["values"][name] for row in group if row["task"]["contender"] == contender)
+
+
+def draw(results: list[dict[str, Any]]) -> None:
+    """docs/images/own-photos.png: the first samples of each model that learned from few faces, a row for each."""
+    group = [row for row in groups(results)[0] if row["task"]["set"] == "faces" and row["task"]["seed"] == 0]
+    border, caption = 2, 12  # pixels
+    strip = (SHOWN * (SIZE + border) + border, SIZE + border)
+    sheet = Image.new("RGB", (strip[0], len(group) * (strip[1] + caption)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for place, row in enumerate(sorted(group, key=lambda row: row["values"][judged(row)[0]])):
+        top = place * (strip[1] + caption)
+        with Image.open(RUNS / f"{folder_name(row['task'])}.png") as grid:
+            sheet.paste(grid.convert("RGB").crop((0, 0, *strip)), (0, top + caption))
+        pen.text((border, top), row["task"]["contender"], fill="black")
+    sheet.save(DOCS / "images" / f"{NAME}.png", optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", action="store_true", help="time the contenders, and stop")
+    parser.add_argument("--page", action="store_true", help="write the page of the runs that are kept, and stop")
     parser.add_argument("--second", action="store_true", help="seeds 1 and 2 of --only, on all faces")
     parser.add_argument("--only", nargs="+", help="contenders")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
@@ -164,6 +277,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of a run, by the timing")
     parser.add_argument("--device", default="cpu", choices=COUNT)
     arguments = parser.parse_args()
+    if arguments.page:
+        (DOCS / f"{NAME}.md").write_text(page(rows(NAME)), encoding="utf-8")
+        draw(rows(NAME))
+        return
     if arguments.device == "cpu":
         torch.set_num_threads(1)
     contenders = CONTENDERS if arguments.device == "cpu" else ON_GPU

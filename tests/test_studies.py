@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import few_labels
 import gpu_plan
 import objectives
+import own_photos
 import stop_now
 import studies
 import synthetic_images
@@ -213,7 +214,7 @@ def test_runs_of_the_proofs_are_taken_once_and_each_by_its_own_seed(results, mon
 
 
 @pytest.mark.parametrize(
-    "study", [few_labels, objectives, synthetic_images, wgan_ablation], ids=lambda study: study.NAME
+    "study", [few_labels, objectives, own_photos, synthetic_images, wgan_ablation], ids=lambda study: study.NAME
 )
 def test_committed_pages_are_those_of_the_committed_runs(study):
     path = Path(study.__file__).parents[1] / "docs" / f"{study.NAME}.md"
@@ -221,6 +222,29 @@ def test_committed_pages_are_those_of_the_committed_runs(study):
         pytest.skip(f"{study.NAME} has no committed page yet")
     kept = Path(study.__file__).parent / "results" / f"{study.NAME}.jsonl"
     assert path.read_text() == study.page([json.loads(line) for line in kept.read_text().splitlines()])
+
+
+def test_page_of_own_photos():
+    """A model is called better only where both judges put it far below the baseline, over the seeds of each."""
+
+    def row(contender, imagenet, own, seed=0, count=100):
+        task = {"contender": contender, "set": "faces", "count": count, "seed": seed, "steps": 1000}
+        values = {"frechet lite": imagenet, "frechet cifar10_subset": own}
+        values |= {f"{name}, held out": 0.5 for name in values}
+        return {"task": task | {"minutes": 5.0, "device": "cpu"}, "values": values, "environment": ENVIRONMENT}
+
+    actual = [row("dcgan", 100, 2.0), row("sngan", 69, 1.3), row("fastgan", 71, 0.2), row("stylegan2", 10, 1.39)]
+    actual += [row("projected_gan", value, 1.5, seed) for seed, value in enumerate((12, 10, 500))]
+    actual.append(row("sngan", 20, 1.0, count=None))
+    lines = own_photos.page(actual).splitlines()
+    models = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
+    headed = ["| model", "| ---"]
+    few = ["| stylegan2", "| projected_gan", "| sngan", "| fastgan", "| dcgan"]
+    assert models == [*headed, *few, "| *photos that no model saw*", *headed, "| sngan", "| *photos that no model saw*"]
+    assert "| projected_gan | 1,000 | 10 to 500 | 1.5 |" in lines
+    better = "At least 30 % below `dcgan` by both judges: `sngan`, `stylegan2`."
+    assert f"{better} By one judge alone: `fastgan`, `projected_gan`." in lines
+    assert "dcgan has not been run here, so nothing is said of the others." in lines
 
 
 def test_synthetic_images_of_few(monkeypatch):
