@@ -1,6 +1,7 @@
 """What `ganarium.recommend` takes for twelve folders at 5, 60 and 600 minutes, and `train` without a model."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,10 +74,10 @@ EXPECTED = {
 
 
 def fake_measure(model: str, shape: tuple[int, ...], num_classes: int | None, **job: Any) -> Estimate:
-    """A machine whose step costs 2.5e-7 s a pixel and width."""
+    """A machine whose step costs 1e-6 s a pixel and width."""
     own = job["model_options"]
     width = own.get("width") or own.get("generator_width") or 32
-    seconds = 2.5e-7 * shape[1] * shape[2] * width * 4
+    seconds = 1e-6 * math.prod(shape[1:]) * width
     batch = job["batch_size"] or 8
     return Estimate(model, "cpu", batch, 1000, 10**9, 10**10, 64, seconds, (batch,), (10**9,), (seconds,))
 
@@ -141,6 +142,32 @@ def test_what_is_fixed_is_kept(tmp_path: Path) -> None:
     assert advice.options["augment"] == "none"
     assert advice.options["batch_size"] == 4
     assert advice.command.startswith("ganarium train fastgan --data=")
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_photos_are_trained_on_in_bf16_where_that_is_faster(
+    faster: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganarium.runtime.device.faster_in_bf16", lambda cpuinfo: faster)
+    folder, asked = tmp_path / "photos", []
+    pictures(folder, 30)
+
+    def recorded(*args: Any, **job: Any) -> Estimate:
+        asked.append(job["precision"])
+        return fake_measure(*args, **job)
+
+    def precision(data: Path | str = folder, **options: Any) -> str | None:
+        advice = recommend(str(data), minutes=60, device="cpu", measure=recorded, **options)
+        assert ("bf16" in advice.reasons[2]) == ("bf16" in advice.command)
+        return advice.options.get("precision")
+
+    usual = "bf16" if faster else "fp32"
+    assert precision() == ("bf16" if faster else None)
+    best = levels(str(folder), device="cpu", measure=recorded)[1][2]
+    assert best.options.get("precision", "fp32") == usual
+    assert set(asked) == {usual}
+    assert precision(precision="fp32") == "fp32"
+    assert precision("ring") is None, "places of points need the digits"
 
 
 def test_a_batch_that_does_not_fit_is_made_smaller(tmp_path: Path) -> None:
@@ -260,8 +287,9 @@ def test_the_time_predicted_is_the_time_taken(tmp_path: Path) -> None:
     pictures(tmp_path / "photos", 60)
     for minutes in (0.5, 2.0):
         advice = recommend(str(tmp_path / "photos"), minutes=minutes)
-        options = {key: value for key, value in advice.options.items() if key not in ("data", "minutes", "size")}
-        size = int(advice.options["size"])
-        again = estimate(advice.model, (3, size, size), None, num_train=54, model_options=options)
+        run = ("data", "minutes", "size", "precision")
+        options = {key: value for key, value in advice.options.items() if key not in run}
+        size, precision = int(advice.options["size"]), advice.options.get("precision", "fp32")
+        again = estimate(advice.model, (3, size, size), None, num_train=54, precision=precision, model_options=options)
         assert 1 / 1.5 < again.seconds_per_step / advice.seconds_per_step < 1.5
         assert 0.75 < again.bytes_needed / advice.bytes_needed < 1.25

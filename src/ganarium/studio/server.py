@@ -272,7 +272,7 @@ def create_app(
         words += [f"--minutes={asked.minutes:g}"] if asked.minutes else [f"--steps={asked.steps}"]
         words += [f"--size={asked.size}"] if asked.size else []
         for key, value in asked.options.items():
-            if key not in known | {"batch_size", "channels", "fit", "layout", "classes", "characters"}:
+            if key not in known | {"batch_size", "channels", "fit", "layout", "classes", "characters", "precision"}:
                 raise UserError(f"{model} has no option {key[:80]!r}.")
             flag = key.replace("_", "-")
             words.append((f"--{flag}" if value else f"--no-{flag}") if isinstance(value, bool) else f"--{flag}={value}")
