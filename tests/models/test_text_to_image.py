@@ -1,14 +1,18 @@
 """Text to image (GAN-CLS, GAN-INT) against its paper and the numbers of a port: pairs, encoder, sentences, mistakes."""
 
+import json
 import math
 import sys
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+import ganarium
 import reference
 from ganarium import cli, registry
+from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import CaptionedImages, Dataset
 from ganarium.models.text_to_image import alike, joint_embedding_loss
@@ -316,8 +320,31 @@ def test_any_embedding_of_sentences_can_be_plugged_in(monkeypatch):
     one, same, other = (model.sample(1, seed=0, text=text) for text in ("red", "rde", "green"))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+    asked = []
+    monkeypatch.setattr(sys.modules[__name__], "shout", lambda sentences: (asked.extend(sentences), [[2.0]])[1])
+    known = embedding("my_embedding:shout")
+    assert known(["a", "b", "a"]).tolist() == known(["b", "a", "a"]).tolist() == [[2.0]] * 3
+    assert asked == ["a", "b"]
     monkeypatch.setattr(sys.modules[__name__], "shout", lambda sentences: [0.0] * len(sentences))
     refused("it must give (n, dim)", lambda: embedding("my_embedding:shout")(["a", "b"]))
+
+
+def test_of_classes_sentences_are_made_and_said_to_be_templates(tmp_path):
+    folder = tmp_path / "flowers"
+    for name, colour in (("white_rose", (255, 255, 255)), ("tulip", (200, 0, 0))):
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (16, 16), colour).save(folder / name / f"{number}.png")
+    sizes = {"size": "16", "width": 4, "embedding_dim": 8, "text_width": 6, "num_text_steps": 1, "batch_size": 4}
+    ganarium.train("text_to_image", folder, steps=2, out=tmp_path / "run", quiet=True, **sizes)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (note,) = [note for note in config["data"]["notes"] if "templates" in note]
+    assert "nobody has described these images" in note
+    train, _ = load_data(str(folder), size=(16, 16))
+    batch = Batches(train, CaptionedImages, 4).draw(12)
+    bright = batch.image[:, 1].mean((1, 2)) > 0
+    assert batch.caption == tuple("a picture of white rose" if b else "a picture of tulip" for b in bright.tolist())
+    assert len(set(batch.caption)) == 2
 
 
 def test_minilm_knows_what_sentences_mean():

@@ -41,6 +41,7 @@ class Batches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
+        data = data.suited_to(kind)
         if kind not in data.kinds:
             kinds = " or ".join(own_kind.__name__ for own_kind in data.kinds)
             raise UserError(f"the data set {data.name} gives {kinds}, not {kind.__name__}.")

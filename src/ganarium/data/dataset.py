@@ -179,6 +179,16 @@ class Dataset:
         of_target = None if self.target_labels is None else places[self.target_labels]
         return replace(self, labels=places[self.labels], class_names=tuple(names), target_labels=of_target)
 
+    def suited_to(self, kind: type) -> "Dataset":
+        """The set as it is, or, where captions are wanted of a set that has only classes, with one sentence for each
+        image: a template with the name of its class, as its notes then say."""
+        if kind is not CaptionedImages or self.captions is not None or self.labels is None or not self.class_names:
+            return self
+        sentences = [("a picture of " + name.replace("_", " "),) for name in self.class_names]
+        note = f'nobody has described these images: the sentences are templates with class names ("{sentences[0][0]}")'
+        captions = tuple(sentences[label] for label in self.labels.tolist())
+        return replace(self, captions=captions, notes=(*self.notes, note))
+
     def keep_labels(self, per_class: int, seed: int) -> "Dataset":
         """The set with `per_class` images of each class as the labelled ones, chosen by the seed alone.
 

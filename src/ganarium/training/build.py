@@ -33,10 +33,11 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
     torch.manual_seed(options["seed"])
     model = registry.create(config["model"], train.shape, train.num_classes, **config["model_options"])
     model.load_features()
-    _check_fit(model, train, config)
+    suited = train.suited_to(model.batch_type)
+    _check_fit(model, suited, config)
     rank, world = distributed.start(device)
     batches = Batches(
-        _labels_kept(model, train, config),
+        _labels_kept(model, suited, config),
         model.batch_type,
         options["batch_size"] or model.batch_size,
         seed=options["seed"],
@@ -59,7 +60,7 @@ def build(config: dict[str, Any]) -> tuple[Trainer, Dataset]:
         "num_classes": train.num_classes,
         "class_names": list(train.class_names),
         "skipped": list(train.skipped),
-        "notes": list(train.notes),
+        "notes": list(suited.notes),
         "sum": train.checksum(),
     }
     return trainer, test
