@@ -132,7 +132,7 @@ SETTINGS = {
         DRAWN,
     ),
     "f_gan": Setting(3000, {"width": 256}, note="Digits stand among specks: both players are perceptrons."),
-    "fastgan": Setting(3000, {"size": "32", "width": 16, "lr": 2e-4, "mirror": True}, "lfw64"),
+    "fastgan": Setting(2500, {"size": "64", "width": 16, "mirror": True, "precision": "bf16"}, "lfw64"),
     "gan": Setting(
         3000,
         {"recipe": "modern", "width": 512, "batch_size": 64},
@@ -180,7 +180,11 @@ SETTINGS = {
         },
         "lfw64",
     ),
-    "r3gan": Setting(2500, {"size": "32", "width": 32, "num_blocks": 1, "batch_size": 16, "augment": "diff"}, "lfw64"),
+    "r3gan": Setting(
+        2500,
+        {"size": "32", "width": 32, "num_blocks": 1, "batch_size": 16, "augment": "diff", "precision": "bf16"},
+        "lfw64",
+    ),
     "relativistic_gan": Setting(
         1356,
         {
@@ -196,7 +200,7 @@ SETTINGS = {
         note="Faces are smeared after so few steps.",
     ),
     "sgan": Setting(2000, SMALL),
-    "sagan": Setting(1200, {"size": "32", "width": 16, "batch_size": 16, "mirror": True}, "lfw64"),
+    "sagan": Setting(2500, {"size": "32", "width": 16, "batch_size": 16, "mirror": True, "precision": "bf16"}, "lfw64"),
     "sngan": Setting(
         1500,
         {"size": "32", "generator_width": 24, "discriminator_width": 24, "num_critic_steps": 2, "batch_size": 16},
