@@ -37,7 +37,7 @@ from ganarium.runs import checkpoint
 from ganarium.runs.lock import alone
 from ganarium.runtime.environment import environment
 from ganarium.trainer import Trainer
-from studies import RESULTS, keep, rows, spread
+from studies import RESULTS, keep, rows
 
 NAME, SIZE, FEW = "own-photos", 64, 100
 COUNT = {"cpu": 2000, "cuda": 5000}  # samples that a run is judged by
@@ -47,6 +47,7 @@ DATA = Path(os.environ.get("GANARIUM_DATA", "../shared/data"))
 RUNS = Path("runs/own_photos")
 TIMING = {device: RESULTS / f"{NAME}-timing-{device}.json" for device in COUNT}
 SETS = {"faces": DATA / "lfw64" / "faces", "flowers": DATA / "flowers102" / "images"}
+SOURCES = {"faces": "faces (LFW)", "flowers": "flowers (Oxford 102)"}
 # on one core: networks and batches so small that a run makes some hundred steps
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "projected_gan": (
@@ -169,12 +170,13 @@ def page(results: list[dict[str, Any]]) -> str:
     """docs/own-photos.md."""
     first = results[0]
     where = " or ".join(sorted({row["environment"]["processor"] for row in results}))
+    sets = {row["task"]["set"] for row in results}
     version = first["environment"]["versions"]["torch"].split("+")[0]
     lines = [
         "# A folder of photos",
         "",
         f"What {len({row['task']['contender'] for row in results})} models make of photographs at {SIZE}x{SIZE} after "
-        "equal times: faces (LFW) and flowers (Oxford 102), from all images or from a hundred of them. Times became "
+        f"equal times: {' and '.join(SOURCES[name] for name in SETS if name in sets)}. Times became "
         "steps once, by a timing of all models in turns, so every machine makes the same steps. Numbers are Fréchet "
         f"distances of {COUNT[first['task']['device']]:,} samples to the training images of the whole set, by two "
         "judges of other kinds: features of a network trained on ImageNet, as `projected_gan` itself learns from, and "
@@ -189,7 +191,7 @@ def page(results: list[dict[str, Any]]) -> str:
         photos = f"{task['count']} photos" if task["count"] else "all photos"
         lines += ["", f"## {task['set'].capitalize()}, {photos}, {task['minutes']:g} minutes", "", *table(group), ""]
         lines.append(verdict(group))
-    lines += ["", f"![Samples of each model from {FEW} faces](images/{NAME}.png)", ""]
+    lines += ["", f"![Samples of each model from {FEW} faces](images/{NAME}.jpg)", ""]
     lines.append(f"*Samples of each model from {FEW} faces: not chosen, the first of each.*")
     return "\n".join([*lines, ""])
 
@@ -218,10 +220,16 @@ def table(group: list[dict[str, Any]]) -> list[str]:
     contenders = sorted({row["task"]["contender"] for row in group}, key=lambda name: median(group, name, by_imagenet))
     for contender in contenders:
         runs = [row for row in group if row["task"]["contender"] == contender]
-        cells = (spread([row["values"][name] for row in runs]) for name in (by_imagenet, own))
+        cells = (cell([row["values"][name] for row in runs]) for name in (by_imagenet, own))
         lines.append(f"| {contender} | {runs[0]['task']['steps']:,} | {' | '.join(cells)} |")
-    held_out = (spread([group[0]["values"][f"{name}, held out"]]) for name in (by_imagenet, own))
+    held_out = (cell([group[0]["values"][f"{name}, held out"]]) for name in (by_imagenet, own))
     return [*lines, f"| *photos that no model saw* | | {' | '.join(held_out)} |"]
+
+
+def cell(values: list[float]) -> str:
+    """Lowest to highest."""
+    words = [f"{value:,.0f}" if value >= 10 else f"{value:.2f}" for value in sorted(values)]
+    return words[0] if words[0] == words[-1] else f"{words[0]} to {words[-1]}"
 
 
 def verdict(group: list[dict[str, Any]]) -> str:
@@ -252,7 +260,7 @@ def median(group: list[dict[str, Any]], contender: str, name: str) -> float:
 
 
 def draw(results: list[dict[str, Any]]) -> None:
-    """docs/images/own-photos.png: the first samples of each model that learned from few faces, a row for each."""
+    """docs/images/own-photos.jpg: the first samples of each model that learned from few faces, a row for each."""
     group = [row for row in groups(results)[0] if row["task"]["set"] == "faces" and row["task"]["seed"] == 0]
     border, caption = 2, 12  # pixels
     strip = (SHOWN * (SIZE + border) + border, SIZE + border)
@@ -263,7 +271,7 @@ def draw(results: list[dict[str, Any]]) -> None:
         with Image.open(RUNS / f"{folder_name(row['task'])}.png") as grid:
             sheet.paste(grid.convert("RGB").crop((0, 0, *strip)), (0, top + caption))
         pen.text((border, top), row["task"]["contender"], fill="black")
-    sheet.save(DOCS / "images" / f"{NAME}.png", optimize=True)
+    sheet.save(DOCS / "images" / f"{NAME}.jpg", quality=90)
 
 
 def main() -> None:

@@ -241,7 +241,7 @@ def test_page_of_own_photos():
     headed = ["| model", "| ---"]
     few = ["| stylegan2", "| projected_gan", "| sngan", "| fastgan", "| dcgan"]
     assert models == [*headed, *few, "| *photos that no model saw*", *headed, "| sngan", "| *photos that no model saw*"]
-    assert "| projected_gan | 1,000 | 10 to 500 | 1.5 |" in lines
+    assert "| projected_gan | 1,000 | 10 to 500 | 1.50 |" in lines
     better = "At least 30 % below `dcgan` by both judges: `sngan`, `stylegan2`."
     assert f"{better} By one judge alone: `fastgan`, `projected_gan`." in lines
     assert "dcgan has not been run here, so nothing is said of the others." in lines
