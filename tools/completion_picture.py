@@ -1,4 +1,4 @@
-"""Draws docs/images/completion.png: `GANARIUM_DATA=... python tools/completion_picture.py`, a minute of one core.
+"""Draws docs/images/completion.png: `GANARIUM_DATA=... python tools/completion_picture.py`, four minutes of one core.
 
 Held-out digits of MNIST, one of each kind, stand above what a run of pixelrnn is shown of them, and above four ways in
 which it goes on. The run is made where it is not there yet.
@@ -17,13 +17,16 @@ from ganarium.runs import checkpoint
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
 RUN = Path("runs/completion")
+STEPS = 2500
 WAYS = 4  # completions of each digit
 
 
 def completion() -> None:
     """Digits, their upper halves, and completions, in columns."""
     if not checkpoint.exists(RUN):
-        ganarium.train("pixelrnn", data="mnist", out=RUN, steps=600, seed=0, threads=1, evaluate_every=0)
+        ganarium.train(
+            "pixelrnn", data="mnist", out=RUN, steps=STEPS, seed=0, precision="bf16", threads=1, evaluate_every=0
+        )
     _, test = load_data("mnist")
     assert test.labels is not None
     images = decode(test.images[[int((test.labels == digit).nonzero()[5]) for digit in range(10)]])

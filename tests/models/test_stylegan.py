@@ -426,7 +426,7 @@ def test_the_schedule_of_the_release():
     assert (phases[0].stage, phases[0].length) == (1, round(600_000 / 256))
     assert phases[-1].length == 600_000 / 32
     assert model.batch_size == 32
-    assert model.ema["generator"] == pytest.approx(0.5 ** (32 / 10_000))
+    assert model.ema["generator"](10**9) == pytest.approx(0.5 ** (32 / 10_000))
     drawn = trainer(batch=4)
     drawn.iterate()
     assert drawn.batches.drawn == 8  # twice the batch at 8 pixels

@@ -16,7 +16,8 @@ Differences from the paper:
   reflection and G's are cropped and clipped outside.
 - Phases are counted in steps, at the paper's batches of 16 images (14, 6 and 3 from 256 pixels on): another
   batch size shows another number of images in as many steps.
-- The decay of the average of G's weights is 0.999 from the start, with the bias of a short past corrected.
+- The decay of the average of G's weights is 0.999, with the bias of a short past corrected; the average
+  begins anew where layers enter, or it would keep some of their first weights in a short run.
 - The mean of 2x2 pixels follows the activation in D, as the paper has it; the release's default fuses it with
   the convolution before.
 """
@@ -104,7 +105,7 @@ class ProGAN(Model):
         self.prior = Prior(config.latent_dim)
         self.generator = Generator(config.latent_dim, channels, widths)
         self.discriminator = Discriminator(channels, widths, config.group_size)
-        self.ema = {"generator": 0.999}
+        self.ema = {"generator": self.growth.average(0.999)}
         adam = Adam(lr=config.lr, betas=(0.0, 0.99))
         for stage in range(first, last + 1):  # players of their own: Adam starts anew where layers enter
             for name, network in (("D", self.discriminator), ("G", self.generator)):

@@ -14,7 +14,8 @@ Differences from the paper:
   reflection and G's are cropped and clipped outside.
 - Phases are counted in steps, at the release's batches; another batch size scales those of all resolutions,
   and shows another number of images in as many steps.
-- The average of G's weights has the half-life of 10,000 images at the release's batches of the full size.
+- The average of G's weights has the half-life of 10,000 images at the release's batches of the full size,
+  and begins anew where layers enter.
 - No mirroring unless the data are asked for it (--mirror); the release mirrors faces.
 - Configuration F of the paper with this loss; not the loss of WGAN-GP, which it has on CelebA-HQ.
 """
@@ -120,7 +121,7 @@ class StyleGAN(Model):
         )
         self.discriminator = Discriminator(channels, widths, config.group_size, blur=True)
         self.batch_size = batch_size_at(self.size)
-        self.ema = {"generator": 0.5 ** (self.batch_size / 10_000)}
+        self.ema = {"generator": self.growth.average(0.5 ** (self.batch_size / 10_000))}
         for stage in range(first, last + 1):  # players of their own: Adam starts anew where layers enter
             adam = Adam(lr=config.lr * RATES.get(side_of(stage), 1.0), betas=(0.0, 0.99))
             for name, network in (("D", self.discriminator), ("G", self.generator)):
