@@ -14,65 +14,59 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganarium.errors import UserError
-from ganarium.proofs.claim import Claim, Scale, at_least, at_most, between, load_claim
+from ganarium.proofs.claim import Claim, at_least, at_most, between, load_claim, scale
 from ganarium.proofs.prove import is_current, prove
 from studies import RESULTS, seeds_of
 
 PAGE = Path(__file__).with_suffix(".md")
 PLAN = {
-    "acgan_labels": Scale("mnist", 20_000, {"size": 28}).requires(
-        at_least(fidelity=0.97, accuracy=0.98, diversity=0.6)
-    ),
-    "began_balance": Scale("lfw64", 15_000, {"lambda_k": 0.002}).requires(at_most(off_gamma=0.1, m_left=0.6)),
-    "bgan_discrete": Scale("mnist_binarised", 30_000).requires(
+    "acgan_labels": scale("mnist", 20_000, size=28).requires(at_least(fidelity=0.97, accuracy=0.98, diversity=0.6)),
+    "began_balance": scale("lfw64", 15_000, lambda_k=0.002).requires(at_most(off_gamma=0.1, m_left=0.6)),
+    "bgan_discrete": scale("mnist_binarised", 30_000).requires(
         at_most(frechet_distance=30.0), at_least(rarest_class=0.05)
     ),
-    "catgan_clusters": Scale("mnist", 20_000, {"size": 28}).requires(at_least(accuracy=0.85, over="most")),
-    "catgan_few_labels": Scale("mnist", 20_000, {"size": 28, "semi_supervised": True}).requires(
+    "catgan_clusters": scale("mnist", 20_000, size=28).requires(at_least(accuracy=0.85, over="most")),
+    "catgan_few_labels": scale("mnist", 20_000, size=28, semi_supervised=True).requires(
         at_least(accuracy=0.96), gain="accuracy"
     ),
-    "cgan_labels": Scale("mnist", 20_000, {"size": 28, "network": "dcgan", "dropout": 0.1}).requires(
+    "cgan_labels": scale("mnist", 20_000, size=28, network="dcgan", dropout=0.1).requires(
         at_least(fidelity=0.97, diversity=0.6)
     ),
-    "cgan_match": Scale("mnist", 20_000, {"size": 28, "design": "two_networks", "network": "dcgan"}).requires(
-        at_least(area=0.98)
-    ),
-    "cgan_perceptrons": Scale("mnist", 40_000, {"size": 28}).requires(at_least(fidelity=0.9, diversity=0.6)),
-    "cls_gan_labels": Scale("mnist", 20_000, {"size": 28}).requires(at_least(fidelity=0.95, diversity=0.6)),
-    "ct_gan_few_labels": Scale("mnist", 180_000, {"size": 28, "semi_supervised": True}).requires(
+    "cgan_match": scale("mnist", 20_000, size=28, design="two_networks", network="dcgan").requires(at_least(area=0.98)),
+    "cgan_perceptrons": scale("mnist", 40_000, size=28).requires(at_least(fidelity=0.9, diversity=0.6)),
+    "cls_gan_labels": scale("mnist", 20_000, size=28).requires(at_least(fidelity=0.95, diversity=0.6)),
+    "ct_gan_few_labels": scale("mnist", 180_000, size=28, semi_supervised=True).requires(
         at_least(accuracy=0.987), gain="accuracy"
     ),
-    "ct_gan_overfitting": Scale("mnist", 5000).requires(at_most(gap=0.3)),
-    "cyclegan_cycle": Scale("scenes_unpaired", 7000, {"size": 64, "batch_size": 8, "augment": False}).requires(
+    "ct_gan_overfitting": scale("mnist", 5000).requires(at_most(gap=0.3)),
+    "cyclegan_cycle": scale("scenes_unpaired", 7000, size=64, batch_size=8, augment=False).requires(
         at_most(cycle_error=0.06, map_error=0.2)
     ),
-    "dcgan_batch_norm": Scale("fashion_mnist", 20_000, {"width": 128}, numbers={"labels": 1000}).requires(
+    "dcgan_batch_norm": scale("fashion_mnist", 20_000, width=128, numbers={"labels": 1000}).requires(
         at_most(frechet_distance=5.0), at_least(coverage=0.5)
     ),
-    "ebgan_margin": Scale("fashion_mnist", 20_000).requires(at_most(frechet_distance=10.0), at_least(coverage=0.3)),
-    "ebgan_pull_away": Scale("fashion_mnist", 20_000, {"margin": 0.0, "pull_away_weight": 0.1}).requires(
+    "ebgan_margin": scale("fashion_mnist", 20_000).requires(at_most(frechet_distance=10.0), at_least(coverage=0.3)),
+    "ebgan_pull_away": scale("fashion_mnist", 20_000, margin=0.0, pull_away_weight=0.1).requires(
         at_most(squared_cosine=0.25), at_least(coverage=0.05)
     ),
-    "gan_colours": Scale("mnist", 30_000, {"network": "dcgan"}).requires(
+    "gan_colours": scale("mnist", 30_000, network="dcgan").requires(
         at_most(covariance_error=0.2, hue_error=0.15), at_least(cells=60)
     ),
-    "gan_saturation": Scale("mnist", 100_000, {"recipe": "modern", "num_discriminator_steps": 2}).requires(
+    "gan_saturation": scale("mnist", 100_000, recipe="modern", num_discriminator_steps=2).requires(
         at_least(parzen_nats=150.0, rarest_class=0.05)
     ),
-    "improved_gan_few_labels": Scale("mnist", 180_000, {"size": 28}).requires(
-        at_least(accuracy=0.987), gain="accuracy"
-    ),
-    "infogan_codes": Scale("mnist", 5000, {"size": 28}).requires(
+    "improved_gan_few_labels": scale("mnist", 180_000, size=28).requires(at_least(accuracy=0.987), gain="accuracy"),
+    "infogan_codes": scale("mnist", 5000, size=28).requires(
         at_least(information=2.2), at_least(code_accuracy=0.75, over="most"), at_least(slant=0.8, lean=1.0)
     ),
-    "pixelrnn_likelihood": Scale(
-        "mnist", 8000, {"batch_size": 256, "width": 64, "num_blocks": 10, "head": 64}, numbers={"images": 10_000}
+    "pixelrnn_likelihood": scale(
+        "mnist", 8000, batch_size=256, width=64, num_blocks=10, head=64, numbers={"images": 10_000}
     ).requires(between(nats=(75.0, 88.0))),
-    "sgan_few_labels": Scale("mnist", 20_000, {"size": 28}).requires(at_least(accuracy=0.9), gain="accuracy"),
-    "triple_gan_few_labels": Scale("mnist", 36_000, {"size": 28}).requires(
+    "sgan_few_labels": scale("mnist", 20_000, size=28).requires(at_least(accuracy=0.9), gain="accuracy"),
+    "triple_gan_few_labels": scale("mnist", 36_000, size=28).requires(
         at_least(accuracy=0.97, fidelity=0.95), gain="accuracy", level=("accuracy", "regularised", 0.01)
     ),
-    "wgan_gp_digits": Scale("mnist", 15_000).requires(
+    "wgan_gp_digits": scale("mnist", 15_000).requires(
         between(gradient_norm=(0.9, 1.15)), at_most(frechet_distance=3.0), at_least(rarest_class=0.07)
     ),
 }
@@ -94,12 +88,12 @@ def page() -> str:
         "| claim | data | steps | options | thresholds expected |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, scale in PLAN.items():
-        options = ", ".join(f"{key} {value}" for key, value in {**scale.settings, **scale.numbers}.items())
-        held_to = [f"{value} {bound}" for value, bound in scale.held_to.items()]
-        held_to += [f"a gain in {scale.gain} over the control"] if scale.gain else []
-        held_to += ["level with {1} of the control in {0}, within {2}".format(*scale.level)] if scale.level else []
-        lines.append(f"| {name} | {scale.data} | {scale.steps:,} | {options or 'defaults'} | {'; '.join(held_to)} |")
+    for name, size in PLAN.items():
+        options = ", ".join(f"{key} {value}" for key, value in {**size.settings, **size.numbers}.items())
+        held_to = [f"{value} {bound}" for value, bound in size.held_to.items()]
+        held_to += [f"a gain in {size.gain} over the control"] if size.gain else []
+        held_to += ["level with {1} of the control in {0}, within {2}".format(*size.level)] if size.level else []
+        lines.append(f"| {name} | {size.data} | {size.steps:,} | {options or 'defaults'} | {'; '.join(held_to)} |")
     return "\n".join([*lines, ""])
 
 

@@ -20,6 +20,7 @@ from ganarium import registry
 from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.pictures import grid as pictures
+from ganarium.proofs import experiment
 from ganarium.proofs.measures.points import read_points
 from ganarium.proofs.measures.samples import Reference
 from ganarium.trainer import Trainer
@@ -87,7 +88,7 @@ def run(task: Task) -> dict[str, float]:
                 break
     samples = model.sample(COUNT if data == "mnist" else 2500, seed=seed)
     if data == "mnist":
-        values = Reference(train, COUNT, 0, device).compare(samples)
+        values = Reference(train, experiment.draw(train, COUNT, 0).to(device)).compare(samples)
     else:
         values = read_points(samples, train, seed)
     if seed == 0:

@@ -22,6 +22,7 @@ from ganarium.data.batches import Batches
 from ganarium.networks.backbones import backbone
 from ganarium.pictures import grid as pictures
 from ganarium.players import Player
+from ganarium.proofs import experiment
 from ganarium.proofs.measures.samples import Reference
 from ganarium.trainer import Trainer
 from studies import RESULTS, Task, rows, run_all, seeds_of, spread
@@ -68,7 +69,7 @@ def run(task: Task) -> dict[str, float]:
     if task["seed"] == 0:
         (RESULTS / NAME).mkdir(exist_ok=True)
         pictures.save_grid(samples[:SHOWN], picture(task), columns=SHOWN)
-    values = Reference(train, COUNT, 0, device).compare(samples)
+    values = Reference(train, experiment.draw(train, COUNT, 0).to(device)).compare(samples)
     return {key: values[key] for key in ("frechet_distance", "coverage", "rarest_class")}
 
 

@@ -9,6 +9,7 @@ from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
 from ganarium.proofs.measures import aae_codes, bigan_inverse, ccgan_holes, cogan_pairs, domain_classifier
+from ganarium.proofs.measures.samples import judge_of
 from ganarium.trainer import Trainer
 
 
@@ -75,7 +76,7 @@ class Stripes:
 
 
 def test_pairs_that_show_one_digit(monkeypatch):
-    monkeypatch.setattr(cogan_pairs, "judge_of", lambda _: Stripes())
+    monkeypatch.setattr(cogan_pairs, "judge_of", lambda data, device: Stripes())
     label = torch.arange(40) % 4
     images = torch.full((40, 1, 4, 4), -1.0)
     images[torch.arange(40), :, label] = 1
@@ -91,8 +92,7 @@ def test_pairs_that_show_one_digit(monkeypatch):
 def test_pairs_are_read_by_the_judge_of_the_first_domain():
     """Of the joint name the package knows no judge, and would take that of 59 glyphs."""
     data = Dataset("mnist+mnist_negative", torch.zeros(4, 28, 28, 1, dtype=torch.uint8), torch.arange(4), tuple("abcd"))
-    experiment = type("Alone", (), {"train": data, "device": torch.device("cpu")})
-    assert cogan_pairs.judge_of(experiment).num_classes == 10
+    assert judge_of(data, torch.device("cpu")).num_classes == 10
 
 
 def test_k_means_names_four_kinds():
@@ -102,7 +102,7 @@ def test_k_means_names_four_kinds():
     images[torch.arange(80), 2 * labels] = 255
     images[:, 7, 7, 0] = torch.arange(80, dtype=torch.uint8)
     data = Dataset("kinds", images, labels, tuple("abcd"))
-    experiment = type("Alone", (), {"splits": (data, data), "train": data, "seed": 0})
+    experiment = type("Alone", (), {"train": data, "test": data, "seed": 0})
     assert aae_codes.k_means_accuracy(experiment, 16) == 1
     assert aae_codes.k_means_accuracy(experiment, 1) == 0.25
 

@@ -13,7 +13,7 @@ from ganarium.model import Model
 from ganarium.proofs import experiment as harness
 from ganarium.proofs.changes import Change, ReplaceStep, ShuffledLabels, WithoutPlayer
 from ganarium.proofs.claim import list_proofs, load_claim
-from ganarium.proofs.measures import catgan_clusters, cgan_match, few_labels, infogan_codes
+from ganarium.proofs.measures import categories, few_labels
 from ganarium.proofs.measures import label_fidelity as fidelity
 from ganarium.trainer import Trainer
 
@@ -126,7 +126,7 @@ def test_a_control_is_trained_on_the_shuffled_labels(monkeypatch):
     )
     scale = harness.Scale("toy", 1, SMALL["sgan"] | {"batch_size": 8})
     for change in (Change(), ShuffledLabels()):
-        experiment = harness.Experiment(model="sgan", scale=scale, seed=3, change=change)
+        experiment = harness.Experiment(model="sgan", scale=scale, seed=3, train=data, test=data, change=change)
         assert len([*harness.Measure().training(experiment, data)]) == 1
     plain, control = (train.labels for train in seen)
     assert torch.equal(plain, data.labels)
@@ -166,9 +166,7 @@ def two_splits():
     images = torch.tensor([50, 200], dtype=torch.uint8).repeat(30)[:, None, None, None].expand(-1, 8, 8, 1)
     right = torch.tensor([0, 1]).repeat(30)
     train, test = (Dataset("toy", images, labels, ("dark", "bright")) for labels in (1 - right, right))
-    experiment = harness.Experiment(model="sgan", scale=harness.Scale("toy", 1), seed=0)
-    vars(experiment)["splits"] = (train, test)
-    return experiment
+    return harness.Experiment(model="sgan", scale=harness.Scale("toy", 1), seed=0, train=train, test=test)
 
 
 @pytest.mark.parametrize("measure", [few_labels.FewLabels("C"), few_labels.FewLabelsAndFidelity("C"),
@@ -191,7 +189,7 @@ def test_baselines_and_names_of_categories_use_the_right_split():
     assert nearest == 0
     model = Bright()
     model.sample = lambda n, **_: torch.zeros(n, 1, 8, 8)
-    assert catgan_clusters.NamedCategories().read(experiment, model).values["accuracy"] == 0
+    assert categories.NamedCategories().read(experiment, model).values["accuracy"] == 0
 
 
 def test_diversity_is_one_of_images_and_none_of_copies():
@@ -226,7 +224,7 @@ def test_slant_of_drawn_lines():
     images = torch.full((4, 1, 9, 9), -1.0)
     for row in range(9):
         images[0, 0, row, row] = images[1, 0, row, 8 - row] = images[2, 0, row, 4] = 1.0
-    assert infogan_codes.slant(images).tolist() == pytest.approx([1, -1, 0, 0])
+    assert categories.slant(images).tolist() == pytest.approx([1, -1, 0, 0])
 
 
 def test_rank_correlation():
@@ -234,7 +232,7 @@ def test_rank_correlation():
     rows = torch.tensor([[0.0, 1.0, 5.0, 9.0], [9.0, 5.0, 1.0, 0.0], [2.0, 2.0, 2.0, 2.0], [0.0, 0.0, 5.0, 1.0]])
     ranks = torch.tensor([1.5, 1.5, 4.0, 3.0]) - 2.5
     expected = (ranks * (torch.arange(4) - 1.5)).sum() / (ranks.square().sum() * 5).sqrt()
-    assert infogan_codes.rank_correlation(rows).tolist() == pytest.approx([1, -1, 0, expected.item()])
+    assert categories.rank_correlation(rows).tolist() == pytest.approx([1, -1, 0, expected.item()])
 
 
 def test_slant_by_code():
@@ -255,25 +253,25 @@ def test_slant_by_code():
             return 2 * torch.exp(-(torch.arange(16.0) - line).square())[:, None] - 1
 
     torch.manual_seed(0)
-    rank, lean = infogan_codes.slant_by_code(Turned(), 0)
+    rank, lean = categories.slant_by_code(Turned(), 0)
     assert rank > 0.99
     assert 1.3 < lean < 2  # from -1 to 1 columns for a row, less what the edges cut off
-    rank, lean = infogan_codes.slant_by_code(Turned(), 1)
+    rank, lean = categories.slant_by_code(Turned(), 1)
     assert rank < 0.25
     assert lean < 0.4
-    assert infogan_codes.slant_by_code(Turned(), 2) == pytest.approx((0, 0), abs=1e-6)
+    assert categories.slant_by_code(Turned(), 2) == pytest.approx((0, 0), abs=1e-6)
 
 
 def test_area_of_right_over_wrong():
     right, wrong = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0, 2.0, 2.0])
-    assert cgan_match.chance_above(right, wrong) == pytest.approx((4 + 1.5) / 8)
-    assert cgan_match.chance_above(wrong, right) == pytest.approx(1 - 5.5 / 8)
+    assert fidelity.chance_above(right, wrong) == pytest.approx((4 + 1.5) / 8)
+    assert fidelity.chance_above(wrong, right) == pytest.approx(1 - 5.5 / 8)
 
 
 def test_a_step_without_mismatched_pairs():
     """It differs from the model's in that alone: the sum of D's terms where labels are matched, and all of G's."""
     terms = []
-    for alter in (lambda model: None, ReplaceStep(cgan_match.without_mismatched).apply):
+    for alter in (lambda model: None, ReplaceStep(fidelity.without_mismatched).apply):
         torch.manual_seed(0)
         model = registry.create("cgan", (1, 8, 8), 4, design="two_networks", width=48, dropout=0.0)
         alter(model)
@@ -314,11 +312,11 @@ def test_categories_are_named_by_few_labels():
             return 9.0 * torch.nn.functional.one_hot(self.splits * (2 * quarter + other), 8)
 
     right, one = Sorts(1), Sorts(0)
-    said = [catgan_clusters.predictions(model, data.images) for model in (right, one)]
+    said = [categories.predictions(model, data.images) for model in (right, one)]
     assert said[0].exp().sum(1).tolist() == pytest.approx([1] * 200)
-    assert catgan_clusters.named_accuracy(right, data, data, said[0], seed=0) == 1
-    assert catgan_clusters.named_accuracy(one, data, data, said[1], seed=0) == 0.25
-    sheet = catgan_clusters.by_category(data, said[1])
+    assert categories.named_accuracy(right, data, data, said[0], seed=0) == 1
+    assert categories.named_accuracy(one, data, data, said[1], seed=0) == 0.25
+    sheet = categories.by_category(data, said[1])
     assert sheet.shape == (64, 1, 8, 8)
     assert (sheet[8:] == -1).all()
     assert sheet[:8].amax((1, 2, 3)).min() > 0

@@ -23,10 +23,10 @@ from ganarium.proofs.changes import (
     WeighTerms,
     WithoutPlayer,
 )
-from ganarium.proofs.experiment import Experiment, Measure, Scale
+from ganarium.proofs.experiment import Experiment, Measure, Scale, scale
 from ganarium.proofs.thresholds import at_least, at_most, between
 
-__all__ = ["Claim", "Scale", "at_least", "at_most", "between", "list_proofs", "load_claim"]
+__all__ = ["Claim", "Scale", "at_least", "at_most", "between", "list_proofs", "load_claim", "scale"]
 __all__ += ["ChangeModel", "ChangeOptions", "OtherModel", "ReplaceStep", "ShuffledCaptions", "ShuffledLabels"]
 __all__ += ["WeighTerms", "WithoutPlayer"]
 SCALES = ("quick", "cpu")
@@ -36,7 +36,7 @@ SCALES = ("quick", "cpu")
 class Claim:
     id: str = ""
     model: str = ""
-    """Both are left out in the files of claims: `all_claims` fills in the key of the claim and the name of its file."""
+    """Both are left out in the files of claims: `all_claims` fills in the names of the claim and of its file."""
     text: str
     """What is claimed, in one sentence."""
     source: str
@@ -73,8 +73,9 @@ class Claim:
     def experiment(self, scale: str, seed: int, role: str = "model", device: str = "cpu") -> Experiment:
         """A run of the model, of the control, or of one of `runs_beside`, by its name."""
         change = {"model": Change(), "control": self.control, **self.runs_beside}[role]
-        own = self.scales[scale]
-        return Experiment(model=self.model, scale=own, seed=seed, change=change, device=torch.device(device))
+        own, place = self.scales[scale], torch.device(device)
+        train, test = own.splits()
+        return Experiment(model=self.model, scale=own, seed=seed, train=train, test=test, change=change, device=place)
 
     def digest(self, scale: str) -> str:
         """Identifies the values on which a result depends: id and model, the scale with its settings and thresholds,
@@ -103,8 +104,9 @@ def all_claims() -> dict[str, Claim]:
     """Every claim by its id."""
     known = {}
     for module in pkgutil.iter_modules(claims.__path__):
-        for name, claim in import_module(f"{claims.__name__}.{module.name}").CLAIMS.items():
-            known[name] = replace(claim, id=name, model=module.name)
+        for name, value in vars(import_module(f"{claims.__name__}.{module.name}")).items():
+            if isinstance(value, Claim):
+                known[name] = replace(value, id=name, model=module.name)
     return known
 
 

@@ -5,7 +5,6 @@ And what measures it.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ Values = dict[str, float]
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a proof is, and what it is held to there: `Scale("ring", 800).requires(at_least(modes=6))`."""
+    """How large a proof is, and what it is held to there: `scale("ring", 800).requires(at_least(modes=6))`."""
 
     data: str
     """A data set by name, two of them joined by a +, or a folder in GANARIUM_DATA."""
@@ -80,26 +79,21 @@ class Scale:
         return load_data(name, size=(size, size) if size else None, characters=characters, layout=layout)
 
 
+def scale(data: str, steps: int, *, numbers: Any = None, num_controls: int | None = None, **settings: Any) -> Scale:
+    """A `Scale` with settings as `train` takes them: `scale("mnist", 3000, size=16, width=32)`."""
+    return Scale(data, steps, settings, numbers=numbers or {}, num_controls=num_controls)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     model: str
     scale: Scale
     seed: int
+    train: Dataset
+    test: Dataset
     change: Change = field(default_factory=Change)
     """What is changed in the control, or in a run beside it; the model itself is trained without a change."""
     device: torch.device = torch.device("cpu")  # noqa: RUF009
-
-    @cached_property
-    def splits(self) -> tuple[Dataset, Dataset]:
-        return self.scale.splits()
-
-    @property
-    def train(self) -> Dataset:
-        return self.splits[0]
-
-    @property
-    def test(self) -> Dataset:
-        return self.splits[1]
 
     def create(self, train: Dataset, change: Change) -> Any:
         """A new model for a split."""

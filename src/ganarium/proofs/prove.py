@@ -7,7 +7,7 @@ goes on; a run of a claim that has changed since, or of another version, is not 
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from ganarium.runtime.device import resolve_device
 from ganarium.runtime.environment import environment
 from ganarium.runtime.files import atomic_write
 from ganarium.runtime.workers import answers
+
+ROLES = ("model", "control", "baselines")
 
 
 def prove(
@@ -53,28 +55,29 @@ def prove(
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"seeds must be different whole numbers, at least one, not {list(seeds)}.")
     claim.scales[scale].splits()  # says it where they are absent, before anything is made
-    device, out = resolve_device(device), Path(out)
-    (out / ".runs").mkdir(parents=True, exist_ok=True)
-    runs, seconds = _runs(claim, scale, list(seeds), device, out, say, in_process=not isinstance(name, str))
+    device, folder = resolve_device(device), Path(out) / ".runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = _runs(claim, scale, list(seeds), device, folder, say, in_process=not isinstance(name, str))
+    values = {kind: [run["values"] for (role, _), run in runs.items() if role == kind] for kind in ROLES}
     given = ",".join(map(str, seeds))
     result = {
         **in_words(claim, scale),
         "seeds": list(seeds),
-        "values": [runs["model", seed] for seed in seeds],
-        "control": [runs["control", seed] for seed in seeds[: claim.scales[scale].num_controls]],
-        "baselines": runs["baselines", seeds[0]],
+        "values": values["model"],
+        "control": values["control"],
+        "baselines": values["baselines"][0],
         "command": command or f"ganarium prove {claim.model} --claim {claim.id} --scale {scale} --seeds {given}",
-        "seconds": round(seconds),
+        "seconds": round(sum(run["seconds"] for run in runs.values())),
         "environment": _environment(device),
     }
     result |= verdict_on(claim.scales[scale], result["values"], result["control"])
     from ganarium.proofs.picture import draw
 
-    path = out / f"{claim.id}-{scale}.json"
-    draw(result, out / ".runs", path.with_suffix(".png"))
+    path = Path(out) / f"{claim.id}-{scale}.json"
+    draw(result, folder, path.with_suffix(".png"))
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
-    for file in (out / ".runs").glob(f"{claim.id}-{scale}*"):
+    for file in folder.glob(f"{claim.id}-{scale}*"):
         file.unlink()
     return result
 
@@ -125,8 +128,8 @@ def proofs_of(model: str, claim: str | None, scale: str) -> list[str]:
         raise UserError(f"there is no scale {scale!r}: give {', '.join(SCALES)}.")
     own = list_proofs(checked(model))
     if claim is not None and claim not in own:
-        raise UserError(f"{model} has no proof {claim!r}: " + (f"it has {', '.join(own)}." if own else "it has none."))
-    wanted = [load_claim(name) for name in own if claim in (None, name)]
+        raise UserError(f"{model} has no proof {claim!r}: it has {', '.join(own) or 'none'}.")
+    wanted = [load_claim(name) for name in ([claim] if claim else own)]
     names = [known.id for known in wanted if scale in known.scales]
     if not names:
         others = sorted({f"--scale {other}" for known in wanted for other in known.scales})
@@ -136,47 +139,39 @@ def proofs_of(model: str, claim: str | None, scale: str) -> list[str]:
 
 
 def _runs(
-    claim: Claim, scale: str, seeds: list[int], device: str, out: Path, say: Callable[[str], None], in_process: bool
-) -> tuple[dict[tuple[str, int], Any], float]:
-    """The values of every run by (role, seed), and the seconds of all."""
-    kept, key = out / ".runs" / f"{claim.id}-{scale}.jsonl", f"{claim.digest(scale)} {device} {__version__}"
-    wanted = [("model", seed) for seed in seeds]
-    wanted += [("control", seed) for seed in seeds[: claim.scales[scale].num_controls]] + [("baselines", seeds[0])]
+    claim: Claim, scale: str, seeds: list[int], device: str, folder: Path, say: Callable[[str], None], in_process: bool
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """The answers of the worker by (role, seed); those that lie in the folder are taken up."""
+    kept, digest = folder / f"{claim.id}-{scale}.jsonl", f"{claim.digest(scale)} {device} {__version__}"
+    with_control = seeds[: claim.scales[scale].num_controls]
+    places = [("model", seed) for seed in seeds] + [("control", seed) for seed in with_control]
+    places.append(("baselines", seeds[0]))
     rows: list[Any] = read_rows(kept)
-    done = {(row["role"], row["seed"]): row for row in rows if row["digest"] == key}
-
-    def tasks() -> Iterator[dict[str, Any]]:
-        for role, seed in wanted:
-            if (role, seed) not in done:
-                picture = str(out / ".runs" / f"{claim.id}-{scale}-{role}.png") if seed == seeds[0] else None
-                task = {"proof": claim.id, "scale": scale, "role": role, "seed": seed, "device": device}
-                yield task | {"picture": picture}
-
-    most, threads = (os.cpu_count() or 1, 1) if device == "cpu" else (1, os.cpu_count() or 1)
-    for run in (
-        (answer(task, claim) for task in tasks())
-        if in_process
-        else answers(
-            "ganarium.proofs.worker",
-            [str(threads)],
-            map(json.dumps, tasks()),
-            most,
-            lambda task: f"a run ended: {task}.",
-        )
-    ):
+    done = {(row["role"], row["seed"]): row for row in rows if row["digest"] == digest}
+    tasks = []
+    for role, seed in places:
+        if (role, seed) not in done:
+            picture = str(folder / f"{claim.id}-{scale}-{role}.png") if seed == seeds[0] else None
+            task = {"proof": claim.id, "scale": scale, "role": role, "seed": seed, "device": device}
+            tasks.append(task | {"picture": picture})
+    if in_process:
+        runs: Iterable[Any] = (answer(task, claim) for task in tasks)
+    else:
+        most, threads = (os.cpu_count() or 1, "1") if device == "cpu" else (1, str(os.cpu_count() or 1))
+        lines = map(json.dumps, tasks)
+        runs = answers("ganarium.proofs.worker", [threads], lines, most, lambda task: f"a run ended: {task}.")
+    for run in runs:
         if "error" in run:
             raise UserError(run["error"])
         done[run["role"], run["seed"]] = run
         with kept.open("a") as file:
-            file.write(json.dumps(run | {"digest": key}) + "\n")
+            file.write(json.dumps(run | {"digest": digest}) + "\n")
         if run["role"] != "baselines":
-            words = ", ".join(f"{name} {_shown(value)}" for name, value in run["values"].items())
-            say(f"  {run['role']:7} seed {run['seed']:3} {run['seconds']:5.0f} s  {words}")
-    return {place: done[place]["values"] for place in wanted}, sum(done[place]["seconds"] for place in wanted)
-
-
-def _shown(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4g}"
+            values = [
+                f"{name} {'not finite' if value is None else f'{value:.4g}'}" for name, value in run["values"].items()
+            ]
+            say(f"  {run['role']:7} seed {run['seed']:3} {run['seconds']:5.0f} s  {', '.join(values)}")
+    return {place: done[place] for place in places}
 
 
 def _environment(device: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The claims, as values. Each file is named as its model and holds its `CLAIMS`, by their ids."""
+"""The claims, as values with names. Each file is named as the model of its claims."""

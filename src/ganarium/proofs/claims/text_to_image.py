@@ -1,30 +1,26 @@
-from ganarium.proofs.claim import Claim, Scale, ShuffledCaptions, at_least
+from ganarium.proofs.claim import Claim, ShuffledCaptions, at_least, scale
 from ganarium.proofs.measures.scenes_by_words import SHUFFLED, ScenesByWords
 
-CLAIMS = {
-    "text_to_image_words": Claim(
-        text="Pictures have the colour, the size and the place of shape of which a sentence speaks.",
-        source="Reed et al. 2016, section 4 and figures 3 to 5, with scenes in the place of birds and flowers",
-        control=ShuffledCaptions(),
-        control_text=SHUFFLED,
-        measure=ScenesByWords(),
-        cpu=Scale(
-            "scenes_captioned",
-            4800,
-            {
-                "size": 32,
-                "batch_size": 32,
-                "num_text_steps": 2500,
-                "text_width": 32,
-                "embedding_dim": 64,
-                "projected": 64,
-                "width": 24,
-                "latent_dim": 16,
-                "interpolation": False,
-                "text_lr": 4e-3,
-                "lr": 7e-4,
-            },
-            num_controls=1,
-        ).requires(at_least(colour=0.4, size=0.6, place=0.5)),
-    ),
-}
+text_to_image_words = Claim(
+    text="Pictures have the colour, the size and the place of shape of which a sentence speaks.",
+    source="Reed et al. 2016, section 4 and figures 3 to 5, with scenes in the place of birds and flowers",
+    control=ShuffledCaptions(),
+    control_text=SHUFFLED,
+    measure=ScenesByWords(),
+    cpu=scale(
+        "scenes_captioned",
+        4800,
+        size=32,
+        batch_size=32,
+        num_text_steps=2500,
+        text_width=32,
+        embedding_dim=64,
+        projected=64,
+        width=24,
+        latent_dim=16,
+        interpolation=False,
+        text_lr=4e-3,
+        lr=7e-4,
+        num_controls=1,
+    ).requires(at_least(colour=0.4, size=0.6, place=0.5)),
+)

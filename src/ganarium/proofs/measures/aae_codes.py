@@ -11,7 +11,7 @@ from torch import Tensor
 from ganarium import metrics
 from ganarium.data.dataset import decode
 from ganarium.proofs.experiment import Experiment, Measure, Measured
-from ganarium.proofs.measures.catgan_clusters import NamedCategories
+from ganarium.proofs.measures.categories import NamedCategories
 from ganarium.streams import undisturbed
 
 NUM_DIRECTIONS = 50
@@ -75,7 +75,7 @@ class NamedCategoriesAndKMeans(NamedCategories):
 
 def k_means_accuracy(experiment: Experiment, count: int, steps: int = 30) -> float:
     """The accuracy of the commonest digit of the nearest of `count` centres, by the pixels."""
-    (train, test), classes = experiment.splits, experiment.train.num_classes or 0
+    train, test, classes = experiment.train, experiment.test, experiment.train.num_classes or 0
     assert train.labels is not None
     assert test.labels is not None
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(experiment.seed))[:10_000]

@@ -11,7 +11,7 @@ from ganarium.data.dataset import decode
 from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.proofs.experiment import Experiment, Measured
 from ganarium.proofs.measures.few_labels import FewLabels, LabelsAlone, nearest_labelled
-from ganarium.proofs.measures.samples import Reference
+from ganarium.proofs.measures.samples import judge_of
 from ganarium.streams import undisturbed
 
 COUNT = 2000  # test images with a hole
@@ -39,8 +39,7 @@ class FilledHoles(FewLabels):
         self, experiment: Experiment, images: Tensor, filled: Tensor, masks: Tensor, labels: Tensor
     ) -> dict[str, float]:
         """Returns the values of filled images (n, c, h, w)."""
-        judge = Reference(experiment.train, 2, 0, experiment.device).judge
-        read = metrics.accuracy(judge.logits(filled).argmax(1).cpu(), labels)
+        read = metrics.accuracy(judge_of(experiment.train, experiment.device).logits(filled).cpu(), labels)
         return {"filled": read, "rim": (step_at(filled, masks) / step_at(images, masks)).item()}
 
     def test_images(self, experiment: Experiment) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganarium.data import halves
 from ganarium.data.dataset import decode
-from ganarium.evaluation.features import network_for, own_judge
-from ganarium.metrics.judges.judge import Judge
 from ganarium.proofs.experiment import Experiment, Measure, Measured
+from ganarium.proofs.measures.samples import judge_of
 
 COUNT = 2000  # pairs
 
@@ -26,7 +24,7 @@ class PairsOfDigits(Measure):
 
     def values(self, experiment: Experiment, a: Tensor, b: Tensor) -> dict[str, float]:
         """Returns the values of pairs (n, c, h, w), both as positives."""
-        judge = judge_of(experiment)
+        judge = judge_of(experiment.train, experiment.device)
         first, second = (judge.logits(part).argmax(1) for part in (a, b))
         shares = torch.stack([part.bincount(minlength=judge.num_classes) / len(part) for part in (first, second)])
         return {
@@ -42,11 +40,3 @@ class PairsOfDigits(Measure):
         chance = self.values(experiment, decode(test.images[:COUNT]), -decode(test.second[:COUNT]))
         copies = self.values(experiment, decode(test.images[:COUNT]), decode(test.images[:COUNT]))
         return {"test_images_by_chance": chance, "true_pairs": copies, **super().baselines(experiment)}
-
-
-def judge_of(experiment: Experiment) -> Judge:
-    """The judge of the first domain; of both together, by their joint name, the package knows none."""
-    first, channels = (halves(experiment.train.name) or [experiment.train.name])[0], experiment.train.shape[0]
-    judge = network_for(first, channels, own_judge(first, channels), experiment.device)
-    assert isinstance(judge, Judge)
-    return judge

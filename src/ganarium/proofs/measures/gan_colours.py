@@ -9,10 +9,9 @@ from torch import Tensor
 
 from ganarium.data.dataset import Dataset
 from ganarium.data.sources.mnist_variants import HUES
-from ganarium.evaluation.features import network_for
-from ganarium.metrics.judges.judge import Judge
 from ganarium.proofs.changes import Change
 from ganarium.proofs.experiment import Experiment, Measure, Measured, draw
+from ganarium.proofs.measures.samples import judge_of
 
 COUNT = 5000
 
@@ -58,12 +57,10 @@ class JointColours(Measure):
     def values(self, experiment: Experiment, samples: Tensor) -> dict[str, float]:
         """Returns the values of images (n, 3, h, w) in [-1, 1]."""
         samples, real = samples.cpu(), draw(self.data(experiment), COUNT, experiment.seed)
-        judge = network_for(experiment.scale.data, 1, "auto", experiment.device)
-        assert isinstance(judge, Judge)
+        judge = judge_of(experiment.train, experiment.device)
         own, true = (torch.cov(images.transpose(0, 1).flatten(1)) for images in (samples, real))
         hues, real_hues = pixel_hues(samples), pixel_hues(real)
-        grey = samples.amax(1, keepdim=True).to(experiment.device)
-        digits = judge.head(judge.features(grey)).argmax(1).cpu()
+        digits = judge.logits(samples.amax(1, keepdim=True)).argmax(1).cpu()
         lit = torch.stack([(hues == hue).flatten(1).sum(1) for hue in range(len(HUES))]).argmax(0)
         cells = (lit * judge.num_classes + digits)[digits < 10]  # some judges know letters
         return {
@@ -82,12 +79,8 @@ def tint(data: Dataset, seed: int) -> Dataset:
 
 def pixel_hues(images: Tensor) -> Tensor:
     """(n, h, w): the place in HUES of the channels that are above half, 6 for white, -1 for what is dark."""
-    lit = (images > 0).long()
-    places = torch.full((8,), -1)
-    places[7] = len(HUES)
-    for place, (red, green, blue) in enumerate(HUES.values()):
-        places[red * 4 + green * 2 + blue] = place
-    return places[lit[:, 0] * 4 + lit[:, 1] * 2 + lit[:, 2]]
+    colours = torch.tensor([(0, 0, 0), *HUES.values(), (1, 1, 1)], dtype=torch.bool)
+    return ((images > 0)[:, None] == colours[:, :, None, None]).all(2).int().argmax(1) - 1
 
 
 def shares(hues: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class _BinaryLikelihood(Measure):
     def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
         torch.manual_seed(0)
         counts = min(20_000, len(experiment.train)), self.count(experiment)
-        splits = (self.shown(split) for split in experiment.splits)
+        splits = (self.shown(split) for split in (experiment.train, experiment.test))
         known, held_out = (binary_images(split, n) for split, n in zip(splits, counts, strict=True))
         return {
             "uniform": {"nats": math.prod(experiment.train.shape) * math.log(2)},
@@ -129,16 +129,16 @@ class ParzenLikelihood(Measure):
         """Returns the values of 10,000 images (n, 1, h, w) in [-1, 1] or points (n, 2)."""
         train, seed = experiment.train, experiment.seed
         if samples.dim() == 4:
-            quality = Reference(train, 5000, seed, experiment.device).compare(samples[:5000])
+            quality = Reference(train, experiment.draw(train, 5000)).compare(samples[:5000])
             return quality | {"parzen_nats": parzen(samples, experiment.test, seed)}
         points = samples.double().cpu()
         distance = wasserstein_distance(draw(train, 1000, seed).double(), points[:1000])
         return {"wasserstein_distance": distance, **covered_modes(points[:2500], train)}
 
     def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
-        train, test = experiment.splits
+        train = experiment.train
         if len(train.shape) == 1:
-            others = {"held_out_points": experiment.draw(test, 10_000, 1)}
+            others = {"held_out_points": experiment.draw(experiment.test, 10_000, 1)}
         else:
             noise = mean_image_and_noise(train, 10_000, experiment.seed)
             others = {"mean_and_noise": noise, "training_images": experiment.draw(train, 10_000, 1)}

@@ -1,6 +1,5 @@
 """Measures how near samples come to the data, on the features of a judge: Frechet distance and coverage."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ganarium import metrics
+from ganarium.data import halves
 from ganarium.data.dataset import Dataset
 from ganarium.evaluation.features import network_for, own_judge
 from ganarium.metrics.judges.judge import Judge
@@ -16,24 +16,20 @@ from ganarium.models.ebgan import EBGAN, pull_away
 from ganarium.proofs.experiment import Experiment, Measure, Measured, Values, draw
 
 
+def judge_of(data: Dataset, device: torch.device) -> Judge:
+    """The judge of a data set (of the first domain, of two), or the nearest judge where there is none."""
+    name, channels = (halves(data.name) or [data.name])[0], data.shape[0]
+    judge = network_for(name, channels, own_judge(name, channels), device)
+    assert isinstance(judge, Judge)
+    return judge
+
+
 class Reference:
-    """Holds training images as the judge of their data set sees them, or the nearest judge where there is none.
+    """Holds real images (n, c, h, w) of a data set as its judge sees them."""
 
-    `change` is applied to these images first.
-    """
-
-    def __init__(
-        self,
-        train: Dataset,
-        count: int,
-        seed: int,
-        device: torch.device,
-        change: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
-        judge = network_for(train.name, train.shape[0], own_judge(train.name, train.shape[0]), device)
-        assert isinstance(judge, Judge)
-        real = draw(train, count, seed).to(device)
-        self.judge, self.real = judge, judge.features(change(real) if change else real)
+    def __init__(self, data: Dataset, real: Tensor) -> None:
+        self.judge = judge_of(data, real.device)
+        self.real = self.judge.features(real)
 
     def compare(self, images: Tensor) -> Values:
         """Compares as many images as there are reals: Frechet distance, coverage, the judge's rarest and commonest
@@ -65,14 +61,13 @@ class SampleQuality(Measure):
         return self.reference(experiment).compare(images)
 
     def reference(self, experiment: Experiment) -> Reference:
-        return Reference(experiment.train, self.count, experiment.seed, experiment.device)
+        return Reference(experiment.train, experiment.draw(experiment.train, self.count))
 
     def baselines(self, experiment: Experiment) -> dict[str, Values]:
-        reference, (train, test) = self.reference(experiment), experiment.splits
-        held_out = experiment.draw(test, min(self.num_held_out, len(test)))
+        reference = self.reference(experiment)
         return {
-            "held_out_images": reference.compare(held_out),
-            "mean_and_noise": reference.compare(mean_image_and_noise(train, self.count, experiment.seed)),
+            "held_out_images": reference.compare(experiment.draw(experiment.test, self.num_held_out)),
+            "mean_and_noise": reference.compare(mean_image_and_noise(experiment.train, self.count, experiment.seed)),
             **super().baselines(experiment),
         }
 
@@ -94,7 +89,7 @@ class BinarySampleQuality(SampleQuality):
         return Measured(self.values(experiment, model, images), images[:64])
 
     def reference(self, experiment: Experiment) -> Reference:
-        return Reference(experiment.train, self.count, experiment.seed, experiment.device, binarise)
+        return Reference(experiment.train, binarise(experiment.draw(experiment.train, self.count)))
 
     def baselines(self, experiment: Experiment) -> dict[str, Values]:
         torch.manual_seed(experiment.seed)

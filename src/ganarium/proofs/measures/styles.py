@@ -4,12 +4,10 @@ are."""
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ganarium.evaluation.features import network_for, own_judge
 from ganarium.evaluation.path_length import path_length
-from ganarium.metrics.judges.judge import Judge
 from ganarium.proofs.experiment import Experiment, Measure, Measured
+from ganarium.proofs.measures.samples import judge_of
 
 SAMPLES = 1000
 
@@ -21,20 +19,14 @@ class Styles(Measure):
     kept_class: the share that has A's class, fine_class: B's. path_w, path_z: the two lengths."""
 
     def read(self, experiment: Experiment, model: Any) -> Measured:
-        train, seed = experiment.train, experiment.seed
-        judge = network_for(train.name, train.shape[0], own_judge(train.name, train.shape[0]), experiment.device)
-        assert isinstance(judge, Judge)
-
-        def classes(images: Tensor) -> Tensor:
-            with torch.no_grad():
-                return judge.head(judge.features(images)).argmax(1)
-
+        seed = experiment.seed
+        judge = judge_of(experiment.train, experiment.device)
         length = {space: path_length(model, judge, space=space, n=SAMPLES, seed=seed) for space in ("w", "z")}
         torch.manual_seed(seed)
         codes = model.latent(2 * SAMPLES).chunk(2)
-        a, b = (classes(model.sample(SAMPLES, latent=z, noise_seed=0)) for z in codes)
+        a, b = (judge.logits(model.sample(SAMPLES, latent=z, noise_seed=0)).argmax(1) for z in codes)
         mixed = model.sample(SAMPLES, latent=codes[0], second=codes[1], crossover=4, noise_seed=0)
-        of_mixed, differ = classes(mixed), a != b
+        of_mixed, differ = judge.logits(mixed).argmax(1), a != b
         values = {
             "w_over_z": length["w"] / length["z"],
             "kept_class": (of_mixed == a)[differ].double().mean().item(),
