@@ -10,8 +10,11 @@ from ganarium import metrics, registry
 from ganarium.data.augment import cropped, enlarged, reduced
 from ganarium.data.dataset import Dataset, HighResolutionImages, PairedImages
 from ganarium.errors import UserError
+from ganarium.evaluation import restoration
 from ganarium.evaluation.measures import evaluate_model, quick_measure
 from ganarium.evaluation.restoration import RestorationMeasure
+from ganarium.metrics.judges.lite import LiteFeatures
+from ganarium.networks.efficientnet_lite import random_efficientnet_lite
 from synthetic import dataset
 
 
@@ -64,6 +67,27 @@ def test_enlargement_is_held_to_the_images_beside_bicubic():
     assert measure.real.shape == (6, 3, 32, 32)
     assert torch.allclose(reduced(measure.real, 2), reduced(measure.real.contiguous(), 2))
     assert measure.protocol.resize == "y without 2 pixels at the border"
+
+
+def test_photographs_are_compared_by_features_too(monkeypatch):
+    """The same pictures are at a distance of 0; shifted by a pixel they are nearer than others are."""
+    judge = LiteFeatures(random_efficientnet_lite()).eval()
+    monkeypatch.setattr(restoration, "lite_is_here", lambda: True)
+    monkeypatch.setattr(restoration, "load_lite", lambda device: judge)
+    coarse = torch.rand(6, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    smooth = nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear").mul(255).byte().permute(0, 2, 3, 1)
+    images, partners = smooth.chunk(2)
+    model = registry.create("pix2pix", (3, 64, 64), width=4, levels=3)
+    model.generator = nn.Identity()
+
+    def distances(name, second):
+        data = Dataset(name, images, second=second, paired=True)
+        return {k: v for k, v in RestorationMeasure(model, data, 3).full().items() if k.startswith("lite0")}
+
+    assert distances("my_photos", images) == {"lite0_distance": 0, "lite0_distance_of_inputs": 0}
+    near, far = (distances("my_photos", second)["lite0_distance"] for second in (images.roll(1, 1), partners))
+    assert 0 < near < far
+    assert distances("scenes_paired", partners) == {}  # drawn, so no photographs
 
 
 def test_held_out_images_alone_are_measured():

@@ -12,7 +12,9 @@ from ganarium import metrics
 from ganarium.data.augment import cropped, enlarged, reduced
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset
+from ganarium.evaluation.features import of_photographs
 from ganarium.evaluation.measure import Measure
+from ganarium.metrics.judges.lite import NAME, LiteFeatures, lite_is_here, load_lite
 from ganarium.metrics.pixels import Channel
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
@@ -20,6 +22,7 @@ from ganarium.sampling import source_of, target_of
 from ganarium.streams import undisturbed
 
 PART = 16  # images in memory at a time
+LEAST, NUM_DISTANCES = 64, 200  # pixels of a side from which on, and images of which, features are compared
 
 
 class RestorationMeasure(Measure):
@@ -85,7 +88,17 @@ class RestorationMeasure(Measure):
         if min(self.real.shape[2:]) - 2 * self.border >= 11:  # the window of SSIM
             for ending, images in (("", made), (f"_{name}", self.baseline)):
                 values[f"ssim{ending}"] = metrics.ssim(images, self.real, channel=self.channel, border=self.border)
+        if min(self.real.shape[2:]) >= LEAST and of_photographs(self.test.name, self.model.shape[0]) and lite_is_here():
+            judge = load_lite(self.model.device)
+            for ending, images in (("", made), (f"_{name}", self.baseline)):
+                values[f"{NAME}_distance{ending}"] = self._distance(judge, images)
         return values
+
+    def _distance(self, judge: LiteFeatures, images: Tensor) -> float:
+        """The mean distance of the first images from the true ones."""
+        parts = zip(images[:NUM_DISTANCES].split(PART), self.real[:NUM_DISTANCES].split(PART), strict=True)
+        device = self.model.device
+        return torch.cat([judge.distances(a.to(device), b.to(device)) for a, b in parts]).mean().item()
 
     def _psnr(self, images: Tensor) -> float:
         return metrics.psnr(images, self.real, channel=self.channel, border=self.border)

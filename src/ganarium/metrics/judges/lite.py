@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganarium.metrics.diversity import feature_map_distance
 from ganarium.metrics.judges.judge import FeatureNetwork, with_channels
 from ganarium.networks.efficientnet_lite import VARIANTS, EfficientNetLite, load_efficientnet_lite, package
 
@@ -47,6 +48,12 @@ class LiteFeatures(FeatureNetwork):
         for stage in self.network.stages[:STAGES]:
             x = stage(x)
         return x.mean((2, 3))
+
+    @torch.no_grad()
+    def distances(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances (n,) of images (n, c, h, w) in [-1, 1], in their own size, of 32 pixels or more: as LPIPS takes
+        them, of the maps at strides 4, 8, 16 and 32, with all weights 1."""
+        return feature_map_distance(self.network(a.float()), self.network(b.float()))
 
 
 def lite_is_here() -> bool:
