@@ -16,8 +16,8 @@ Differences from the paper:
   reflection and G's are cropped and clipped outside.
 - Phases are counted in steps, at the paper's batches of 16 images (14, 6 and 3 from 256 pixels on): another
   batch size shows another number of images in as many steps.
-- The decay of the average of G's weights is 0.999, with the bias of a short past corrected; the average
-  begins anew where layers enter, or it would keep some of their first weights in a short run.
+- The average of G's weights begins anew where layers enter, and a weight counts half as much after a tenth of
+  the steps since then, at most after the 693 of a decay of 0.999: short runs would keep their first weights.
 - The mean of 2x2 pixels follows the activation in D, as the paper has it; the release's default fuses it with
   the convolution before.
 """
@@ -32,7 +32,7 @@ from ganarium.errors import require_not_negative, require_positive
 from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import gradient_norm
-from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, ramped, watch
 from ganarium.networks.progan import (
     Discriminator,
     Generator,
@@ -105,7 +105,7 @@ class ProGAN(Model):
         self.prior = Prior(config.latent_dim)
         self.generator = Generator(config.latent_dim, channels, widths)
         self.discriminator = Discriminator(channels, widths, config.group_size)
-        self.ema = {"generator": self.growth.average(0.999)}
+        self.ema = {"generator": self.growth.anew(ramped(0.999, share=0.1))}
         adam = Adam(lr=config.lr, betas=(0.0, 0.99))
         for stage in range(first, last + 1):  # players of their own: Adam starts anew where layers enter
             for name, network in (("D", self.discriminator), ("G", self.generator)):

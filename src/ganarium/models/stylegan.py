@@ -15,7 +15,7 @@ Differences from the paper:
 - Phases are counted in steps, at the release's batches; another batch size scales those of all resolutions,
   and shows another number of images in as many steps.
 - The average of G's weights has the half-life of 10,000 images at the release's batches of the full size,
-  and begins anew where layers enter.
+  at most a tenth of the steps since layers entered, where it begins anew.
 - No mirroring unless the data are asked for it (--mirror); the release mirrors faces.
 - Configuration F of the paper with this loss; not the loss of WGAN-GP, which it has on CelebA-HQ.
 """
@@ -32,7 +32,7 @@ from ganarium.errors import UserError, require_not_negative, require_positive
 from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import as_fake, as_real, gradient_norm
-from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
+from ganarium.model import Adam, Model, Paper, Player, Prior, Step, ramped, watch
 from ganarium.networks.progan import (
     Discriminator,
     Growth,
@@ -121,7 +121,7 @@ class StyleGAN(Model):
         )
         self.discriminator = Discriminator(channels, widths, config.group_size, blur=True)
         self.batch_size = batch_size_at(self.size)
-        self.ema = {"generator": self.growth.average(0.5 ** (self.batch_size / 10_000))}
+        self.ema = {"generator": self.growth.anew(ramped(0.5 ** (self.batch_size / 10_000), share=0.1))}
         for stage in range(first, last + 1):  # players of their own: Adam starts anew where layers enter
             adam = Adam(lr=config.lr * RATES.get(side_of(stage), 1.0), betas=(0.0, 0.99))
             for name, network in (("D", self.discriminator), ("G", self.generator)):

@@ -59,18 +59,12 @@ class Growth:
         phase = next(phase for phase in reversed(self.phases) if phase.start <= iteration)
         return phase.stage, ((clock - phase.start) / phase.length).clamp(0, 1) if phase.fading else None
 
-    def average(self, decay: float) -> Callable[[int], float]:
-        """The decay of an average of weights at each iteration, counted from 1: `decay`, corrected for a short past.
+    def anew(self, decay: Callable[[int], float]) -> Callable[[int], float]:
+        """The decay of an average of weights that begins anew where layers enter, at each iteration, counted from 1.
 
-        Where layers enter, the average begins anew: so far it held the weights with which they were drawn, and would
-        keep a third of them for as many steps as it remembers.
+        An average over all iterations would hold the weights with which those layers were drawn.
         """
-
-        def at(iteration: int) -> float:
-            past = iteration - max(start for start in self.sides if start < iteration)
-            return decay * (1 - decay ** (past - 1)) / (1 - decay**past)
-
-        return at
+        return lambda iteration: decay(iteration - max(start for start in self.sides if start < iteration))
 
 
 def growing_size(height: int, width: int, first_size: int, model: str) -> int:
