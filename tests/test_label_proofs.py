@@ -13,8 +13,7 @@ from ganarium.model import Model
 from ganarium.proofs import experiment as harness
 from ganarium.proofs.changes import Change, ReplaceStep, ShuffledLabels, WithoutPlayer
 from ganarium.proofs.claim import list_proofs, load_claim
-from ganarium.proofs.measures import categories, few_labels
-from ganarium.proofs.measures import label_fidelity as fidelity
+from ganarium.proofs.measures import categories, labels
 from ganarium.trainer import Trainer
 
 CLASSES = ("sgan", "improved_gan", "catgan", "triple_gan", "ct_gan")
@@ -58,8 +57,7 @@ def test_a_classifier_alone_learns_from_labelled_images_and_moves_nothing_else(n
     images = data.images.clone()
     images[others] = images[others].flip(1)
     ways = [
-        trained_on(name, each, few_labels.LabelsAlone(PLAYER[name]).apply)
-        for each in (data, replace(data, images=images))
+        trained_on(name, each, labels.LabelsAlone(PLAYER[name]).apply) for each in (data, replace(data, images=images))
     ]
     before, model = ways[0]
     after = model.state_dict()
@@ -85,8 +83,8 @@ def test_c_with_its_own_terms_learns_from_all_images_and_moves_nothing_else():
     data = bright_quarters().keep_labels(2, 0)
     options = SMALL["triple_gan"] | {"num_pretraining_steps": 2}
     ways = []
-    for alter, images in ((lambda model: None, data.images), (ReplaceStep(few_labels.regularised).apply, data.images),
-                          (ReplaceStep(few_labels.regularised).apply, data.images.flip(1))):  # fmt: skip
+    for alter, images in ((lambda model: None, data.images), (ReplaceStep(labels.regularised).apply, data.images),
+                          (ReplaceStep(labels.regularised).apply, data.images.flip(1))):  # fmt: skip
         torch.manual_seed(0)
         model = registry.create("triple_gan", data.shape, 4, **options)
         alter(model)
@@ -105,9 +103,9 @@ def test_c_with_its_own_terms_learns_from_all_images_and_moves_nothing_else():
 
 def test_nearest_labelled():
     train, test = bright_quarters().keep_labels(1, 0), bright_quarters(40)
-    assert few_labels.nearest_labelled(train, test) == 1
+    assert labels.nearest_labelled(train, test) == 1
     wrong = replace(train, labels=(train.labels + 1) % 4)
-    assert few_labels.nearest_labelled(wrong, test) == 0
+    assert labels.nearest_labelled(wrong, test) == 0
 
 
 def test_shuffled_labels_keep_images_and_counts():
@@ -169,13 +167,11 @@ def two_splits():
     return harness.Experiment(model="sgan", scale=harness.Scale("toy", 1), seed=0, train=train, test=test)
 
 
-@pytest.mark.parametrize("measure", [few_labels.FewLabels("C"), few_labels.FewLabelsAndFidelity("C"),
-                                     fidelity.FidelityAndAccuracy()])  # fmt: skip
+@pytest.mark.parametrize("measure", [labels.FewLabels("C"), labels.FewLabelsAndFidelity("C"),
+                                     labels.FidelityAndAccuracy()])  # fmt: skip
 def test_accuracy_is_on_test_images(measure, monkeypatch):
-    monkeypatch.setattr(few_labels, "read_classes", lambda experiment, model: {"fidelity": 0.5})
-    monkeypatch.setattr(fidelity, "read_classes", lambda experiment, model: {"fidelity": 0.5})
-    for module in (few_labels, fidelity):
-        monkeypatch.setattr(module, "styles", lambda model, train: None)
+    monkeypatch.setattr(labels, "read_classes", lambda experiment, model: {"fidelity": 0.5})
+    monkeypatch.setattr(labels, "styles", lambda model, train: None)
     model = Bright()
     model.sample = lambda n, **_: torch.zeros(n, 1, 8, 8)
     assert measure.read(two_splits(), model).values["accuracy"] == 1
@@ -185,7 +181,7 @@ def test_baselines_and_names_of_categories_use_the_right_split():
     """The nearest labelled image is one of training, whose labels are wrong here; categories are named by training
     images too, and judged by the test images."""
     experiment = two_splits()
-    nearest = few_labels.FewLabels("C", labels_per_class=3).baselines(experiment)["nearest_labelled"]["accuracy"]
+    nearest = labels.FewLabels("C", labels_per_class=3).baselines(experiment)["nearest_labelled"]["accuracy"]
     assert nearest == 0
     model = Bright()
     model.sample = lambda n, **_: torch.zeros(n, 1, 8, 8)
@@ -195,21 +191,21 @@ def test_baselines_and_names_of_categories_use_the_right_split():
 def test_diversity_is_one_of_images_and_none_of_copies():
     data = bright_quarters(400)
     images = data.images.permute(0, 3, 1, 2) / 127.5 - 1
-    assert fidelity.diversity(images, data.labels, data, seed=0) == pytest.approx(1, abs=0.02)
+    assert labels.diversity(images, data.labels, data, seed=0) == pytest.approx(1, abs=0.02)
     copies = images[data.labels]  # images 0 to 3 are one of each class
-    assert fidelity.diversity(copies, data.labels, data, seed=0) == 0
+    assert labels.diversity(copies, data.labels, data, seed=0) == 0
 
 
 def test_rows_of_styles():
     model = registry.create("acgan", (1, 16, 16), 4, generator_width=4, discriminator_width=4).eval()
-    sheet = fidelity.styles(model, replace(bright_quarters(), name="any"))
+    sheet = labels.styles(model, replace(bright_quarters(), name="any"))
     assert sheet.shape == (16, 1, 16, 16)
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_semi_supervised_model_has_a_claim_on_few_labels(name):
     claim = load_claim(f"{name}_few_labels")
-    assert claim.control == few_labels.LabelsAlone(PLAYER[name])
+    assert claim.control == labels.LabelsAlone(PLAYER[name])
     assert claim.measure.labels_per_class == 10
 
 
@@ -264,14 +260,14 @@ def test_slant_by_code():
 
 def test_area_of_right_over_wrong():
     right, wrong = torch.tensor([3.0, 1.0]), torch.tensor([0.0, 1.0, 2.0, 2.0])
-    assert fidelity.chance_above(right, wrong) == pytest.approx((4 + 1.5) / 8)
-    assert fidelity.chance_above(wrong, right) == pytest.approx(1 - 5.5 / 8)
+    assert labels.chance_above(right, wrong) == pytest.approx((4 + 1.5) / 8)
+    assert labels.chance_above(wrong, right) == pytest.approx(1 - 5.5 / 8)
 
 
 def test_a_step_without_mismatched_pairs():
     """It differs from the model's in that alone: the sum of D's terms where labels are matched, and all of G's."""
     terms = []
-    for alter in (lambda model: None, ReplaceStep(fidelity.without_mismatched).apply):
+    for alter in (lambda model: None, ReplaceStep(labels.without_mismatched).apply):
         torch.manual_seed(0)
         model = registry.create("cgan", (1, 8, 8), 4, design="two_networks", width=48, dropout=0.0)
         alter(model)

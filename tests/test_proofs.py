@@ -112,7 +112,7 @@ def test_every_claim_is_whole(name):
     claim = load_claim(name)
     assert claim.model in registry.list_models()
     assert name.startswith(f"{claim.model}_")
-    for words in (claim.text, claim.source, claim.control_in_words, claim.measure.text):
+    for words in (claim.text, claim.source, claim.control_text, claim.measure.text):
         assert words
         assert "unverified" not in words
     assert bool(claim.runs_beside) == bool(claim.beside_text)

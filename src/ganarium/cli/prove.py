@@ -58,7 +58,7 @@ def prove(
     passed = True
     for name in proofs_of(model, claim, scale):
         known = load_claim(name)
-        print(f"{name}, {scale}: {known.text}\n  control: {known.control_in_words}", flush=True)
+        print(f"{name}, {scale}: {known.text}\n  control: {known.control_text}", flush=True)
         result = run(name, scale, seeds=numbers, out=out, device=device, say=lambda line: print(line, flush=True))
         for value, bound in known.scales[scale].held_to.items():
             print(f"  must be: {value} {bound}")

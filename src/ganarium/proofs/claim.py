@@ -36,7 +36,7 @@ SCALES = ("quick", "cpu")
 class Claim:
     id: str = ""
     model: str = ""
-    """Both are left out in the files of claims: `all_claims` fills in the names of the claim and of its file."""
+    """Both are left out in the files of claims: `all_claims` fills in the names of the value and of its file."""
     text: str
     """What is claimed, in one sentence."""
     source: str
@@ -46,7 +46,7 @@ class Claim:
     control: Change
     """What is changed in the control, which must miss the same thresholds."""
     control_text: str = ""
-    """What the control is, where its change does not say it."""
+    """What the control is; left out in the files of claims where the change says it."""
     measure: Measure
     runs_beside: Mapping[str, Change] = field(default_factory=dict)
     """Runs from one seed with other changes, by name; their values are shown with the baselines."""
@@ -58,17 +58,8 @@ class Claim:
     """Given by benchmarks/gpu_plan.py alone, until a GPU has calibrated it."""
 
     @property
-    def control_in_words(self) -> str:
-        return self.control_text or self.control.text
-
-    @property
     def scales(self) -> dict[str, Scale]:
-        known = {"quick": self.quick, "cpu": self.cpu, "gpu": self.gpu}
-        return {name: scale for name, scale in known.items() if scale}
-
-    def protocol(self, scale: str) -> str:
-        """Settings and measure, in words."""
-        return " ".join([f"{self.scales[scale].protocol()}. {self.measure.text}", self.beside_text]).strip()
+        return {name: getattr(self, name) for name in ("quick", "cpu", "gpu") if getattr(self, name)}
 
     def experiment(self, scale: str, seed: int, role: str = "model", device: str = "cpu") -> Experiment:
         """A run of the model, of the control, or of one of `runs_beside`, by its name."""
@@ -106,7 +97,8 @@ def all_claims() -> dict[str, Claim]:
     for module in pkgutil.iter_modules(claims.__path__):
         for name, value in vars(import_module(f"{claims.__name__}.{module.name}")).items():
             if isinstance(value, Claim):
-                known[name] = replace(value, id=name, model=module.name)
+                text = value.control_text or value.control.text
+                known[name] = replace(value, id=name, model=module.name, control_text=text)
     return known
 
 

@@ -114,6 +114,9 @@ class Measured(NamedTuple):
     values: Values
     images: Tensor | None = None  # (n, c, h, w) or points (n, 2), for the picture
 
+    def __or__(self, values: Values) -> "Measured":
+        return Measured(self.values | values, self.images)
+
 
 @dataclass(frozen=True)
 class Measure:

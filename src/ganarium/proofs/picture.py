@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -15,7 +14,6 @@ def draw(result: dict[str, Any], folder: Path, path: Path) -> None:
     bounds = result["threshold"]
     columns = len(samples) + len(bounds)
     figure = Figure(figsize=(3.4 * columns, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, columns, squeeze=False)[0]
     for axis, (role, picture) in zip(axes, samples.items(), strict=False):
         axis.imshow(picture, cmap="gray", interpolation="nearest")

@@ -27,8 +27,6 @@ from ganarium.runtime.environment import environment
 from ganarium.runtime.files import atomic_write
 from ganarium.runtime.workers import answers
 
-ROLES = ("model", "control", "baselines")
-
 
 def prove(
     name: str | Claim,
@@ -58,17 +56,17 @@ def prove(
     device, folder = resolve_device(device), Path(out) / ".runs"
     folder.mkdir(parents=True, exist_ok=True)
     runs = _runs(claim, scale, list(seeds), device, folder, say, in_process=not isinstance(name, str))
-    values = {kind: [run["values"] for (role, _), run in runs.items() if role == kind] for kind in ROLES}
-    given = ",".join(map(str, seeds))
+    given, gpu = ",".join(map(str, seeds)), torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     result = {
         **in_words(claim, scale),
         "seeds": list(seeds),
-        "values": values["model"],
-        "control": values["control"],
-        "baselines": values["baselines"][0],
+        "values": [run["values"] for run in runs["model"]],
+        "control": [run["values"] for run in runs["control"]],
+        "baselines": runs["baselines"][0]["values"],
         "command": command or f"ganarium prove {claim.model} --claim {claim.id} --scale {scale} --seeds {given}",
-        "seconds": round(sum(run["seconds"] for run in runs.values())),
-        "environment": _environment(device),
+        "seconds": round(sum(run["seconds"] for own in runs.values() for run in own)),
+        "environment": environment()
+        | {"threads": 1, "processors": os.cpu_count(), "gpu": gpu, "system": platform.system()},
     }
     result |= verdict_on(claim.scales[scale], result["values"], result["control"])
     from ganarium.proofs.picture import draw
@@ -84,19 +82,20 @@ def prove(
 
 def in_words(claim: Claim, scale: str) -> dict[str, Any]:
     """What a result says of its claim: sentences for readers, and the digest that ties the two together."""
+    own = claim.scales[scale]
     return {
         "model": claim.model,
         "name": claim.id,
         "scale": scale,
         "digest": claim.digest(scale),
         "claim": claim.text,
-        "control_is": claim.control_in_words,
+        "control_is": claim.control_text,
         "source": claim.source,
         "paper": claim.paper,
-        "protocol": claim.protocol(scale),
+        "protocol": f"{own.protocol()}. {claim.measure.text} {claim.beside_text}".strip(),
         "threshold": [
             {"value": name, **{key: limit for key, limit in asdict(bound).items() if limit is not None}}
-            for name, bound in claim.scales[scale].held_to.items()
+            for name, bound in own.held_to.items()
         ],
     }
 
@@ -140,16 +139,14 @@ def proofs_of(model: str, claim: str | None, scale: str) -> list[str]:
 
 def _runs(
     claim: Claim, scale: str, seeds: list[int], device: str, folder: Path, say: Callable[[str], None], in_process: bool
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """The answers of the worker by (role, seed); those that lie in the folder are taken up."""
+) -> dict[str, list[Any]]:
+    """The answers of the worker by role, in the order of the seeds; those that lie in the folder are taken up."""
     kept, digest = folder / f"{claim.id}-{scale}.jsonl", f"{claim.digest(scale)} {device} {__version__}"
-    with_control = seeds[: claim.scales[scale].num_controls]
-    places = [("model", seed) for seed in seeds] + [("control", seed) for seed in with_control]
-    places.append(("baselines", seeds[0]))
     rows: list[Any] = read_rows(kept)
     done = {(row["role"], row["seed"]): row for row in rows if row["digest"] == digest}
+    wanted = {"model": seeds, "control": seeds[: claim.scales[scale].num_controls], "baselines": seeds[:1]}
     tasks = []
-    for role, seed in places:
+    for role, seed in ((role, seed) for role, own in wanted.items() for seed in own):
         if (role, seed) not in done:
             picture = str(folder / f"{claim.id}-{scale}-{role}.png") if seed == seeds[0] else None
             task = {"proof": claim.id, "scale": scale, "role": role, "seed": seed, "device": device}
@@ -171,9 +168,4 @@ def _runs(
                 f"{name} {'not finite' if value is None else f'{value:.4g}'}" for name, value in run["values"].items()
             ]
             say(f"  {run['role']:7} seed {run['seed']:3} {run['seconds']:5.0f} s  {', '.join(values)}")
-    return {place: done[place] for place in places}
-
-
-def _environment(device: str) -> dict[str, Any]:
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
-    return environment() | {"threads": 1, "processors": os.cpu_count(), "gpu": name, "system": platform.system()}
+    return {role: [done[role, seed] for seed in own] for role, own in wanted.items()}

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,33 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 
 from ganarium.errors import RunError, UserError
-from ganarium.pictures import grid as pictures
+from ganarium.pictures.grid import save_grid
 from ganarium.proofs.claim import Claim, load_claim
 
 
 def answer(task: dict[str, Any], claim: Claim) -> dict[str, Any]:
     """The task with its `values`, and the seconds it took; or with an `error`, a sentence."""
     start = time.monotonic()
-    scale, seed, device = task["scale"], task["seed"], task["device"]
+    run = partial(claim.experiment, task["scale"], task["seed"], device=task["device"])
     values: dict[str, Any]
     try:
         if task["role"] == "baselines":
-            baselines = claim.measure.baselines(claim.experiment(scale, seed, device=device))
-            for name in claim.runs_beside:
-                baselines[name] = claim.measure(claim.experiment(scale, seed, name, device)).values
-            values = {name: _finite(own) for name, own in baselines.items()}
+            values = dict(claim.measure.baselines(run()))
+            values |= {name: claim.measure(run(name)).values for name in claim.runs_beside}
         else:
-            measured = claim.measure(claim.experiment(scale, seed, task["role"], device))
-            values = _finite(measured.values)
-            if task["picture"] and measured.images is not None:
-                pictures.save_grid(measured.images, Path(task["picture"]))
+            values, images = claim.measure(run(task["role"]))
+            if task["picture"] and images is not None:
+                save_grid(images, Path(task["picture"]))
     except (UserError, RunError) as error:
         return task | {"error": str(error)}
-    return task | {"values": values, "seconds": round(time.monotonic() - start, 1)}
+    return task | {"values": _finite(values), "seconds": round(time.monotonic() - start, 1)}
 
 
-def _finite(values: dict[str, float]) -> dict[str, float | None]:
+def _finite(values: Any) -> Any:
     """JSON has no numbers that are not finite: None stands for them."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    if isinstance(values, dict):
+        return {name: _finite(value) for name, value in values.items()}
+    return values if math.isfinite(values) else None
 
 
 def main() -> None:

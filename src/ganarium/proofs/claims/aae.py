@@ -1,6 +1,6 @@
 from ganarium.proofs.claim import Claim, WeighTerms, WithoutPlayer, at_least, at_most, scale
 from ganarium.proofs.measures.aae_codes import CodesLikeThePrior, NamedCategoriesAndKMeans
-from ganarium.proofs.measures.few_labels import ALONE, FewLabels, LabelsAlone
+from ganarium.proofs.measures.labels import FewLabels, LabelsAlone
 
 aae_prior = Claim(
     text="The codes of all images together are distributed like the prior, and still tell the images apart.",
@@ -18,7 +18,6 @@ aae_few_labels = Claim(
     source="Makhzani et al. 2015, section 5 and table 2",
     paper="prints errors for MNIST with 100 labels, not quoted here since we could not check them",
     control=LabelsAlone("C"),
-    control_text=ALONE,
     measure=FewLabels("encoder"),
     runs_beside={"codes_are_free": WithoutPlayer("E")},
     beside_text="codes_are_free: a run in which the encoder learns to reconstruct and classify, and ignores D.",

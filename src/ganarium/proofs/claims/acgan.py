@@ -1,5 +1,5 @@
 from ganarium.proofs.claim import Claim, ShuffledLabels, at_least, scale
-from ganarium.proofs.measures.label_fidelity import FidelityAndAccuracy
+from ganarium.proofs.measures.labels import FidelityAndAccuracy
 
 acgan_labels = Claim(
     text="G draws the class that it is asked for, although D never sees which class was asked for.",

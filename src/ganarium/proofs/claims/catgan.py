@@ -1,6 +1,6 @@
 from ganarium.proofs.claim import ChangeOptions, Claim, WeighTerms, WithoutPlayer, at_least, scale
 from ganarium.proofs.measures.categories import NamedCategories
-from ganarium.proofs.measures.few_labels import STILL, FewLabels, LabelsAlone
+from ganarium.proofs.measures.labels import STILL, FewLabels, LabelsAlone
 
 catgan_clusters = Claim(
     text="Without labels, D finds categories that are kinds of digits.",

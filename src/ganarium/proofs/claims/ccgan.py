@@ -1,6 +1,6 @@
 from ganarium.proofs.claim import ChangeModel, Claim, OtherModel, at_least, scale
 from ganarium.proofs.measures.ccgan_holes import WITHOUT, FilledHoles, without_context
-from ganarium.proofs.measures.few_labels import LabelsAlone
+from ganarium.proofs.measures.labels import LabelsAlone
 
 ccgan_context = Claim(
     text="From what is around a hole G fills it so that the digit is read again; D is no worse a classifier.",

@@ -1,5 +1,5 @@
 from ganarium.proofs.claim import Claim, ReplaceStep, ShuffledLabels, at_least, scale
-from ganarium.proofs.measures.label_fidelity import FidelityWithDropout, LabelFidelity, MatchArea, without_mismatched
+from ganarium.proofs.measures.labels import FidelityWithDropout, LabelFidelity, MatchArea, without_mismatched
 
 cgan_labels = Claim(
     text="G draws the class that it is asked for.",

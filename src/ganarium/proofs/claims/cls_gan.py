@@ -1,5 +1,5 @@
 from ganarium.proofs.claim import Claim, ShuffledLabels, at_least, scale
-from ganarium.proofs.measures.label_fidelity import LabelFidelity
+from ganarium.proofs.measures.labels import LabelFidelity
 
 cls_gan_labels = Claim(
     text="G draws the class that it is asked for.",

@@ -9,14 +9,7 @@ cogan_pairs = Claim(
     control_text="nothing is shared but z: two GANs",
     measure=PairsOfDigits(),
     cpu=scale(
-        "mnist+mnist_negative",
-        700,
-        size=28,
-        width=16,
-        discriminator_width=12,
-        lr=1e-3,
-        latent_dim=32,
-        batch_size=32,
+        "mnist+mnist_negative", 700, size=28, width=16, discriminator_width=12, lr=1e-3, latent_dim=32, batch_size=32
     ).requires(at_least(same_digit=0.5), at_most(commonest_class=0.5)),
 )
 
@@ -30,14 +23,6 @@ cogan_adapt = Claim(
     runs_beside={"target_alone": OneDomain("D", by_first_domain, target=True)},
     beside_text="They are the bounds of the adaptation.",
     cpu=scale(
-        "mnist+usps",
-        2200,
-        size=28,
-        adapt=True,
-        width=16,
-        discriminator_width=12,
-        lr=1e-3,
-        latent_dim=32,
-        batch_size=32,
+        "mnist+usps", 2200, size=28, adapt=True, width=16, discriminator_width=12, lr=1e-3, latent_dim=32, batch_size=32
     ).requires(at_least(accuracy=0.75), gain="accuracy"),
 )

@@ -1,6 +1,6 @@
 from ganarium.proofs.claim import ChangeOptions, Claim, WithoutPlayer, at_least, at_most, scale
 from ganarium.proofs.measures.discriminators import HeldOutGap
-from ganarium.proofs.measures.few_labels import STILL, FewLabels, LabelsAlone
+from ganarium.proofs.measures.labels import STILL, FewLabels, LabelsAlone
 
 ct_gan_few_labels = Claim(
     text="With ten labels of each class, images without a label make D a better classifier.",

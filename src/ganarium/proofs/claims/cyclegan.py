@@ -12,15 +12,7 @@ cyclegan_cycle = Claim(
     control_text=WITHOUT_CYCLE_TEXT,
     measure=CycleAndMap(),
     quick=scale(
-        "scenes_unpaired",
-        250,
-        size=16,
-        batch_size=8,
-        width=12,
-        num_blocks=2,
-        augment=False,
-        lr=1e-3,
-        patch_layers=1,
+        "scenes_unpaired", 250, size=16, batch_size=8, width=12, num_blocks=2, augment=False, lr=1e-3, patch_layers=1
     ).requires(at_most(cycle_error=0.22)),
     cpu=scale("mnist", 800, size=28, batch_size=4, width=16, num_blocks=2, augment=False, lr=1e-3).requires(
         at_most(cycle_error=0.08, map_error=0.07)

@@ -1,9 +1,5 @@
-from typing import Any
-
 from ganarium.proofs.claim import ChangeOptions, Claim, at_least, at_most, scale
 from ganarium.proofs.measures.samples import CodesApart, SampleQuality
-
-NO_MARGIN: Any = {"size": 16, "margin": 0.0, "pull_away_weight": 0.1, "width": 16}
 
 ebgan_margin = Claim(
     text="D holds the energy of fakes a margin above that of data, and this teaches G what data look like.",
@@ -27,8 +23,10 @@ ebgan_pull_away = Claim(
         "with_margin_alone": ChangeOptions({"margin": None, "pull_away_weight": 0.0}),
     },
     beside_text="with_margin, with_margin_alone: the margin as it is measured, with the term and without.",
-    quick=scale("glyphs", 1000, characters="digits", **NO_MARGIN).requires(
+    quick=scale("glyphs", 1000, characters="digits", size=16, margin=0.0, pull_away_weight=0.1, width=16).requires(
         at_most(squared_cosine=0.25), at_least(coverage=0.02)
     ),
-    cpu=scale("fashion_mnist", 2000, **NO_MARGIN).requires(at_most(squared_cosine=0.25), at_least(coverage=0.05)),
+    cpu=scale("fashion_mnist", 2000, size=16, margin=0.0, pull_away_weight=0.1, width=16).requires(
+        at_most(squared_cosine=0.25), at_least(coverage=0.05)
+    ),
 )

@@ -1,7 +1,7 @@
 from ganarium.proofs.claim import ChangeOptions, Claim, at_least, at_most, scale
 from ganarium.proofs.measures.fixed_fakes import MemoryGap
-from ganarium.proofs.measures.gan_colours import JointColours, ModelPerChannel
 from ganarium.proofs.measures.likelihood import ParzenLikelihood
+from ganarium.proofs.measures.samples import JointColours, ModelPerChannel
 
 gan_colours = Claim(
     text="G draws the channels of a colour image jointly: hues and the channels' covariance are those of the data.",

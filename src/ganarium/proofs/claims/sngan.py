@@ -8,13 +8,6 @@ sngan_norms = Claim(
     control_text="D has no spectral norm",
     measure=Slope(),
     quick=scale(
-        "glyphs",
-        200,
-        size=16,
-        generator_width=16,
-        discriminator_width=16,
-        num_critic_steps=1,
-        batch_size=32,
-        lr=1e-3,
+        "glyphs", 200, size=16, generator_width=16, discriminator_width=16, num_critic_steps=1, batch_size=32, lr=1e-3
     ).requires(at_most(norm=1.1)),
 )

@@ -1,11 +1,10 @@
 from ganarium.proofs.claim import Claim, ShuffledCaptions, at_least, scale
-from ganarium.proofs.measures.scenes_by_words import SHUFFLED, ScenesByWords
+from ganarium.proofs.measures.scenes_by_words import ScenesByWords
 
 text_to_image_words = Claim(
     text="Pictures have the colour, the size and the place of shape of which a sentence speaks.",
     source="Reed et al. 2016, section 4 and figures 3 to 5, with scenes in the place of birds and flowers",
     control=ShuffledCaptions(),
-    control_text=SHUFFLED,
     measure=ScenesByWords(),
     cpu=scale(
         "scenes_captioned",

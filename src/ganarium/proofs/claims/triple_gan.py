@@ -1,5 +1,5 @@
 from ganarium.proofs.claim import ChangeOptions, Claim, at_least, scale
-from ganarium.proofs.measures.few_labels import FewLabelsAndFidelity, LabelsAlone
+from ganarium.proofs.measures.labels import FewLabelsAndFidelity, LabelsAlone
 
 triple_gan_few_labels = Claim(
     text="With ten labels of each class, images without a label make C better, and G draws the class asked for.",

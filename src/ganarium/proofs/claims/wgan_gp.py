@@ -1,10 +1,7 @@
-from typing import Any
-
 from ganarium.proofs.claim import Claim, WeighTerms, at_least, at_most, between, scale
 from ganarium.proofs.measures.discriminators import CriticGradient
 from ganarium.proofs.measures.points import FollowedDistance, ModeCoverage
 
-TOY: Any = {"width": 128, "lr": 1e-3, "beta1": 0.5, "penalty_weight": 0.1}
 TURNED = WeighTerms("D", {"penalty": -1})
 TURNED_TEXT = "the penalty has the wrong sign, so that nothing holds the gradient"
 
@@ -36,6 +33,6 @@ wgan_gp_modes = Claim(
     control=TURNED,
     control_text=TURNED_TEXT,
     measure=ModeCoverage(),
-    quick=scale("ring", 700, **TOY).requires(at_least(modes=4)),
-    cpu=scale("grid", 2000, **TOY).requires(at_least(modes=18)),
+    quick=scale("ring", 700, width=128, lr=1e-3, beta1=0.5, penalty_weight=0.1).requires(at_least(modes=4)),
+    cpu=scale("grid", 2000, width=128, lr=1e-3, beta1=0.5, penalty_weight=0.1).requires(at_least(modes=18)),
 )

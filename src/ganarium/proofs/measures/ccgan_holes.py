@@ -10,7 +10,7 @@ from ganarium import metrics
 from ganarium.data.dataset import decode
 from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.proofs.experiment import Experiment, Measured
-from ganarium.proofs.measures.few_labels import FewLabels, LabelsAlone, nearest_labelled
+from ganarium.proofs.measures.labels import FewLabels, LabelsAlone, nearest_labelled
 from ganarium.proofs.measures.samples import judge_of
 from ganarium.streams import undisturbed
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -84,8 +83,8 @@ class FeaturesOfD(SampleQuality):
     activations of every layer, max-pooled to 4x4."""
 
     def values(self, experiment: Experiment, model: Any, images: Tensor) -> Values:
-        own = {"accuracy": ridge_accuracy(partial(features_of_D, model), experiment)}
-        return super().values(experiment, model, images) | own
+        own = ridge_accuracy(lambda images: features_of_D(model, images), experiment)
+        return super().values(experiment, model, images) | {"accuracy": own}
 
     def baselines(self, experiment: Experiment) -> dict[str, Values]:
         pixels = {"accuracy": ridge_accuracy(lambda image: image.flatten(1), experiment)}

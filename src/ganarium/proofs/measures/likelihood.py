@@ -11,9 +11,8 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
-from ganarium.metrics import wasserstein_distance
 from ganarium.proofs.experiment import Experiment, Measure, Measured, draw
-from ganarium.proofs.measures.points import covered_modes
+from ganarium.proofs.measures.points import read_points
 from ganarium.proofs.measures.samples import Reference, mean_image_and_noise
 
 SIGMAS = torch.logspace(-1, 0, 10).tolist()  # as in the released code of Goodfellow et al.
@@ -131,9 +130,8 @@ class ParzenLikelihood(Measure):
         if samples.dim() == 4:
             quality = Reference(train, experiment.draw(train, 5000)).compare(samples[:5000])
             return quality | {"parzen_nats": parzen(samples, experiment.test, seed)}
-        points = samples.double().cpu()
-        distance = wasserstein_distance(draw(train, 1000, seed).double(), points[:1000])
-        return {"wasserstein_distance": distance, **covered_modes(points[:2500], train)}
+        own = read_points(samples[:2500], train, seed)
+        return {"wasserstein_distance": own["w1"], **{name: own[name] for name in ("modes", "high_quality")}}
 
     def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
         train = experiment.train

@@ -30,11 +30,8 @@ class ModeCoverage(Measure):
         return Measured(read_points(points, experiment.train, experiment.seed), points[:2000])
 
     def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
-        held_out = draw(experiment.test, 2500, experiment.seed)
-        return {
-            "held_out_points": read_points(held_out, experiment.train, experiment.seed),
-            **super().baselines(experiment),
-        }
+        held_out = read_points(draw(experiment.test, 2500, experiment.seed), experiment.train, experiment.seed)
+        return {"held_out_points": held_out} | super().baselines(experiment)
 
 
 class ModesAndGradient(ModeCoverage):
@@ -42,24 +39,21 @@ class ModesAndGradient(ModeCoverage):
     data to a sample."""
 
     def read(self, experiment: Experiment, model: Any) -> Measured:
-        values, images = super().read(experiment, model)
         real, fake = experiment.draw(experiment.train, 1000), model.sample(1000, seed=experiment.seed)
-        return Measured(values | {"gradient": gradient_between(model.critic, real, fake, experiment.seed)}, images)
+        gradient = gradient_between(model.critic, real, fake, experiment.seed)
+        return super().read(experiment, model) | {"gradient": gradient}
 
 
 def read_points(points: Tensor, train: Dataset, seed: int) -> dict[str, float]:
     """The values of 2,500 points (n, 2); the first 1,000 of them for W1."""
     points, centres = points.double().cpu(), mode_centres(train.name).double()
-    return covered_modes(points, train) | {
+    modes = known_mode_coverage(points, train.name)
+    return {
+        "modes": modes.covered,
+        "high_quality": modes.high_quality,
         "near": (torch.cdist(points, centres).min(1).values < 9 * MODE_STD[train.name]).double().mean().item(),
         "w1": wasserstein_distance(draw(train, 1000, seed).double(), points[:1000]),
     }
-
-
-def covered_modes(points: Tensor, train: Dataset) -> dict[str, float]:
-    """The number of modes that points (n, 2) hit, and the share of the points that lie within 3 std of one."""
-    modes = known_mode_coverage(points, train.name)
-    return {"modes": modes.covered, "high_quality": modes.high_quality}
 
 
 class Followed(ModeCoverage):
@@ -74,25 +68,25 @@ class Followed(ModeCoverage):
         return first
 
     def __call__(self, experiment: Experiment) -> Measured:
-        real, seed = experiment.draw(experiment.train, 1000), experiment.seed
-        places = self.places(experiment.scale.steps)
-        estimates: dict[int, float] = {}
-        exact: dict[int, float] = {}
+        real, places = experiment.draw(experiment.train, 1000), self.places(experiment.scale.steps)
+        curves: dict[int, tuple[float, float]] = {}  # by step: what D says, and the distance
         for trained, rows in self.training(experiment, experiment.train, every=1):
-            model, step = trained, trained.iteration
-            if any(0 <= place - step < self.window for place in places):
-                points = model.sample(1000, seed=seed)
-                estimates[step] = estimate(model, real, points, rows[-1])
-                exact[step] = wasserstein_distance(real, points.double())
-        curves = [
-            [median(curve[place - back] for back in range(self.window)) for place in places]
-            for curve in (estimates, exact)
+            model = trained
+            if any(0 <= place - model.iteration < self.window for place in places):
+                points = model.sample(1000, seed=experiment.seed)
+                if hasattr(model, "critic"):
+                    said = (model.critic(real).mean() - model.critic(points).mean()).item()
+                else:
+                    said = -rows[-1]["D/real"] - rows[-1]["D/fake"]
+                curves[model.iteration] = said, wasserstein_distance(real, points.double())
+        smooth = [
+            [median(curves[place - back][curve] for back in range(self.window)) for place in places] for curve in (0, 1)
         ]
-        own = {
-            "correlation": float(spearmanr(*curves).statistic),
-            "w1_left": exact[places[-1]] / self.start(experiment, real, exact[places[0]]),
-        }
         values, points = self.read(experiment, model)
+        own = {
+            "correlation": float(spearmanr(*smooth).statistic),
+            "w1_left": curves[places[-1]][1] / self.start(experiment, real, curves[places[0]][1]),
+        }
         return Measured(own | values, points)
 
 
@@ -127,11 +121,3 @@ class FollowedEarly(Followed):
     def start(self, experiment: Experiment, real: Tensor, first: float) -> float:
         untrained = experiment.untrained(experiment.train)
         return wasserstein_distance(real, untrained.sample(1000, seed=experiment.seed).double())
-
-
-@torch.no_grad()
-def estimate(model: Any, real: Tensor, fake: Tensor, terms: dict[str, float]) -> float:
-    """What the critic, or the D of a GAN, says of the distance of fakes from reals."""
-    if not hasattr(model, "critic"):
-        return -terms["D/real"] - terms["D/fake"]
-    return float((model.critic(real).mean() - model.critic(fake).mean()).item())

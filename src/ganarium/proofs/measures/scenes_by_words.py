@@ -28,7 +28,6 @@ SMALLEST = 0.6  # of the area of the smallest shape; what is smaller is no shape
 SCENES, SEED = 8000, 3  # that the model is trained on, and by which they are drawn
 HELD_OUT = (("circle", "green"), ("triangle", "red"), ("triangle", "purple"), ("square", "yellow"))
 SENTENCES = 2  # for each combination of kind, colour, size and place
-SHUFFLED = "the sentences are shuffled among the training images"
 
 
 class Seen(NamedTuple):

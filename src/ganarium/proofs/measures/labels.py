@@ -1,9 +1,9 @@
-"""Measures whether a judge reads in samples the class that was asked for.
+"""Measures whether samples show the class that was asked for, and classifiers that learn from few labels.
 
-Also whether a network that scores the match of image and label knows which label an unseen image has.
+The control of these is the same classifier, trained on the labelled images alone.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ganarium.data.dataset import Dataset, decode
 from ganarium.evaluation.measures import classifier_accuracy
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Step
+from ganarium.proofs.changes import Change, ReplaceStep
 from ganarium.proofs.experiment import Experiment, Measure, Measured, draw, labels_of, subset
 from ganarium.proofs.measures.samples import Reference
 from ganarium.streams import undisturbed
@@ -42,18 +43,16 @@ class FidelityAndAccuracy(LabelFidelity):
     """accuracy: the share of the 10,000 test images that D's own classifier gets right."""
 
     def read(self, experiment: Experiment, model: Any) -> Measured:
-        values, images = super().read(experiment, model)
-        return Measured(values | {"accuracy": classifier_accuracy(model, experiment.test)}, images)
+        return super().read(experiment, model) | {"accuracy": classifier_accuracy(model, experiment.test)}
 
 
 class FidelityWithDropout(LabelFidelity):
     """with_dropout: the values below with G's dropout active, as in training."""
 
     def read(self, experiment: Experiment, model: Any) -> Measured:
-        values, images = super().read(experiment, model)
+        measured = super().read(experiment, model)
         model.sample_mode = "train"
-        active = read_classes(experiment, model)
-        return Measured(values | {f"{key}_with_dropout": value for key, value in active.items()}, images)
+        return measured | {f"{key}_with_dropout": value for key, value in read_classes(experiment, model).items()}
 
 
 def read_classes(experiment: Experiment, model: Any) -> dict[str, float]:
@@ -81,13 +80,10 @@ def diversity(images: Tensor, asked: Tensor, train: Dataset, seed: int) -> float
     ratios = []
     for label in range(train.num_classes or 0):
         own = replace(train, images=train.images[labels_of(train) == label], labels=None)
-        real = draw(own, min(200, len(own)), seed)
-        ratios.append(mean_distance(images[asked == label][:200]) / mean_distance(real))
+        pairs = (images[asked == label][:200], draw(own, 200, seed))
+        distances = [torch.pdist(part.flatten(1).double()).mean().item() for part in pairs]
+        ratios.append(distances[0] / distances[1])
     return sum(ratios) / len(ratios)
-
-
-def mean_distance(images: Tensor) -> float:
-    return torch.pdist(images.flatten(1).double()).mean().item()
 
 
 def styles(model: Any, train: Dataset) -> Tensor:
@@ -107,8 +103,7 @@ class MatchArea(LabelFidelity):
         model.ema = {"discriminator": 0.99}  # the weights of the last step alone are unsteady
 
     def read(self, experiment: Experiment, model: Any) -> Measured:
-        values, images = super().read(experiment, model)
-        return Measured({"area": area(experiment, model), **values}, images)
+        return super().read(experiment, model) | {"area": area(experiment, model)}
 
 
 def without_mismatched(model: Any, batches: Batches) -> Step:
@@ -140,3 +135,77 @@ def chance_above(right: Tensor, wrong: Tensor) -> float:
     """The chance that one of `right` (n,) is above one of `wrong` (m,); equal ones count half."""
     statistic = mannwhitneyu(right.cpu().double(), wrong.cpu().double(), method="asymptotic").statistic
     return float(statistic) / (len(right) * len(wrong))
+
+
+STILL = "G_never_learns: a run in which G stays as it was initialised."
+
+
+@dataclass(frozen=True)
+class FewLabels(Measure):
+    """{labels_per_class} labels of each class, chosen by the seed. accuracy: the share of the 10,000 test images that
+    the classifier gets right, with an exponential average of its weights (decay 0.99; in runs of 20,000 steps or more,
+    the average that the model keeps). nearest_labelled: the label of the nearest labelled image, in pixels."""
+
+    classifier: str  # an attribute of the model
+    labels_per_class: int = 10
+
+    def data(self, experiment: Experiment) -> Dataset:
+        return experiment.train.keep_labels(self.labels_per_class, experiment.seed)
+
+    def prepare(self, experiment: Experiment, model: Any) -> None:
+        # the released averages of Improved GAN and CT-GAN span 10,000 steps, too many for a short run
+        if experiment.scale.steps < 20_000 or self.classifier not in model.ema:
+            model.ema = {self.classifier: 0.99}
+
+    def read(self, experiment: Experiment, model: Any) -> Measured:
+        images = None if isinstance(experiment.change, LabelsAlone) else model.sample(64, seed=experiment.seed)
+        return Measured({"accuracy": classifier_accuracy(model, experiment.test)}, images)
+
+    def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
+        return {"nearest_labelled": {"accuracy": nearest_labelled(self.data(experiment), experiment.test)}}
+
+
+class FewLabelsAndFidelity(FewLabels):
+    """fidelity: the share of 2,000 samples, equally many of each class, that a judge (a small classifier that comes
+    with ganarium) assigns to the class that was asked for (the control's G never learns); regularised: the accuracy of
+    the control if its loss also has the terms on images without a label that need neither D nor G."""
+
+    def read(self, experiment: Experiment, model: Any) -> Measured:
+        fidelity = read_classes(experiment, model)["fidelity"]
+        values = {"accuracy": classifier_accuracy(model, experiment.test), "fidelity": fidelity}
+        if not isinstance(experiment.change, LabelsAlone):
+            return Measured(values, styles(model, experiment.train))
+        if experiment.scale.level:
+            rival = self(replace(experiment, change=ReplaceStep(regularised)))
+            values["regularised"] = rival.values["accuracy"]
+        return Measured(values)
+
+
+@dataclass(frozen=True)
+class LabelsAlone(Change):
+    """The classifier, which a player moves, learns from the labelled images alone."""
+
+    text = "the same classifier, trained for as many steps on the labelled images alone"
+    player: str = "D"
+
+    def apply(self, model: Any) -> None:
+        def step(batches: Batches) -> Step:
+            image, label, _ = next(batches)
+            yield self.player, {"labelled": torch.nn.functional.cross_entropy(model.class_logits(image), label)}
+
+        model.step = step
+
+
+def regularised(model: Any, batches: Batches) -> Step:
+    """The step of Triple-GAN's C without D and G, with the terms that need neither, as the model has them."""
+    image, label, unlabelled = next(batches)
+    balance = 0.3 if model.iteration < model.config.num_pretraining_steps else 1e-3
+    yield "C", model.own_terms(image, label, model.classifier(unlabelled).log_softmax(1), balance)
+
+
+def nearest_labelled(train: Dataset, test: Dataset) -> float:
+    """The accuracy of the label of the nearest labelled image."""
+    assert train.labelled is not None
+    known, asked = (decode(images).flatten(1) for images in (train.images[train.labelled], test.images))
+    nearest = torch.cdist(asked, known).argmin(1)
+    return metrics.accuracy(labels_of(train)[train.labelled][nearest], labels_of(test))
