@@ -64,7 +64,7 @@ def distances(name: str, model: Model, samples: torch.Tensor, train: Dataset, he
         nearest = search(network.features(images), network.features, train).distances[:, 0].sort().values
         axis.plot(nearest, torch.linspace(0, 100, len(nearest)), label=label)
         print(name, label, f"median {nearest.median():.3f}, nearest 5 % within {nearest.quantile(0.05):.3f}")
-    axis.set_xlabel("distance to the nearest training photo, in features of our own judge")
+    axis.set_xlabel("distance to the nearest training photo")
     axis.set_ylabel("share of images that are as near, %")
     axis.legend(fontsize=8)
     save_figure(figure, IMAGES / f"photos-{name}-distances.png")
