@@ -88,12 +88,12 @@ def page() -> str:
         "| claim | data | steps | options | thresholds expected |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, size in PLAN.items():
-        options = ", ".join(f"{key} {value}" for key, value in {**size.settings, **size.numbers}.items())
-        held_to = [f"{value} {bound}" for value, bound in size.held_to.items()]
-        held_to += [f"a gain in {size.gain} over the control"] if size.gain else []
-        held_to += ["level with {1} of the control in {0}, within {2}".format(*size.level)] if size.level else []
-        lines.append(f"| {name} | {size.data} | {size.steps:,} | {options or 'defaults'} | {'; '.join(held_to)} |")
+    for name, plan in PLAN.items():
+        options = ", ".join(f"{key} {value}" for key, value in {**plan.settings, **plan.numbers}.items())
+        held_to = [f"{value} {bound}" for value, bound in plan.held_to.items()]
+        held_to += [f"a gain in {plan.gain} over the control"] if plan.gain else []
+        held_to += ["level with {1} of the control in {0}, within {2}".format(*plan.level)] if plan.level else []
+        lines.append(f"| {name} | {plan.data} | {plan.steps:,} | {options or 'defaults'} | {'; '.join(held_to)} |")
     return "\n".join([*lines, ""])
 
 

@@ -131,7 +131,7 @@ class BalanceOfLosses(SampleQuality):
     steps; k: at the end."""
 
     def __call__(self, experiment: Experiment) -> Measured:
-        rows: list[dict[str, float]] = []
+        rows: list[Values] = []
         for trained, terms in self.training(experiment, experiment.train):
             rows += terms
             model = trained

@@ -156,7 +156,7 @@ class JointColours(Measure):
         samples = model.sample(NUM_COLOURED, seed=experiment.seed)
         return Measured(self.values(experiment, samples), samples[:64])
 
-    def baselines(self, experiment: Experiment) -> dict[str, dict[str, float]]:
+    def baselines(self, experiment: Experiment) -> dict[str, Values]:
         images = experiment.draw(tint(experiment.test, 1), NUM_COLOURED)
         grey = images.amax(1, keepdim=True).expand(-1, 3, -1, -1)
         return {
@@ -165,7 +165,7 @@ class JointColours(Measure):
             "grey_repeated": self.values(experiment, grey),
         }
 
-    def values(self, experiment: Experiment, samples: Tensor) -> dict[str, float]:
+    def values(self, experiment: Experiment, samples: Tensor) -> Values:
         """Returns the values of images (n, 3, h, w) in [-1, 1]."""
         samples, real = samples.cpu(), draw(self.data(experiment), NUM_COLOURED, experiment.seed)
         judge = judge_of(experiment.train, experiment.device)
