@@ -65,7 +65,7 @@ SHEETS = {
         2,
         (384, 96),
         "nlvr",
-        {"encoder": "minilm", "size": "32x128", "fit": "pad", "batch_size": 16, "steps": 2200, "width": 12},
+        {"encoder": "minilm", "size": "32x128", "fit": "pad", "batch_size": 16, "steps": 1600, "width": 12},
     ),
     "flowers": Sheet(
         "runs/words-flowers",
@@ -73,7 +73,7 @@ SHEETS = {
         8,
         (96, 96),
         "flowers102",
-        {"size": "32", "batch_size": 32, "steps": 4000, "width": 24, "mirror": True}
+        {"size": "32", "batch_size": 32, "steps": 2600, "width": 24, "mirror": True}
         | {"num_text_steps": 500, "embedding_dim": 64, "text_width": 32, "text_lr": 4e-3},
     ),
 }
@@ -87,7 +87,7 @@ def draw(name: str, sheet: Sheet) -> None:
     images = ganarium.load(sheet.run).sample(len(sheet.sentences), seed=0, text=list(sheet.sentences)).cpu()
     levels = images.movedim(1, 3).add(1).mul(127.5).round().to(torch.uint8).numpy()
     width, height = sheet.size
-    letters = width // 6  # that fit below a picture
+    letters = width // 6 - 2  # that fit below a picture
     lines = [textwrap.fill(sentence, letters) for sentence in sheet.sentences]
     room = 10 + 16 * max(text.count("\n") + 1 for text in lines)  # pixels for a sentence
     rows = -(-len(lines) // sheet.columns)
