@@ -65,7 +65,8 @@ SHEETS = {
         2,
         (384, 96),
         "nlvr",
-        {"encoder": "minilm", "size": "32x128", "fit": "pad", "batch_size": 16, "steps": 1600, "width": 12},
+        {"encoder": "minilm", "size": "16x64", "fit": "pad", "batch_size": 32, "steps": 1600}
+        | {"width": 16, "lr": 2e-4},
     ),
     "flowers": Sheet(
         "runs/words-flowers",
@@ -83,7 +84,7 @@ def draw(name: str, sheet: Sheet) -> None:
     """Pictures in rows, each above its sentence; the run is made where it is not there yet."""
     if sheet.options and not checkpoint.exists(Path(sheet.run)):
         data = str(Path(os.environ.get("GANARIUM_DATA", "")) / sheet.data)
-        ganarium.train("text_to_image", data, out=sheet.run, **SMALL, **sheet.options)
+        ganarium.train("text_to_image", data, out=sheet.run, **SMALL | sheet.options)
     images = ganarium.load(sheet.run).sample(len(sheet.sentences), seed=0, text=list(sheet.sentences)).cpu()
     levels = images.movedim(1, 3).add(1).mul(127.5).round().to(torch.uint8).numpy()
     width, height = sheet.size
