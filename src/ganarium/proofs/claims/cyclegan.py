@@ -20,12 +20,12 @@ cyclegan_cycle = Claim(
 )
 
 cyclegan_partner = Claim(
-    text="The cycle ties a translation to its image: it shows the true partner's shape, size and place.",
+    text="The cycle ties a translation to its image: of ten, it is nearest to its true partner, whatever the hue.",
     source="Zhu et al. 2017, section 3.2 and the ablation of section 5.1.4",
     control=WITHOUT_CYCLE,
     control_text=WITHOUT_CYCLE_TEXT,
     measure=HiddenMap(),
     cpu=scale("scenes_unpaired", 1000, size=32, batch_size=4, width=12, num_blocks=3, augment=False, lr=1e-3).requires(
-        at_least(corresponds=0.33)
+        at_least(corresponds=0.6)
     ),
 )
