@@ -5,7 +5,7 @@ they came: a PIL image, an array, a tensor, or a `Photo` with its alpha and colo
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -157,7 +157,7 @@ class Mapping(nn.Module):
 
         def apply(images: Any) -> Any:
             size = images.shape[1:3] if isinstance(images, np.ndarray) else images.shape[2:]
-            with nullcontext() if half else faster_on_cpu(self):
+            with faster_on_cpu(self):
                 return map_tiles(images, forward, self._side(size, tile), self.reach or 0, scale, progress)
 
         return self._mapped_alike(image, apply, "upscale", keep_grey=True)

@@ -118,18 +118,19 @@ def convolution(layer: nn.Conv2d) -> Forward:
 def by_columns(x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
     """(b, in, h, w) -> (b, out, h', w'), contiguous; `padding` is zeros above and below, and left and right. The
     columns of the filters become outputs of their own, of which shifted parts are added up: vector units are wide, and
-    few outputs leave most of their width unused."""
+    few outputs leave most of their width unused. Under autocast they are added up in float32."""
     out, channels, high, wide = weight.shape
     columns = weight.permute(3, 0, 1, 2).reshape(wide * out, channels, high, 1)
     down, across = padding
     height, width = x.shape[2] + 2 * down - high + 1, x.shape[3] + 2 * across - wide + 1
-    result = x.new_empty(len(x), out, height, width)
+    exact = torch.promote_types(x.dtype, torch.float32)
+    result = x.new_empty(len(x), out, height, width, dtype=exact)
     for start in range(0, height, ROWS):
         made = result[:, :, start : start + ROWS]
         first, end = start - down, start - down + made.shape[2] + high - 1  # rows of x
         part = x[:, :, max(first, 0) : min(end, x.shape[2])]
         part = padded(part, (across, across, max(-first, 0), max(end - x.shape[2], 0)))
-        parts = F.conv2d(part, columns).contiguous().split(out, 1)
+        parts = F.conv2d(part, columns).contiguous().to(exact).split(out, 1)
         made.copy_(parts[0][:, :, :, :width])
         for shift in range(1, wide):
             made += parts[shift][:, :, :, shift : shift + width]
