@@ -4,9 +4,10 @@
     python benchmarks/stop_now.py --fit           fits the chance to what is kept, and says how often it is right
 
 The runs are kept in benchmarks/results/stop_now.jsonl, with the number and the step of each of their evaluations; those
-of own_photos.jsonl count as well. The question is asked in the middle of a run: does the best number improve by more
-than 2 % in the half that is left? A chance above one half says yes. It is right if the answer came so, for a run that
-it was not fitted to; beside it stands what always saying the commoner answer gets.
+of own-photos.jsonl count as well, if five of their evaluations lie before the middle. The question is asked in the
+middle of a run: does the best number improve by more than 2 % in the half that is left? A chance above one half says
+yes. It is right if the answer came so, for a run that it was not fitted to; beside it stands what always saying the
+commoner answer gets.
 """
 
 import argparse
@@ -105,7 +106,7 @@ def fitted(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> NDArray[An
 
 def kept_runs() -> list[dict[str, Any]]:
     """The runs of this file and of own_photos.py that were long enough to be asked in their middle."""
-    runs = [row for name in (NAME, "own_photos") for row in rows(name)]
+    runs = [row for name in (NAME, "own-photos") for row in rows(name)]
     return [row for row in runs if len(examples(row["values"]["evaluations"])[1])]
 
 

@@ -197,6 +197,11 @@ def test_few_minutes_are_told_with_the_width_that_could() -> None:
     words = cheaper(config, 500, fake_measure)
     assert "take 2 minutes" in words
     assert words.endswith("--width 32 would do that in 1")
+    fourth = "--width 32 would do that in 1"  # of the published width, which dcgan's None stands for
+    assert cheaper(config | {"model": "dcgan", "model_options": {"width": None}}, 100, fake_measure).endswith(fourth)
+    widths = {"generator_width": 96, "discriminator_width": 16}
+    words = cheaper(config | {"model": "acgan", "model_options": widths}, 500, fake_measure)
+    assert words.endswith("--generator-width 48 --discriminator-width 8 would do that in 1")
     config["model_options"] = {"width": 8}
     assert cheaper(config, 500, fake_measure).endswith("a smaller --size than 32, or a lighter model, would be quicker")
 
@@ -225,6 +230,46 @@ def test_train_without_a_model(
         ganarium.train(data=str(folder), steps=10)
 
 
+def test_options_of_the_model_are_heeded_where_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is timed and said is what is trained."""
+    asked = []
+
+    def recorded(*args: Any, **job: Any) -> Estimate:
+        asked.append((job["model_options"], job["threads"]))
+        return fake_measure(*args, **job)
+
+    monkeypatch.setattr(
+        recommend_module.recommend, "__kwdefaults__", {"minutes": 60, "device": "auto", "measure": recorded}
+    )
+    folder, out = tmp_path / "photos", tmp_path / "run"
+    for name in ("cats", "dogs"):
+        pictures(folder / name, 115, (40, 40))
+    (folder / "cats" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    words = ["train", "--data", str(folder), "--minutes", "0.01", "--passed-over", "0.1", "--threads", "1", "--size=16"]
+    words += [
+        "--no-conditional",
+        "--augment",
+        "none",
+        "--generator-width=4",
+        "--discriminator-width",
+        "4",
+        "--lr",
+        "1e-4",
+    ]
+    assert cli.main([*words, "--out", str(out)]) == 0
+    own = {"conditional": False, "augment": "none", "generator_width": 4, "discriminator_width": 4, "lr": 1e-4}
+    assert asked
+    assert all(options == own and threads == 1 for options, threads in asked)
+    said = capsys.readouterr().out
+    assert "generator width 4, discriminator width 4" in said
+    assert "no augmentation" in said
+    config = json.loads((out / "config.json").read_text())
+    assert config["model"] == "sngan"
+    assert own.items() <= config["model_options"].items()
+
+
 def test_data_names_three_models_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "photos"
     pictures(folder, 30)
@@ -250,6 +295,7 @@ def test_the_share_of_broken_files_can_be_raised(tmp_path: Path, capsys: pytest.
     assert len(train) + len(test) == 27
     assert survey(str(folder)).refusal
     assert not survey(str(folder), passed_over=0.1).refusal
+    assert recommend(str(folder), passed_over=0.1, measure=fake_measure).options["passed_over"] == 0.1
     assert cli.main(["data", str(folder), "--passed-over", "0.1", "--out", str(tmp_path / "grid.png")]) == 0
     assert "--passed-over=0.1" in capsys.readouterr().out
     words = ["train", "gan", "--data", str(folder), "--steps", "1", "--size", "16", "--out", str(tmp_path / "run")]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+from contextlib import suppress
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -67,25 +68,46 @@ def _recommended(words: list[str]) -> tuple[str, list[str]]:
         raise UserError("without a model the minutes decide what is trained: give --minutes and no --steps.")
     try:
         minutes = float(given.get("minutes", 60))
-        fixed: dict[str, Any] = {key: int(given[key]) for key in ("channels", "batch_size") if key in given}
+        fixed: dict[str, Any] = {key: int(given[key]) for key in ("channels", "batch_size", "threads") if key in given}
+        fixed |= {"passed_over": float(given["passed_over"])} if "passed_over" in given else {}
     except ValueError as error:
-        raise UserError(f"--minutes, --channels and --batch-size must be numbers: {error}.") from None
+        raise UserError(
+            f"--minutes, --channels, --batch-size, --threads and --passed-over must be numbers: {error}."
+        ) from None
     fixed |= {
         key: given[key] for key in ("size", "characters", "fit", "layout", "classes", "precision") if key in given
     }
+    own = _own(words)
     from ganarium.training.recommend import recommend
 
     print("looking at the data, and timing what this machine can do ...", flush=True)
-    advice = recommend(given["data"], minutes=minutes, device=given.get("device", "auto"), **fixed)
+    advice = recommend(given["data"], minutes=minutes, device=given.get("device", "auto"), **fixed, **own)
     for line in advice.reasons:
         print(line, flush=True)
-    new = {key: value for key, value in advice.options.items() if key not in given and not _is_given(key, words)}
+    new = {key: value for key, value in advice.options.items() if key not in given and key not in own}
     return advice.model, [*words, *(f"--{key.replace('_', '-')}={value}" for key, value in new.items())]
 
 
-def _is_given(name: str, words: list[str]) -> bool:
-    option = f"--{name.replace('_', '-')}"
-    return any(word == option or word.startswith(f"{option}=") for word in words)
+def _own(words: list[str]) -> dict[str, Any]:
+    """The options that are not the run's but those of a model which is still to be chosen, with their values."""
+    options: dict[str, Any] = {}
+    for word, after in zip(words, [*words[1:], "--"], strict=True):
+        if not word.startswith("--"):
+            continue
+        name, equals, text = word[2:].partition("=")
+        if not equals and not after.startswith("--"):
+            text = after
+        value = not name.startswith("no-") if text == "" else _value(text)
+        options[name.removeprefix("no-").replace("-", "_")] = value
+    return {name: value for name, value in options.items() if name not in Options.__dataclass_fields__}
+
+
+def _value(text: str) -> Any:
+    """A number, true or false, or else the word itself."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _place_of_model(words: list[str]) -> int | None:

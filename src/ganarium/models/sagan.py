@@ -24,7 +24,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import require_fraction, require_positive
-from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import halvings, image_shape
 from ganarium.model import Adam, Model, Paper, Player, Prior, Step, watch
@@ -40,7 +40,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(DiffAugmentOptions):
+class Config(AugmentOptions):
     conditional: bool = False
     """Learn from labels (paper): G draws the class it is told, and D projects the label on its features."""
     attention: bool = True
@@ -114,7 +114,7 @@ class SAGAN(Model):
         labels = torch.cat([label_real[0], label]) if label is not None else None
         score_real, score_fake = self.D(torch.cat([real, fake]), labels).chunk(2)
         terms = {"real": F.relu(1 - score_real).mean(), "fake": F.relu(1 + score_fake).mean()}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "D", terms, watch(real=score_real, fake=score_fake, **self.augment.adapt(score_real))
 
         label = self.random_labels(n) if self.conditional else None
         yield "G", {"adversarial": -self.D(G(n, label=label), label).mean()}

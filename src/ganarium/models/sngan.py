@@ -29,7 +29,7 @@ from torch import Tensor
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
 from ganarium.errors import require_fraction, require_positive
-from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
@@ -46,7 +46,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(DiffAugmentOptions):
+class Config(AugmentOptions):
     conditional: bool = False
     """Learn from labels: G draws the class it is told, and D projects the label on its features
     (1802.05637)."""
@@ -128,7 +128,7 @@ class SNGAN(Model):
                 terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
             else:
                 terms = {"real": F.relu(1 - score_real).mean(), "fake": F.relu(1 + score_fake).mean()}
-            yield "D", terms, watch(real=score_real, fake=score_fake)
+            yield "D", terms, watch(real=score_real, fake=score_fake, **self.augment.adapt(score_real))
 
     def D(self, image: Tensor, label: Tensor | None) -> Tensor:
         """Scores (b,) of images, with their labels (b,) if it learns from them, behind the augmentation."""

@@ -69,6 +69,7 @@ def estimate(
     precision: str = "fp32",
     model_options: dict[str, Any] | None = None,
     seconds: float = SECONDS,
+    threads: int | None = None,
 ) -> Estimate:
     """Trains a new model for a few steps at two to four batch sizes, up to the one asked for, and fits a line.
 
@@ -87,7 +88,7 @@ def estimate(
         "device": device,
         "precision": resolve_precision(precision, device),
         "options": model_options or {},
-        "threads": torch.get_num_threads(),
+        "threads": threads or torch.get_num_threads(),
         "num_train": num_train,
         "seconds": seconds,
     }

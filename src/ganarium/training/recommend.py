@@ -26,6 +26,7 @@ SMALL = 32  # pixels of a side
 LEAST_STEPS = 1000  # fewer show nothing of a model
 SHARE = 0.85  # of the minutes that steps take: the rest goes to loading, pictures and evaluations
 MEASURED = 3.0  # seconds of steps for each setting that is timed
+WIDTHS = ("width", "generator_width", "discriminator_width", "classifier_width", "base_width", "max_width")
 NEAR = 0.8  # of the steps wanted, with which a setting is taken all the same
 
 
@@ -268,9 +269,8 @@ def levels(
 
 def _chosen(data: str, options: dict[str, Any]) -> tuple[Survey, dict[str, Any], Choice, list[Setting]]:
     """The survey of a data set, the options by which it is read, the first model for it and its settings."""
-    reading: dict[str, Any] = {
-        key: options[key] for key in ("channels", "characters", "fit", "layout", "classes") if key in options
-    }
+    how = ("channels", "characters", "fit", "layout", "classes", "passed_over")
+    reading: dict[str, Any] = {key: options[key] for key in how if key in options}
     examined = survey(data, size=parse_size(options.get("size")), **reading)
     if examined.refusal:
         raise UserError(f"{data} cannot be trained on: {examined.refusal}")
@@ -307,6 +307,7 @@ def _timed(
         precision=precision,
         model_options=own,
         seconds=MEASURED,
+        threads=options.get("threads"),
     )
 
 
@@ -321,30 +322,46 @@ def cheaper(config: dict[str, Any], steps: int, measure: Callable[..., Estimate]
     """A sentence for a run that can do only few steps in its minutes: the time they take, and an option that could.
 
     `config` is that of a run whose trainer has been built. Networks of half the width and less are timed, for a few
-    seconds each, until 1,000 steps fit; where the model has no width the size is named.
+    seconds each, until 1,000 steps fit; where the model has no width, or none does, the size is named.
     """
     minutes, data = config["options"]["minutes"], config["data"]
     needed = LEAST_STEPS * minutes / steps
     words = f"{LEAST_STEPS:,} steps, after which there is something to see, take {needed:.0f} minutes"
-    own = dict(config["model_options"])
-    while isinstance(own.get("width"), int) and own["width"] > 8:
-        own["width"] //= 2
-        time = measure(
-            config["model"],
-            tuple(data["shape"]),
-            data["num_classes"],
-            num_train=data["train"],
-            batch_size=config["options"]["batch_size"],
-            device=config["device"],
-            precision=config["precision"],
-            model_options=own,
-            seconds=MEASURED,
-        )
+    for widths in _narrower(config["model_options"]):
+        try:
+            time = measure(
+                config["model"],
+                tuple(data["shape"]),
+                data["num_classes"],
+                num_train=data["train"],
+                batch_size=config["options"]["batch_size"],
+                device=config["device"],
+                precision=config["precision"],
+                model_options=config["model_options"] | widths,
+                seconds=MEASURED,
+            )
+        except UserError:  # some networks take widths of their own only
+            continue
         if SHARE * 60 * minutes / time.seconds_per_step >= LEAST_STEPS:
-            return f"{words}; --width {own['width']} would do that in {minutes:g}"
+            narrow = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in widths.items())
+            return f"{words}; {narrow} would do that in {minutes:g}"
     side = min(data["shape"][1:], default=0)
     smaller = f"; a smaller --size than {side}, or a lighter model, would be quicker" if side > 16 else ""
     return words + smaller
+
+
+def _narrower(options: dict[str, Any]) -> list[dict[str, int]]:
+    """The widths of a model's networks, halved and halved again, until the widest is 8.
+
+    A width of None is the paper's, which differs from network to network: those that are tried then begin with 64.
+    """
+    names = [key for key in options if key in WIDTHS]
+    widths = {key: 128 if options[key] is None else int(options[key]) for key in names}
+    narrower = []
+    while max(widths.values(), default=0) > 8:
+        widths = {key: max(1, value // 2) for key, value in widths.items()}
+        narrower.append(widths)
+    return narrower
 
 
 def _ladder(choice: Choice, data: Survey, options: dict[str, Any]) -> list[Setting]:
