@@ -1,4 +1,5 @@
 from ganarium.proofs.claim import ChangeOptions, Claim, at_least, scale
+from ganarium.proofs.measures.label_recovery import LabelRecovery
 from ganarium.proofs.measures.paired_translation import PairedTranslation
 
 L1_ALONE = ChangeOptions({"adversarial_weight": 0.0})
@@ -33,4 +34,16 @@ pix2pix_facades = Claim(
     cpu=scale(
         "facades", 800, size=128, layout="pairs", batch_size=4, width=12, lr=1e-3, direction="b2a", num_controls=1
     ).requires(at_least(sharpness=0.5)),
+)
+
+pix2pix_labels = Claim(
+    text="D makes facades like photographs, so that a segmenter of photographs finds their parts again.",
+    source="Isola et al. 2017, section 4.2 and table 1",
+    paper="FCN-score on Cityscapes, class accuracy: L1 and cGAN .23, L1 alone .15, photographs .26",
+    control=L1_ALONE,
+    control_text="G is trained by L1 alone",
+    measure=LabelRecovery(),
+    cpu=scale(
+        "facades", 600, size=128, layout="pairs", batch_size=4, width=12, lr=1e-3, direction="b2a", num_controls=1
+    ).requires(at_least(labels=0.15)),
 )
