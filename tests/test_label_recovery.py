@@ -11,7 +11,7 @@ from ganarium.proofs.measures import label_recovery
 from ganarium.proofs.measures.label_recovery import PALETTE, LabelRecovery, labels_of, scores
 
 
-def maps(n, generator, kinds=len(PALETTE)):
+def maps(n, generator, kinds=12):
     """Labels (n, 32, 32) in blocks of 16, and maps of them (n, 32, 32, 3), blurred by up to 20 levels."""
     blocks = torch.randint(kinds, (n, 2, 2), generator=generator)
     labels = blocks.repeat_interleave(16, 1).repeat_interleave(16, 2)
