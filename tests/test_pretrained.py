@@ -1,6 +1,7 @@
 """The generator that comes with the package: its verb, its file, its card."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors import safe_open
 import ganarium
 from ganarium import metrics, registry
 from ganarium.cli.app import main
+from ganarium.data.augment import enlarged
 from ganarium.errors import UserError
 from ganarium.runs import gallery, pretrained
 
@@ -187,3 +189,25 @@ def test_a_generator_that_takes_sentences_brings_what_reads_them(here, tmp_path,
     assert torch.equal(loaded.examples, model.examples)
     assert main(["sample", "--pretrained", "by-words", "--text", "a small red circle above a blue square"]) == 0
     assert list(Path("pretrained-by-words").rglob("*a_small_red_circle*.png"))
+
+
+def test_enlargements_side_by_side(tmp_path):
+    """Anyone's own pictures, in rows of bicubic, each model and the original."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+    import enlargement_picture as table
+
+    class Bicubic:
+        def upscale(self, low):
+            return enlarged(low, 4)
+
+    noise = np.random.default_rng(0).integers(0, 256, (2, 130, 121, 3), np.uint8)
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    photos = table.photos(tmp_path)
+    assert [tuple(photo.shape) for photo in photos] == [(1, 3, 128, 120)] * 2
+    sheet = np.array(table.side_by_side(photos, {"a model": Bicubic()}))
+    cell = table.ZOOM * table.PART
+    columns = [table.GAP + place * (cell + table.GAP) for place in range(3)]
+    bicubic, model, original = (sheet[table.GAP + table.LINE :][:cell, left : left + cell] for left in columns)
+    assert (bicubic == model).all()
+    assert (original[:: table.ZOOM, :: table.ZOOM] == noise[0, 16:112, 12:108]).all()

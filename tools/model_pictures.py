@@ -295,7 +295,9 @@ def draw(name: str) -> dict[str, Any]:
         model = ganarium.load(run)
         if early:
             last = ganarium.resume(run, steps=setting.steps, quiet=True)
-            save(enlargement_picture.side_by_side(model, last, name), FOLDER / f"{name}.png")
+            phases = {f"{name}, first phase": model, f"{name}, second phase": last}
+            table = enlargement_picture.side_by_side(enlargement_picture.unseen(), phases)
+            save(table, FOLDER / f"{name}.png")
             return facts(setting, False)
         last = Image.open(max((run / "samples").glob("step-*.png")))
         rows, along = of_classes(model)
