@@ -261,6 +261,7 @@ SETTINGS = {
             "precision": "bf16",
         },
         "lfw64",
+        note="Crude after so few steps, five minutes in all, but no two are alike.",
     ),
     **{model: gallery_setting(name) for model, name in GALLERY.items()},
     "triple_gan": Setting(
