@@ -1,6 +1,5 @@
 """`ganarium data`: a data set examined, for a person to read before anything is trained on it."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,14 +127,12 @@ def _predict(survey: "Survey", model: str, batch_size: int | None, steps: int | 
     """The memory and the time that training would take, from a few steps in a process of its own."""
     from ganarium.training.estimate import estimate
 
-    bytes_each = (4 if len(survey.shape) == 1 else 1) * math.prod(survey.shape)
-    in_memory = survey.num_files * bytes_each * (2 if "side by side" in survey.layout else 1)
     return estimate(
         model,
         survey.shape,
         len(survey.classes) or None,
         num_train=max(1, survey.num_train),
-        data_bytes=in_memory if survey.fit is None or in_memory <= 2**30 else 0,  # more is mapped, not held
+        data_bytes=survey.bytes_held(survey.shape),
         batch_size=batch_size,
         steps=steps or DEFAULT_STEPS,
         device=device,

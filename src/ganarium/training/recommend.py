@@ -302,6 +302,7 @@ def _timed(
         shape,
         len(examined.classes) or None,
         num_train=max(1, examined.num_train),
+        data_bytes=examined.bytes_held(shape),
         batch_size=options.get("batch_size"),
         device=device,
         precision=precision,

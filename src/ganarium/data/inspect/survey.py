@@ -1,5 +1,6 @@
 """The result of examining a data set: what it holds, and what is wrong with it."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from ganarium.data.files.decode_cache import MAX_IN_MEMORY
 from ganarium.data.inspect.duplicates import Groups
 
 
@@ -54,3 +56,9 @@ class Survey:
     @property
     def num_files(self) -> int:
         return self.num_train + self.num_test
+
+    def bytes_held(self, shape: tuple[int, ...]) -> int:
+        """What the data set itself takes of memory in training, at this shape; 0 where it is mapped from the disk."""
+        bytes_each = (4 if len(shape) == 1 else 1) * math.prod(shape)
+        in_memory = self.num_files * bytes_each * (2 if "side by side" in self.layout else 1)
+        return in_memory if self.fit is None or in_memory <= MAX_IN_MEMORY else 0
