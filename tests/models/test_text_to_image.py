@@ -242,6 +242,8 @@ def test_the_rate_is_halved_five_times_while_g_and_d_learn():
     assert sorted(set(rates), reverse=True) == pytest.approx([2e-4 * 0.5**k for k in range(6)])
     assert rates[500] == 1e-4
     assert rates[-1] == pytest.approx(2e-4 / 32)
+    kept = trainer(num_text_steps=400, halvings=0).model.players["G"].optimizer
+    assert {kept.lr(step, 1000) for step in range(1000)} == {2e-4}
 
 
 # ---- sentences ---------------------------------------------------------------------------------------------

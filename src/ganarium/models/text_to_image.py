@@ -77,6 +77,8 @@ class Config:
     """Channels next to the image; up to 8 times as many further in."""
     lr: float = 2e-4
     """Learning rate of Adam at the start (section 5)."""
+    halvings: int = 5
+    """How often that rate is halved while G and D learn (section 5); short runs learn more without, at 0."""
     text_lr: float = 4e-4
     """Learning rate of RMSProp for the text encoder (released encoder)."""
 
@@ -84,7 +86,7 @@ class Config:
         require_positive(
             self, "embedding_dim", "projected", "text_width", "latent_dim", "width", "lr", "text_lr"
         )
-        require_not_negative(self, "num_text_steps")
+        require_not_negative(self, "num_text_steps", "halvings")
         if not 0 <= self.share <= 1:
             raise UserError(f"share must be from 0 to 1, not {self.share}.")
 
@@ -117,7 +119,8 @@ class TextToImage(Model):
         first = config.num_text_steps if self.own_text else 0
 
         def halved(iteration: int, total: int) -> float:
-            return config.lr * 0.5 ** (6 * max(0, iteration - first) // max(1, total - first))
+            parts = (config.halvings + 1) * max(0, iteration - first)
+            return config.lr * 0.5 ** (parts // max(1, total - first))
 
         adam = Adam(lr=halved, betas=(0.5, 0.999))
         if self.own_text:
