@@ -118,6 +118,20 @@ def test_batch_norm_is_folded_only_where_its_statistics_are_those_of_training():
         assert ["forward" in layer.__dict__ for layer in network] == [True, True, False, False]
 
 
+def test_a_search_for_codes_inside_has_its_gradients():
+    """Layers that work in place would break them."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(4, 6, 3), nn.PReLU(), nn.Conv2d(6, 3, 9)).eval()
+    nn.init.constant_(network[1].weight, -0.3)
+    x = torch.rand(1, 4, 16, 16, requires_grad=True)
+    (wanted,) = torch.autograd.grad(network(x).square().sum(), x)
+    with torch.no_grad(), faster_on_cpu(network):
+        assert torch.equal(network[1](torch.full((1,), -1.0)), torch.full((1,), 0.3))
+        with torch.enable_grad():
+            (made,) = torch.autograd.grad(network(x).square().sum(), x)
+    assert torch.equal(made, wanted)
+
+
 def test_a_wide_convolution_takes_the_shorter_way_and_a_narrow_one_does_not(monkeypatch):
     calls = []
     monkeypatch.setattr(

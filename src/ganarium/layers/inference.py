@@ -34,11 +34,16 @@ def faster_on_cpu(network: nn.Module) -> Iterator[None]:
     forwards = forwards_with_instance_norm(network) if normalised else forwards_in_channels_last(network)
     try:
         for layer, forward in forwards.items():
-            layer.forward = forward
+            layer.forward = where_no_gradient(layer.forward, forward)
         yield
     finally:
         for layer in forwards:
             layer.__dict__.pop("forward", None)
+
+
+def where_no_gradient(own: Forward, faster: Forward) -> Forward:
+    """The faster way, but where a gradient is wanted, as in a search for codes, the layer's own."""
+    return lambda x: own(x) if torch.is_grad_enabled() else faster(x)
 
 
 def forwards_with_instance_norm(network: nn.Module) -> dict[nn.Module, Forward]:

@@ -32,6 +32,7 @@ from ganarium.data.dataset import UnpairedImages
 from ganarium.errors import UserError, require_not_negative, require_positive
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import halvings, image_shape
+from ganarium.layers.upsampling import Upsampling
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Step, watch
 from ganarium.networks.discogan import Discriminator, Generator
@@ -59,6 +60,9 @@ class Config:
     """Channels of the first layer (released), doubled with every layer; units of a layer for points."""
     extra_layers: bool = False
     """Two more layers in the middle of G, through a code of 100 channels (released as an option)."""
+    upsampling: Upsampling = "transposed"
+    """How G enlarges: by transposed convolutions (paper), or resize and convolve, which leaves no
+    checkerboards."""
     lr: float = 2e-4
     """Learning rate of Adam (released)."""
     beta1: float = 0.5
@@ -135,9 +139,9 @@ class DiscoGAN(Model):
 def networks(config: Config, shape: tuple[int, ...]) -> list[nn.Module]:
     """G, F, D_a and D_b."""
     if len(shape) == 1:
-        if config.extra_layers or config.form == "released":
+        if config.extra_layers or config.form == "released" or config.upsampling != "transposed":
             raise UserError(
-                "extra_layers and the released form are for images: leave them away for 2-D points."
+                "extra_layers, upsampling and the released form are for images: leave them away for points."
             )
         hidden = [config.width] * 2
         generators: list[nn.Module] = [MLP(2, hidden, shape) for _ in range(2)]
@@ -150,7 +154,8 @@ def networks(config: Config, shape: tuple[int, ...]) -> list[nn.Module]:
         )
     made: list[nn.Module] = []
     for _ in range(2):
-        made.append(Generator(image[0], config.width, levels, 100 if config.extra_layers else None))
+        code = 100 if config.extra_layers else None
+        made.append(Generator(image[0], config.width, levels, code, config.upsampling))
     for _ in range(2):
         made.append(Discriminator(image, config.width, levels))
     for network in made:

@@ -1,8 +1,7 @@
 """Generative Adversarial Text to Image Synthesis (Reed et al., 2016), https://arxiv.org/abs/1605.05396
 
-G draws what a sentence says; D sees an image with a sentence, and has to know whether the image is real and
-whether the sentence is about it. Sentences are embedded by a network of characters that learns first, and is
-then fixed.
+G draws what a sentence says; D sees an image with a sentence, and must know whether the image is real and
+the sentence is about it. A network of characters, which learns first and is then fixed, embeds sentences.
 
 Losses, to minimise (r(s) = -log sigmoid(s); h embeds the sentence of x, x' is a real that it is not about):
     text   mean over pairs i, j of max(0, 1 + <v_i, h_j> - <v_i, h_i>) + max(0, 1 + <v_j, h_i> - <v_i, h_i>),
@@ -17,8 +16,7 @@ Differences from the paper:
   sentence (there in D's alone). The width of G is 64 (there 128).
 - x' is another image of the batch, with another sentence (released); algorithm 1 takes another sentence.
 - The rate is halved five times while G and D learn, as every 100 of 600 epochs there; one caption a step.
-- Images of any size up to 1024 pixels: networks work on the next power of two, images are padded to it by
-  reflection, and G's cropped.
+- Images of any size up to 1024 pixels: padded by reflection to the next power of two, and G's cropped.
 """
 
 import math
@@ -118,9 +116,8 @@ class TextToImage(Model):
 
         first = config.num_text_steps if self.own_text else 0
 
-        def halved(iteration: int, total: int) -> float:
-            parts = (config.halvings + 1) * max(0, iteration - first)
-            return config.lr * 0.5 ** (parts // max(1, total - first))
+        def halved(done: int, total: int) -> float:
+            return config.lr * 0.5 ** ((config.halvings + 1) * max(0, done - first) // max(1, total - first))
 
         adam = Adam(lr=halved, betas=(0.5, 0.999))
         if self.own_text:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ganarium.layers.precision import full
 from ganarium.layers.shapes import reflect_to_multiple
+from ganarium.layers.upsampling import Upsampling, doubled
 
 
 class Generator(nn.Module):
@@ -14,10 +15,18 @@ class Generator(nn.Module):
 
     Batch norm stands behind all but the first and the last. With `code_channels` a 4x4 convolution without padding and
     its transpose stand in the middle (the released "extra layers"), which need a middle of at least 4x4. Sides that are
-    no multiple of 2^levels are padded by reflection, and the result cropped.
+    no multiple of 2^levels are padded by reflection, and the result cropped. Up it goes by transposed convolutions
+    (paper), or by resizing and convolutions (`upsampling`).
     """
 
-    def __init__(self, channels: int, width: int, levels: int, code_channels: int | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        levels: int,
+        code_channels: int | None = None,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(levels)]
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
@@ -28,9 +37,9 @@ class Generator(nn.Module):
             layers += [nn.LeakyReLU(0.2), nn.ConvTranspose2d(code_channels, widths[-1], 4, bias=False)]
             layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU()]
         for fan_in, fan_out in zip(widths[:0:-1], widths[-2::-1], strict=True):
-            up = nn.ConvTranspose2d(fan_in, fan_out, 4, 2, 1, bias=False)
+            up = doubled(fan_in, fan_out, upsampling, bias=False)
             layers += [up, nn.BatchNorm2d(fan_out), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False))
+        self.layers = nn.Sequential(*layers, doubled(width, channels, upsampling, bias=False))
         self.step = 2**levels
         self.reach = (8 if code_channels else 4) * self.step  # pixels around one
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ganarium.layers.precision import full
 from ganarium.layers.shapes import reflect_to_multiple
-from ganarium.layers.upsampling import Upsampling
+from ganarium.layers.upsampling import Upsampling, doubled
 
 
 class UNet(nn.Module):
@@ -47,10 +47,10 @@ class UNet(nn.Module):
             self.down.append(nn.Sequential(*([] if first else [nn.LeakyReLU(0.2)]), convolution, *norm))
             inputs = channels if innermost else 2 * channels
             if first:
-                self.up.append(nn.Sequential(nn.ReLU(), _upsampled(inputs, out_channels, upsampling, bias=True)))
+                self.up.append(nn.Sequential(nn.ReLU(), doubled(inputs, out_channels, upsampling, bias=True)))
             else:
                 outputs = widths[level - 1]
-                layers = [nn.ReLU(), _upsampled(inputs, outputs, upsampling, bias=False), nn.BatchNorm2d(outputs)]
+                layers = [nn.ReLU(), doubled(inputs, outputs, upsampling, bias=False), nn.BatchNorm2d(outputs)]
                 drops = dropout > 0 and level in with_dropout
                 self.up.append(nn.Sequential(*layers, *([nn.Dropout(dropout)] if drops else [])))
 
@@ -70,9 +70,3 @@ class UNet(nn.Module):
 def num_levels(height: int, width: int) -> int:
     """How often the shorter side can be halved until it is 1: 8 for 256 pixels, which is also the most; 1 at least."""
     return max(1, min(8, int(math.log2(min(height, width)))))
-
-
-def _upsampled(inputs: int, outputs: int, upsampling: Upsampling, *, bias: bool) -> nn.Module:
-    if upsampling == "transposed":
-        return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
-    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, 1, 1, bias=bias))
