@@ -8,10 +8,10 @@ text_to_image_words = Claim(
     measure=ScenesByWords(),
     cpu=scale(
         "scenes_captioned",
-        4800,
+        8000,
         size=32,
         batch_size=32,
-        num_text_steps=2500,
+        num_text_steps=4000,
         text_width=32,
         embedding_dim=64,
         projected=64,
@@ -19,7 +19,8 @@ text_to_image_words = Claim(
         latent_dim=16,
         interpolation=False,
         text_lr=4e-3,
-        lr=7e-4,
+        lr=5e-4,
+        halvings=0,
         num_controls=1,
     ).requires(at_least(colour=0.4, size=0.6, place=0.5)),
 )
