@@ -81,7 +81,7 @@ SHOWN = 8  # samples of each model in the picture
 LONGER = (
     "## A little longer",
     "",
-    "`fastgan` on the flowers, 3,500 steps, 17 minutes of one core "
+    "`fastgan` on the flowers, 3,500 steps, 18 minutes of one core "
     "(`GANARIUM_DATA=... python tools/photos_pictures.py flowers`): samples, and two walks between codes. They have "
     "the colours of flowers, a background of leaves, and no two are alike; petals are rough, and specks come from "
     "too little training.",

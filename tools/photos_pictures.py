@@ -1,6 +1,6 @@
 """What the default for a folder of photos makes of faces and of flowers, for docs/own-photos.md.
 
-    GANARIUM_DATA=... python tools/photos_pictures.py            both, 3,500 steps each: 17 minutes of one core
+    GANARIUM_DATA=... python tools/photos_pictures.py            both, 3,500 steps each: 18 minutes of one core
     GANARIUM_DATA=... python tools/photos_pictures.py flowers    one of them
 
 Runs lie in runs/photos-NAME and go on where they were stopped. docs/images/photos-NAME.jpg has 64 samples above a walk
