@@ -183,8 +183,11 @@ def inference(pairs: int) -> dict[str, dict]:
             "plain_s": statistics.median(a for a, _ in times),
             "largest_difference_in_levels": levels,
         }
-        print(f"{case:28} {rows[case]['ratio']:.2f}x  ({ratios[0]:.2f} to {ratios[-1]:.2f}), wanted 1.5x, "
-              f"{rows[case]['plain_s']:.2f} s, at most {levels:.2f} of 255 levels apart", flush=True)  # fmt: skip
+        print(
+            f"{case:28} {rows[case]['ratio']:.2f}x  ({ratios[0]:.2f} to {ratios[-1]:.2f}), wanted 1.5x, "
+            f"{rows[case]['plain_s']:.2f} s, at most {levels:.2f} of 255 levels apart",
+            flush=True,
+        )
     return rows
 
 
@@ -215,8 +218,11 @@ def growing(seconds: float) -> dict[str, dict]:
                 "ms_per_step": 1000 * statistics.median(counts),
                 "images_per_second": images / statistics.median(counts),
             }
-            print(f"{name:9} {side:3}x{side:<3} batch {images:3}: {1000 * statistics.median(counts):7.1f} ms a step, "
-                  f"{images / statistics.median(counts):7.1f} images a second", flush=True)  # fmt: skip
+            print(
+                f"{name:9} {side:3}x{side:<3} batch {images:3}: {1000 * statistics.median(counts):7.1f} ms a step, "
+                f"{images / statistics.median(counts):7.1f} images a second",
+                flush=True,
+            )
         model.eval()
         model.sample(64, seed=0)
         times = []
@@ -324,8 +330,11 @@ def main() -> None:
             "ours_ms": 1000 * statistics.median(b for _, b in times) / steps,
         }
         rows[case] = row
-        print(f"{case:16} {row['ratio']:.2f}x  ({ratios[0]:.2f} to {ratios[-1]:.2f}), wanted {aim}x, "
-              f"{row['plain_ms']:.1f} against {row['ours_ms']:.1f} ms a step", flush=True)  # fmt: skip
+        print(
+            f"{case:16} {row['ratio']:.2f}x  ({ratios[0]:.2f} to {ratios[-1]:.2f}), wanted {aim}x, "
+            f"{row['plain_ms']:.1f} against {row['ours_ms']:.1f} ms a step",
+            flush=True,
+        )
     shares = sorted(own_share(data) for _ in range(3))
     memory = peak_memory()
     spread = f"{shares[0]:.1%} to {shares[2]:.1%}"

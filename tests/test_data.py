@@ -135,8 +135,10 @@ def test_bad_channels() -> None:
 
 
 def test_data_of_the_wrong_kind(tmp_path: Path) -> None:
-    refused("mnist gives Images or LabelledImages ... not UnpairedImages ... scenes_unpaired ... trainA",
-            lambda: load_data("mnist", kind=UnpairedImages))  # fmt: skip
+    refused(
+        "mnist gives Images or LabelledImages ... not UnpairedImages ... scenes_unpaired ... trainA",
+        lambda: load_data("mnist", kind=UnpairedImages),
+    )
     refused("not LabelledImages ... glyphs", lambda: load_data("swiss_roll", kind=LabelledImages))
     path = str(fill(tmp_path / "plain", 10))
     refused("gives Images, not LabelledImages", lambda: load_data(path, kind=LabelledImages))
@@ -316,8 +318,9 @@ def small_mnist(raw: Path, packed: bool = False) -> None:
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("folder", ["mnist/MNIST/raw", "MNIST/raw"])
-def test_mnist_packed_or_not_in_either_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str,
-                                             packed: bool) -> None:  # fmt: skip
+def test_mnist_packed_or_not_in_either_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, packed: bool
+) -> None:
     small_mnist(tmp_path / folder, packed)
     monkeypatch.setenv("GANARIUM_DATA", str(tmp_path))
     train, test = load_data("mnist", size=(16, 48))
@@ -333,8 +336,15 @@ def test_damaged_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = raw / f"{FILES[0]}.gz", raw / f"{FILES[1]}.gz"
     whole = images.read_bytes()
     plain = gzip.decompress(whole)
-    for broken in (whole[:-20], b"", b"no gzip at all", gzip.compress(plain[:-5]), gzip.compress(plain[:3]),
-                   gzip.compress(plain + b"x"), gzip.compress(b"\0\0\x0d" + plain[3:])):  # fmt: skip
+    for broken in (
+        whole[:-20],
+        b"",
+        b"no gzip at all",
+        gzip.compress(plain[:-5]),
+        gzip.compress(plain[:3]),
+        gzip.compress(plain + b"x"),
+        gzip.compress(b"\0\0\x0d" + plain[3:]),
+    ):
         images.write_bytes(broken)
         refused(f"{images} is damaged or cut short", lambda: load_data("mnist"))
     images.write_bytes(whole)
@@ -411,8 +421,10 @@ def test_glyphs_are_not_stretched_and_stand_in_the_middle() -> None:
     weight = ink / ink.sum()
     (y, x) = (torch.arange(side) + 0.5 for side in ink.shape)
     centre = ((weight.sum(0) * x).sum(), (weight.sum(1) * y).sum())
-    spread = [((share * (axis - mean) ** 2).sum().sqrt()) for share, axis, mean in
-              zip((weight.sum(0), weight.sum(1)), (x, y), centre, strict=True)]  # fmt: skip
+    spread = [
+        ((share * (axis - mean) ** 2).sum().sqrt())
+        for share, axis, mean in zip((weight.sum(0), weight.sum(1)), (x, y), centre, strict=True)
+    ]
     assert centre[0] == pytest.approx(32, abs=0.5)
     assert spread[0] / spread[1] == pytest.approx(1, abs=0.25)
     assert ink[:, :8].sum() == ink[:, -8:].sum() == 0
@@ -782,8 +794,14 @@ def test_npz_images(tmp_path: Path, key: str) -> None:
 
 
 def test_npz_with_everything(tmp_path: Path) -> None:
-    path = saved(tmp_path, train_images=COLOUR, train_labels=np.arange(40) % 3, test_images=COLOUR[:5],
-                 test_labels=np.arange(5) % 3, class_names=["a", "b", "c"])  # fmt: skip
+    path = saved(
+        tmp_path,
+        train_images=COLOUR,
+        train_labels=np.arange(40) % 3,
+        test_images=COLOUR[:5],
+        test_labels=np.arange(5) % 3,
+        class_names=["a", "b", "c"],
+    )
     train, test = load_data(path, size=(12, 12), channels=1)
     assert (train.shape, len(train), len(test), test.class_names) == ((1, 12, 12), 40, 5, ("a", "b", "c"))
     assert train.labels is not None
@@ -836,25 +854,31 @@ def test_npz_points(tmp_path: Path) -> None:
     refused("points, which have no size", lambda: load_data(path, size=(8, 8)))
 
 
-@pytest.mark.parametrize(("words", "arrays"), [
-    ("no array images or x or train_images, only pictures", {"pictures": COLOUR}),
-    ("40 images but 39 labels", {"images": COLOUR, "labels": np.zeros(39, int)}),
-    ("labels in ... count from 0, but there is -1", {"images": COLOUR, "labels": np.full(40, -1)}),
-    ("labels in ... whole numbers ... float64", {"images": COLOUR, "labels": np.zeros(40)}),
-    ("labels in ... (40, 1)", {"images": COLOUR, "labels": np.zeros((40, 1), int)}),
-    ("(40, 3, 6, 5)", {"images": COLOUR.transpose(0, 3, 1, 2)}),
-    ("(40, 6)", {"images": COLOUR[:, :, 0, 0]}),
-    ("uint8, or floating-point ... int64", {"images": COLOUR.astype(np.int64)}),
-    ("from 0 to 255", {"images": COLOUR.astype(np.float32)}),
-    ("float64", {"images": np.full((40, 6, 6), np.nan)}),
-    ("has 9 images", {"images": COLOUR[:9]}),
-    ("(6, 4, 3) of the test images is not", {"images": COLOUR, "test_images": COLOUR[:, :, :4]}),
-    ("labels for one of its two splits", {"images": COLOUR, "test_images": COLOUR, "labels": np.zeros(40, int)}),
-    ("labels for one of its two splits", {"images": COLOUR, "test_images": COLOUR, "test_labels": np.zeros(40, int)}),
-    ("2 class_names, but the label 2", {"images": COLOUR, "labels": np.arange(40) % 3, "class_names": ["a", "b"]}),
-    ("all finite", {"images": np.full((40, 2), np.inf)}),
-    ("plain arrays", {"images": np.array([{}] * 40)}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "arrays"),
+    [
+        ("no array images or x or train_images, only pictures", {"pictures": COLOUR}),
+        ("40 images but 39 labels", {"images": COLOUR, "labels": np.zeros(39, int)}),
+        ("labels in ... count from 0, but there is -1", {"images": COLOUR, "labels": np.full(40, -1)}),
+        ("labels in ... whole numbers ... float64", {"images": COLOUR, "labels": np.zeros(40)}),
+        ("labels in ... (40, 1)", {"images": COLOUR, "labels": np.zeros((40, 1), int)}),
+        ("(40, 3, 6, 5)", {"images": COLOUR.transpose(0, 3, 1, 2)}),
+        ("(40, 6)", {"images": COLOUR[:, :, 0, 0]}),
+        ("uint8, or floating-point ... int64", {"images": COLOUR.astype(np.int64)}),
+        ("from 0 to 255", {"images": COLOUR.astype(np.float32)}),
+        ("float64", {"images": np.full((40, 6, 6), np.nan)}),
+        ("has 9 images", {"images": COLOUR[:9]}),
+        ("(6, 4, 3) of the test images is not", {"images": COLOUR, "test_images": COLOUR[:, :, :4]}),
+        ("labels for one of its two splits", {"images": COLOUR, "test_images": COLOUR, "labels": np.zeros(40, int)}),
+        (
+            "labels for one of its two splits",
+            {"images": COLOUR, "test_images": COLOUR, "test_labels": np.zeros(40, int)},
+        ),
+        ("2 class_names, but the label 2", {"images": COLOUR, "labels": np.arange(40) % 3, "class_names": ["a", "b"]}),
+        ("all finite", {"images": np.full((40, 2), np.inf)}),
+        ("plain arrays", {"images": np.array([{}] * 40)}),
+    ],
+)
 def test_refused_npz(tmp_path: Path, words: str, arrays: dict[str, object]) -> None:
     path = saved(tmp_path, **arrays)
     refused(words, lambda: load_data(path))

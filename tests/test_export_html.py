@@ -131,7 +131,7 @@ KERNELS = {
         [(3,)],
     ),
     "mean": (Does(lambda x: x.mean((2, 3)) + x.mean(1).mean((1, 2), keepdim=False)[:, None]), [(3, 4, 6)]),
-}  # fmt: skip
+}
 
 RUN = """([part, inputs]) => {
   const network = Engine.load(part);

@@ -153,8 +153,17 @@ def test_averaged_weights_are_what_is_shared(tmp_path):
     with torch.no_grad():
         for parameter in model.averages["generator"].parameters():
             parameter.mul_(1.1)
-    made = to_hub.write(model, {"model": "r3gan", "model_options": vars(model.config), "options": {}, "data": {
-        "name": "glyphs", "shape": [1, 16, 16], "num_classes": 4}}, tmp_path, tmp_path / "hub")  # fmt: skip
+    made = to_hub.write(
+        model,
+        {
+            "model": "r3gan",
+            "model_options": vars(model.config),
+            "options": {},
+            "data": {"name": "glyphs", "shape": [1, 16, 16], "num_classes": 4},
+        },
+        tmp_path,
+        tmp_path / "hub",
+    )
     loaded = ganarium.load(made.path)
     assert same(loaded, model)
     model.averages = {}
@@ -171,8 +180,16 @@ def test_the_card_has_data_numbers_with_their_protocol_and_what_is_not_known(run
     (made,) = ganarium.export(run, to="hub")
     card = (made.path / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: ganarium\ntags:\n- gan\n- cgan\n- unconditional-image-generation\n---\n")
-    for words in ("Conditional Generative Adversarial Nets", "100 training images of 1 x 16 x 16", "| 12.5 |",
-                  "100 real, 90 generated", "At step 5", "a\\|b, cats", "## Licence", "samples.png"):  # fmt: skip
+    for words in (
+        "Conditional Generative Adversarial Nets",
+        "100 training images of 1 x 16 x 16",
+        "| 12.5 |",
+        "100 real, 90 generated",
+        "At step 5",
+        "a\\|b, cats",
+        "## Licence",
+        "samples.png",
+    ):
         assert words in card, words
     assert "| 1 |" not in card.split("## Numbers")[1], "the model of step 7 has not the numbers of step 9"
 

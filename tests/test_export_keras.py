@@ -24,9 +24,20 @@ pytestmark = pytest.mark.skipif(find_spec("keras") is None, reason="Keras is opt
 
 # Models whose networks have, among them, every operator that any model has: the test of the others is slow.
 VARIED = [
-    "began", "ccgan", "cgan", "context_encoder", "cyclegan", "dcgan", "pix2pix", "progan", "sagan", "srgan", "stylegan",
-    "stylegan2", "triple_gan",
-]  # fmt: skip
+    "began",
+    "ccgan",
+    "cgan",
+    "context_encoder",
+    "cyclegan",
+    "dcgan",
+    "pix2pix",
+    "progan",
+    "sagan",
+    "srgan",
+    "stylegan",
+    "stylegan2",
+    "triple_gan",
+]
 OTHERS = [name for name in ALL if name not in ("pixelrnn", "cogan", *VARIED)]
 READ = """
 import sys, keras, numpy as np
@@ -74,8 +85,14 @@ def test_models_agree(exported):
 def test_all_other_models_agree(exported, tmp_path):
     """Their operators are those of the models above."""
     check(written(OTHERS, tmp_path))
-    kinds = {name: {each.kind for network in networks(lively(name, (3, 16, 16)))
-                    for each in trace(network, network.draw(1)).operators} for name in (*VARIED, *OTHERS)}  # fmt: skip
+    kinds = {
+        name: {
+            each.kind
+            for network in networks(lively(name, (3, 16, 16)))
+            for each in trace(network, network.draw(1)).operators
+        }
+        for name in (*VARIED, *OTHERS)
+    }
     seen = set().union(*(kinds[name] for name in VARIED))
     assert not {name: kinds[name] - seen for name in OTHERS if kinds[name] - seen}
 

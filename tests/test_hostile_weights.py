@@ -107,15 +107,26 @@ def attacks(mark: Path) -> dict[str, bytes]:
         "REDUCE of exec runs": call(name("builtins", "exec"), code),
         "STACK_GLOBAL runs": call(stack_name("posix", "system"), shell),
         "STACK_GLOBAL, dotted runs": call(stack_name("os", "path.os.system"), shell),
-        "STACK_GLOBAL, memoized runs": word("posix") + b"\x94" + word("system") + b"\x930" + b"h\x00"
-        + word("system") + b"\x93(" + shell + b"tR",
+        "STACK_GLOBAL, memoized runs": word("posix")
+        + b"\x94"
+        + word("system")
+        + b"\x930"
+        + b"h\x00"
+        + word("system")
+        + b"\x93("
+        + shell
+        + b"tR",
         "INST runs": b"(" + shell + b"iposix\nsystem\n",
         "OBJ runs": b"(" + system + shell + b"o",
         "NEWOBJ": name("subprocess", "Popen") + b"(" + shell + b"t\x81",
         "NEWOBJ_EX": name("subprocess", "Popen") + b"(" + shell + b"t}\x92",
         "BUILD of an imported class": name("collections", "Counter") + b")R" + state(x=evil) + b"b",
         "BUILD with setstate runs": call(name("functools", "partial"), evaluate)
-        + b"(" + evaluate + b"(" + code + b"t}Ntb)R",
+        + b"("
+        + evaluate
+        + b"("
+        + code
+        + b"t}Ntb)R",
         "BUILD whose state runs": name("collections", "OrderedDict") + b")R" + state(_metadata=evil) + b"b",
         "BUILD of a tensor": good + state(x=number(1)) + b"b",
         "BUILD of a name": system + state(x=number(1)) + b"b",
@@ -142,29 +153,64 @@ def attacks(mark: Path) -> dict[str, bytes]:
         "a buffer from outside": b"\x97",
         "a name alone": system,
         "a known name called otherwise": call(name("torch", "FloatStorage"), number(4)),
-        "a result that is called runs": call(call(name("builtins", "getattr"), name("os", "path"), word("exists")),
-        word("/")) + b"0" + evil,
-    }  # fmt: skip
+        "a result that is called runs": call(
+            call(name("builtins", "getattr"), name("os", "path"), word("exists")), word("/")
+        )
+        + b"0"
+        + evil,
+    }
     return bodies
 
 
 # Names that have been used to get past readers which look for a few bad ones only.
 NAMES = [
-    ("os", "system"), ("nt", "system"), ("subprocess", "check_output"), ("builtins", "__import__"),
-    ("builtins", "getattr"), ("builtins", "open"), ("builtins", "compile"), ("importlib", "import_module"),
-    ("runpy", "_run_code"), ("pydoc", "locate"), ("code", "InteractiveInterpreter"), ("timeit", "timeit"),
-    ("pty", "spawn"), ("webbrowser", "open"), ("ctypes", "CDLL"), ("shutil", "rmtree"), ("socket", "socket"),
-    ("operator", "attrgetter"), ("functools", "partial"), ("types", "FunctionType"), ("codecs", "encode"),
-    ("pickle", "loads"), ("torch", "load"), ("torch.hub", "load"), ("torch.jit", "load"),
-    ("torch.storage", "_load_from_bytes"), ("torch._utils", "_import_dotted_name"),
-    ("torch.utils.cpp_extension", "load"), ("torch.serialization", "load"),
-    ("torch._inductor.codecache", "compile_file"), ("torch.nn.modules.module", "Module"), ("numpy", "load"),
-    ("numpy.core.multiarray", "scalar"), ("numpy.testing._private.utils", "runstring"), ("collections", "defaultdict"),
-    ("collections", "OrderedDict.__reduce__"), ("torch", "FloatStorage.__init__"), ("torch", "classes.load_library"),
-    ("argparse", "Namespace"), ("logging.config", "listen"), ("cProfile", "run"), ("bdb", "Bdb"),
+    ("os", "system"),
+    ("nt", "system"),
+    ("subprocess", "check_output"),
+    ("builtins", "__import__"),
+    ("builtins", "getattr"),
+    ("builtins", "open"),
+    ("builtins", "compile"),
+    ("importlib", "import_module"),
+    ("runpy", "_run_code"),
+    ("pydoc", "locate"),
+    ("code", "InteractiveInterpreter"),
+    ("timeit", "timeit"),
+    ("pty", "spawn"),
+    ("webbrowser", "open"),
+    ("ctypes", "CDLL"),
+    ("shutil", "rmtree"),
+    ("socket", "socket"),
+    ("operator", "attrgetter"),
+    ("functools", "partial"),
+    ("types", "FunctionType"),
+    ("codecs", "encode"),
+    ("pickle", "loads"),
+    ("torch", "load"),
+    ("torch.hub", "load"),
+    ("torch.jit", "load"),
+    ("torch.storage", "_load_from_bytes"),
+    ("torch._utils", "_import_dotted_name"),
+    ("torch.utils.cpp_extension", "load"),
+    ("torch.serialization", "load"),
+    ("torch._inductor.codecache", "compile_file"),
+    ("torch.nn.modules.module", "Module"),
+    ("numpy", "load"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy.testing._private.utils", "runstring"),
+    ("collections", "defaultdict"),
+    ("collections", "OrderedDict.__reduce__"),
+    ("torch", "FloatStorage.__init__"),
+    ("torch", "classes.load_library"),
+    ("argparse", "Namespace"),
+    ("logging.config", "listen"),
+    ("cProfile", "run"),
+    ("bdb", "Bdb"),
     ("idlelib.run", "Executive"),
-    ("torch._dynamo.guards", "GuardBuilder.get"), ("__main__", "x"), ("ganarium.api", "train"),
-]  # fmt: skip
+    ("torch._dynamo.guards", "GuardBuilder.get"),
+    ("__main__", "x"),
+    ("ganarium.api", "train"),
+]
 
 
 def hostile(mark: Path) -> dict[str, bytes]:
@@ -210,10 +256,14 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         return b"}(" + b"".join(word(f"body.{i}") + number(i) for i in range(1_200_000)) + b"u"
 
     laughs = b"]q\x00" + b"".join(b"](" + (b"h" + bytes([i])) * 9 + b"eq" + bytes([i + 1]) for i in range(60))
-    blocks = state(**{"conv_first.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1)),
-                      "body.0.rdb1.conv1.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1)),
-                      "body.99999999.rdb1.conv1.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1)),
-                      "conv_last.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1))})  # fmt: skip
+    blocks = state(
+        **{
+            "conv_first.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1)),
+            "body.0.rdb1.conv1.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1)),
+            "body.99999999.rdb1.conv1.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1)),
+            "conv_last.weight": tensor(storage(), (1, 4, 1, 1), (4, 1, 1, 1)),
+        }
+    )
     return {
         "a shape without numbers": lambda: as_zip(state(weight=tensor(storage(), (1 << 40,)))),
         "a shape without numbers, old": lambda: as_old(state(weight=tensor(storage(), (1 << 40,)))),
@@ -243,10 +293,13 @@ def bombs() -> dict[str, Callable[[], bytes]]:
         "cut in the middle, old": lambda: as_old(state(weight=tensor(storage())))[:-7],
         "an empty file": lambda: b"",
         "a page that says 404": lambda: b"<!DOCTYPE html><title>404</title>" + b" " * 400,
-        "safetensors that claim more": lambda: struct.pack("<Q", 90)
-        + b'{"w":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'.ljust(90) + bytes(16),
+        "safetensors that claim more": lambda: (
+            struct.pack("<Q", 90)
+            + b'{"w":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}'.ljust(90)
+            + bytes(16)
+        ),
         "safetensors with a long header": lambda: struct.pack("<Q", 1 << 50) + b"{}" + bytes(16),
-    }  # fmt: skip
+    }
 
 
 # ---- the tests -----------------------------------------------------------------------------------------------

@@ -785,8 +785,11 @@ def test_the_mapped_cache_holds_the_same_images(tmp_path, monkeypatch, mapped):
         same(one, other)
         assert one.mapped
         assert not other.mapped
-    assert on_disk[0].skipped == in_memory[0].skipped == ("dog/broken.png is no picture that can be read (PNG, JPEG, "
-                                                          "BMP, GIF, WebP or TIFF)",)  # fmt: skip
+    assert (
+        on_disk[0].skipped
+        == in_memory[0].skipped
+        == ("dog/broken.png is no picture that can be read (PNG, JPEG, BMP, GIF, WebP or TIFF)",)
+    )
     one, other = (Batches(data[0], LabelledImages, 7, seed=3) for data in (on_disk, in_memory))
     for _ in range(20):
         for a, b in zip(next(one), next(other), strict=True):
@@ -826,8 +829,9 @@ def test_decoding_goes_on_where_it_was_killed(tmp_path, monkeypatch, mapped):
     env = os.environ | {"PYTHONPATH": str(Path(ganarium.__file__).parents[1])}
     process = subprocess.Popen([sys.executable, "-c", code], env=env)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and sum(1 for log in mapped.glob("*.partial/blocks.jsonl")
-                                              for _ in log.open()) < 3:  # fmt: skip
+    while (
+        time.monotonic() < deadline and sum(1 for log in mapped.glob("*.partial/blocks.jsonl") for _ in log.open()) < 3
+    ):
         time.sleep(0.05)
     process.kill()
     process.wait()

@@ -242,8 +242,11 @@ def test_what_is_not_filled_keeps_its_numbers_under_any_profile() -> None:
 def display_p3() -> bytes:
     """A profile with the primaries of Display P3 under D50 (SMPTE EG 432-1) and the curve of sRGB."""
     profile = bytearray(SRGB)
-    primaries = {b"rXYZ": (0.51512, 0.24120, -0.00105), b"gXYZ": (0.29198, 0.69225, 0.04189),
-                 b"bXYZ": (0.15710, 0.06657, 0.78407)}  # fmt: skip
+    primaries = {
+        b"rXYZ": (0.51512, 0.24120, -0.00105),
+        b"gXYZ": (0.29198, 0.69225, 0.04189),
+        b"bXYZ": (0.15710, 0.06657, 0.78407),
+    }
     for place in range(struct.unpack_from(">I", profile, 128)[0]):
         name, start, _ = struct.unpack_from(">4sII", profile, 132 + 12 * place)
         if name in primaries:
@@ -252,8 +255,14 @@ def display_p3() -> bytes:
 
 
 # colours of sRGB, and the same ones in the numbers of Display P3
-IN_P3 = {(255, 0, 0): (234, 51, 35), (0, 255, 0): (117, 251, 76), (0, 0, 255): (0, 0, 245), (255, 255, 255): (255,) * 3,
-         (0, 0, 0): (0,) * 3, (128, 128, 128): (128,) * 3}  # fmt: skip
+IN_P3 = {
+    (255, 0, 0): (234, 51, 35),
+    (0, 255, 0): (117, 251, 76),
+    (0, 0, 255): (0, 0, 245),
+    (255, 255, 255): (255,) * 3,
+    (0, 0, 0): (0,) * 3,
+    (128, 128, 128): (128,) * 3,
+}
 
 
 @pytest.mark.parametrize("steps", [1, 257])

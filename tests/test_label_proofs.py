@@ -83,8 +83,11 @@ def test_c_with_its_own_terms_learns_from_all_images_and_moves_nothing_else():
     data = bright_quarters().keep_labels(2, 0)
     options = SMALL["triple_gan"] | {"num_pretraining_steps": 2}
     ways = []
-    for alter, images in ((lambda model: None, data.images), (ReplaceStep(labels.regularised).apply, data.images),
-                          (ReplaceStep(labels.regularised).apply, data.images.flip(1))):  # fmt: skip
+    for alter, images in (
+        (lambda model: None, data.images),
+        (ReplaceStep(labels.regularised).apply, data.images),
+        (ReplaceStep(labels.regularised).apply, data.images.flip(1)),
+    ):
         torch.manual_seed(0)
         model = registry.create("triple_gan", data.shape, 4, **options)
         alter(model)
@@ -167,8 +170,9 @@ def two_splits():
     return harness.Experiment(model="sgan", scale=harness.Scale("toy", 1), seed=0, train=train, test=test)
 
 
-@pytest.mark.parametrize("measure", [labels.FewLabels("C"), labels.FewLabelsAndFidelity("C"),
-                                     labels.FidelityAndAccuracy()])  # fmt: skip
+@pytest.mark.parametrize(
+    "measure", [labels.FewLabels("C"), labels.FewLabelsAndFidelity("C"), labels.FidelityAndAccuracy()]
+)
 def test_accuracy_is_on_test_images(measure, monkeypatch):
     monkeypatch.setattr(labels, "read_classes", lambda experiment, model: {"fidelity": 0.5})
     monkeypatch.setattr(labels, "styles", lambda model, train: None)

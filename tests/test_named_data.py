@@ -105,8 +105,11 @@ def test_a_download_is_made_aside_and_kept_whole(home: Path) -> None:
     assert len(seen) == 1
     assert all(path.name.startswith(".download-") for path in seen[0])
     assert sorted(str(path.relative_to(home)) for path in home.rglob("*")) == [
-        "own", "own/inner", "own/inner/one", "own/inner/two.gz"
-    ]  # fmt: skip
+        "own",
+        "own/inner",
+        "own/inner/one",
+        "own/inner/two.gz",
+    ]
 
 
 def test_a_failed_download_leaves_nothing(home: Path) -> None:
@@ -131,14 +134,17 @@ def test_a_read_only_folder_is_passed_over(home: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize(("name", "words"), [
-    ("usps", "usps.bz2 and one more were looked for in {home}/usps, {home}, ... --data glyphs"),
-    ("cifar10", "data_batch_1 and six more ... {home}/cifar10/cifar-10-batches-py ... by its path ... .npz"),
-    ("svhn", "train_32x32.mat and one more ... {home}/svhn ... GANARIUM_DATA ... by its path"),
-    ("celeba", "img_align_celeba and one more ... {home}/celeba ... gdown"),
-    ("mnist_m", "BSDS500 ... {home}/bsds500/images/train ... --data glyphs_coloured"),
-    ("stacked_mnist", "mnist is not here ... {home}/mnist/MNIST/raw"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("usps", "usps.bz2 and one more were looked for in {home}/usps, {home}, ... --data glyphs"),
+        ("cifar10", "data_batch_1 and six more ... {home}/cifar10/cifar-10-batches-py ... by its path ... .npz"),
+        ("svhn", "train_32x32.mat and one more ... {home}/svhn ... GANARIUM_DATA ... by its path"),
+        ("celeba", "img_align_celeba and one more ... {home}/celeba ... gdown"),
+        ("mnist_m", "BSDS500 ... {home}/bsds500/images/train ... --data glyphs_coloured"),
+        ("stacked_mnist", "mnist is not here ... {home}/mnist/MNIST/raw"),
+    ],
+)
 def test_absent_sets_offline(home: Path, name: str, words: str) -> None:
     refused(words.format(home=home), lambda: load_data(name))
     assert list(home.iterdir()) == []
@@ -185,8 +191,16 @@ def test_damaged_usps(home: Path) -> None:
     whole = file.read_bytes()
     lines = bz2.decompress(whole)
     too_large = lines.replace(b"10 1:", b"12 1:")
-    for broken in (whole[:-20], b"", b"no bzip2", bz2.compress(lines[:-40]), bz2.compress(b""), bz2.compress(b"a b c"),
-                   bz2.compress(too_large), bz2.compress(lines.replace(b"1:-", b"1:x"))):  # fmt: skip
+    for broken in (
+        whole[:-20],
+        b"",
+        b"no bzip2",
+        bz2.compress(lines[:-40]),
+        bz2.compress(b""),
+        bz2.compress(b"a b c"),
+        bz2.compress(too_large),
+        bz2.compress(lines.replace(b"1:-", b"1:x")),
+    ):
         file.write_bytes(broken)
         refused(f"{file} is damaged", lambda: load_data("usps"))
 

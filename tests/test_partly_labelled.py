@@ -57,8 +57,10 @@ def test_the_seed_alone_chooses() -> None:
 
 
 def test_a_class_with_too_few_images() -> None:
-    refused("21 training images ... class a of numbers has 20 ... --labels-per-class 20 or fewer",
-            lambda: numbered().keep_labels(21, 0))  # fmt: skip
+    refused(
+        "21 training images ... class a of numbers has 20 ... --labels-per-class 20 or fewer",
+        lambda: numbered().keep_labels(21, 0),
+    )
     empty = dataclasses.replace(numbered(), class_names=("a", "b", "c", "d"))
     refused("class d of numbers has 0: leave that class away", lambda: empty.keep_labels(1, 0))
 
@@ -235,8 +237,21 @@ def test_batches_from_data_without_labels() -> None:
 def semi(*more: str, data: str = "glyphs", model: str = "ct_gan") -> list[str]:
     glyphs = ["--characters", "012", "--size", "8"] if data == "glyphs" else []
     form = ["--semi-supervised"] if "semi_supervised" in FORMS[model] else []
-    return ["train", model, "--data", data, *glyphs, *form, "--width", "8", "--batch-size", "8",
-            "--threads", "1", *more]  # fmt: skip
+    return [
+        "train",
+        model,
+        "--data",
+        data,
+        *glyphs,
+        *form,
+        "--width",
+        "8",
+        "--batch-size",
+        "8",
+        "--threads",
+        "1",
+        *more,
+    ]
 
 
 def test_a_run_chooses_ten_labels_of_each_class(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

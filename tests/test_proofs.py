@@ -26,8 +26,21 @@ from ganarium.proofs.thresholds import Bound, difference_in_words, gain_of, leve
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "proofs"
 FOUNDATION = ("began", "cyclegan", "dcgan", "gan", "infogan", "pixelrnn", "wgan_gp")
-KEYS = {"model", "claim", "scale", "seeds", "values", "control", "baselines", "threshold", "passed", "protocol",
-        "command", "environment", "digest"}  # fmt: skip
+KEYS = {
+    "model",
+    "claim",
+    "scale",
+    "seeds",
+    "values",
+    "control",
+    "baselines",
+    "threshold",
+    "passed",
+    "protocol",
+    "command",
+    "environment",
+    "digest",
+}
 LOW = Scale("toy", 1).requires(at_most(error=0.1))
 GOOD = Scale("toy", 1).requires(at_least(accuracy=0.89))
 

@@ -119,14 +119,25 @@ def config(run: Path) -> dict[str, Any]:
 
 def test_the_files_of_a_run(ten: Path) -> None:
     assert {path.name for path in ten.iterdir()} == {
-        "config.json", "state.json", "checkpoints", "samples", "metrics.jsonl", "tensorboard", "curves.png",
-        "report.html", "report", "scores.jsonl"
-    }  # fmt: skip
+        "config.json",
+        "state.json",
+        "checkpoints",
+        "samples",
+        "metrics.jsonl",
+        "tensorboard",
+        "curves.png",
+        "report.html",
+        "report",
+        "scores.jsonl",
+    }
     assert checkpoints(ten) == [0, 5, 10], "one is written before the first update"
     assert not [path for path in ten.rglob("*") if path.name.startswith(".")]
     assert {path.name for path in (ten / "samples").iterdir()} == {
-        "step-00000000.png", "step-00000005.png", "step-00000010.png", "training.gif"
-    }  # fmt: skip
+        "step-00000000.png",
+        "step-00000005.png",
+        "step-00000010.png",
+        "training.gif",
+    }
     assert getattr(Image.open(ten / "samples" / "training.gif"), "n_frames", 1) == 3
     assert Image.open(ten / "curves.png").size[0] > 300
     for path in ten.rglob("*"):
@@ -638,9 +649,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1.5 MB; only root can make one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(disk)], capture_output=True, check=False
-    ) if shutil.which("mount") else None  # fmt: skip
+    made = (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(disk)], capture_output=True, check=False
+        )
+        if shutil.which("mount")
+        else None
+    )
     if made is None or made.returncode:
         pytest.skip("mounting a small disk is not allowed here")
     yield disk

@@ -142,8 +142,11 @@ def test_any_error_of_training_is_a_failure(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ZeroDivisionError):
         ganarium.train("gan", out=tmp_path / "run", steps=2, **POINTS)
     assert state(tmp_path / "run") | {"seconds": 0} == {
-        "state": "failed", "step": 0, "seconds": 0, "reason": "division by zero"
-    }  # fmt: skip
+        "state": "failed",
+        "step": 0,
+        "seconds": 0,
+        "reason": "division by zero",
+    }
 
 
 def started(folder: Path) -> subprocess.Popen[bytes]:

@@ -121,8 +121,11 @@ def test_every_case_names_its_number_and_keeps_the_best(name: str, tmp_path: Pat
         assert 0 < row["took"] < row["seconds"]
     lowest = min(actual, key=value)
     assert best(run) == {
-        "step": lowest["step"], "metric": METRICS[name], "value": value(lowest), "lower_is_better": True
-    }  # fmt: skip
+        "step": lowest["step"],
+        "metric": METRICS[name],
+        "value": value(lowest),
+        "lower_is_better": True,
+    }
     assert {lowest["step"], 7} <= set(checkpoints(run))
     assert len(checkpoints(run)) <= 2, "the best before it goes with the next that is written"
     model = ganarium.load(run / "checkpoints" / f"step-{lowest['step']:08d}")
@@ -597,12 +600,16 @@ def test_held_out_images_are_what_a_model_is_measured_on(name: str, monkeypatch:
     """Training images are dark, and held-out ones bright."""
     kind = registry.create(name, (1, 32, 32), **small_options(name)).batch_type
     train_set, test_set = (dataset(kind, (1, 32, 32), n=24) for _ in range(2))
-    dark, bright = ({field: shift(getattr(data, field), level) for field in ("images", "second")}
-                    for data, level in ((train_set, 0), (test_set, 200)))  # fmt: skip
+    dark, bright = (
+        {field: shift(getattr(data, field), level) for field in ("images", "second")}
+        for data, level in ((train_set, 0), (test_set, 200))
+    )
     train_set, test_set = dataclasses.replace(train_set, **dark), dataclasses.replace(test_set, **bright)
     if kind is HighResolutionImages:
-        train_set, test_set = (dataclasses.replace(data, photos=dataclasses.replace(data.photos, pixels=shift(
-            data.photos.pixels, level))) for data, level in ((train_set, 0), (test_set, 200)))  # fmt: skip
+        train_set, test_set = (
+            dataclasses.replace(data, photos=dataclasses.replace(data.photos, pixels=shift(data.photos.pixels, level)))
+            for data, level in ((train_set, 0), (test_set, 200))
+        )
     seen: list[Tensor] = []
     verb = {"srgan": "upscale", "context_encoder": "inpaint", "pixelrnn": "nll"}.get(name, "translate")
     model = registry.create(name, (1, 32, 32), **small_options(name))
@@ -647,8 +654,16 @@ def test_a_run_is_measured_on_held_out_images_while_it_trains(tmp_path: Path, mo
 
     monkeypatch.setattr(Sampling, "translate", translate)
     small = {"width": 2, "num_blocks": 0, "batch_size": 2, "sample_every": 1}
-    ganarium.train("cyclegan", str(tmp_path / "data"), out=tmp_path / "run", steps=2, evaluate_every=1, quiet=True,
-                   **small, **COMMON)  # fmt: skip
+    ganarium.train(
+        "cyclegan",
+        str(tmp_path / "data"),
+        out=tmp_path / "run",
+        steps=2,
+        evaluate_every=1,
+        quiet=True,
+        **small,
+        **COMMON,
+    )
     assert len(rows(tmp_path / "run")) == 2
     assert len(seen) >= 4
     assert min(seen) > 0.8

@@ -215,8 +215,10 @@ def test_one_sided_smoothing_in_numbers(level):
 
 
 def test_smoothed_reals_are_best_at_their_target():
-    values = {p: told(*[torch.tensor([[math.log(p / (1 - p))]])] * 3, real_target=0.9)["real"]
-              for p in (0.85, 0.89, 0.9, 0.91, 0.95)}  # fmt: skip
+    values = {
+        p: told(*[torch.tensor([[math.log(p / (1 - p))]])] * 3, real_target=0.9)["real"]
+        for p in (0.85, 0.89, 0.9, 0.91, 0.95)
+    }
     assert min(values, key=values.get) == 0.9
 
 
@@ -289,8 +291,11 @@ def test_reals_and_fakes_are_compared_among_themselves(network):
 
 def test_last_layer_reads_the_kernels():
     """Of the kind that D has: weight norm and noise in the perceptrons, linear else. `prepare` sets them up."""
-    for network, norm, kind in (("auto", "none", WeightNormed), ("mlp", "layer", nn.Linear),
-                                ("dcgan", "spectral", nn.Linear)):  # fmt: skip
+    for network, norm, kind in (
+        ("auto", "none", WeightNormed),
+        ("mlp", "layer", nn.Linear),
+        ("dcgan", "spectral", nn.Linear),
+    ):
         made = trainer("improved_gan", num_kernels=4, network=network, norm=norm, prepare=False)
         compare, last = made.model.discriminator.last
         assert isinstance(last, kind)
@@ -355,8 +360,10 @@ def test_statistics_of_the_reference_batch_and_the_row_itself(shape):
         assert torch.allclose(made[row], norm(torch.cat([x[:5], x[row : row + 1]]))[5], atol=1e-5)
 
 
-@pytest.mark.parametrize(("network", "shape"), [("auto", (1, 16, 16)), ("dcgan", (3, 9, 14)), ("resnet", (1, 16, 16)),
-                                                ("mlp", (1, 16, 16)), ("auto", (2,))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [("auto", (1, 16, 16)), ("dcgan", (3, 9, 14)), ("resnet", (1, 16, 16)), ("mlp", (1, 16, 16)), ("auto", (2,))],
+)
 def test_a_sample_depends_on_its_own_code_alone(network, shape):
     """The control is batch norm, where it depends on the others."""
     model = trainer("improved_gan", shape, virtual_batch_norm=True, network=network).model
@@ -401,8 +408,10 @@ def test_numbers():
     z = model.latent(2000)
     assert z.shape == (2000, 100)
     assert 0 <= z.min() < 0.001 < 0.999 < z.max() <= 1
-    lr = {network: registry.create("improved_gan", (1, 16, 16), 4, network=network, width=4).players["D"].optimizer.lr
-          for network in ("mlp", "dcgan", "resnet")}  # fmt: skip
+    lr = {
+        network: registry.create("improved_gan", (1, 16, 16), 4, network=network, width=4).players["D"].optimizer.lr
+        for network in ("mlp", "dcgan", "resnet")
+    }
     assert set(lr.values()) == {3e-4}
 
 
