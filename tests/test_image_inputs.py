@@ -2,6 +2,9 @@
 
 import io
 import struct
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -447,20 +450,34 @@ def test_a_damaged_file_among_others(runs: dict[str, str], tmp_path: Path, capsy
     assert "empty.png" in said.err
 
 
-def test_memory_does_not_grow_with_the_number_of_files(runs: dict[str, str], tmp_path: Path) -> None:
-    """Fault p33: all photos were held at once, 36 MB for one of 12 megapixels."""
-    import subprocess
-    import sys
-
+def peak_of(*arguments: str | Path) -> int:
+    """The most memory, in MiB, of a process of its own that runs a command."""
     code = "import sys, resource; from ganarium import cli; code = cli.main(sys.argv[1:]); "
     code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr); sys.exit(code)"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stderr.split()[-1])
+
+
+def test_memory_does_not_grow_with_the_number_of_files(runs: dict[str, str], tmp_path: Path) -> None:
+    """Fault p33: all photos were held at once, 36 MB for one of 12 megapixels."""
     peaks = []
     for count in (1, 8):
         folder = tmp_path / f"photos{count}"
         folder.mkdir()
         for number in range(count):
             Image.new("RGB", (2000, 1500), (number * 9, 100, 50)).save(folder / f"{number}.jpg")
-        arguments = ["translate", runs["cyclegan"], str(folder), "--out", str(tmp_path / "out")]
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
-        peaks.append(int(done.stderr.split()[-1]))
+        peaks.append(peak_of("translate", runs["cyclegan"], folder, "--out", tmp_path / "out"))
     assert peaks[1] - peaks[0] < 40, peaks
+
+
+@pytest.mark.slow
+def test_a_photo_of_12_megapixels_is_enlarged_four_times_in_3_gib(tmp_path: Path) -> None:
+    """By the smallest SRResNet; docs/every-day.md says what the real one takes."""
+    made = trainer("srgan", (3, 16, 16), scale=4)
+    next(iter(made))
+    data, options = {"shape": [3, 16, 16], "num_classes": None}, asdict(made.model.config)
+    run = saved(made, tmp_path / "run", model="srgan", model_options=options, data=data, precision="fp32")
+    Image.new("RGB", (4000, 3000), (90, 120, 50)).save(tmp_path / "photo.jpg")
+    assert peak_of("upscale", run, tmp_path / "photo.jpg", "--out", tmp_path / "out") < 3 * 1024
+    with (tmp_path / "out" / "photo-x4.png").open("rb") as file:  # Pillow takes so large a picture for a bomb
+        assert struct.unpack(">2I", file.read(24)[16:]) == (16000, 12000)
