@@ -16,11 +16,25 @@ from torch import Tensor
 from ganarium.layers.precision import full
 
 
-def augmented(image: Tensor, p: Tensor) -> Tensor:
-    """Images (b, c, h, w), c 1 or 3, each changed by the transformations that are drawn for it; p () is in [0, 1]."""
-    with torch.autocast(image.device.type, enabled=False):
-        image = full(image)
-        return recoloured(resampled(image, draw_places(image, p)), *draw_colours(image, p))
+def augmented(*images: Tensor, p: Tensor) -> list[Tensor]:
+    """Images (b, c, h, w), c 1 or 3, each changed by the transformations that are drawn for it; p () is in [0, 1].
+
+    Several tensors are of the same b images at several sizes, the largest first: all get the same draws.
+    """
+    with torch.autocast(images[0].device.type, enabled=False):
+        first, *smaller = [full(image) for image in images]
+        places, colours = draw_places(first, p), draw_colours(first, p)
+        results = [recoloured(resampled(first, places), *colours)]
+        for image in smaller:
+            results.append(recoloured(resampled(image, at_size(places, first, image)), *colours))
+        return results
+
+
+def at_size(places: Tensor, full_size: Tensor, image: Tensor) -> Tensor:
+    """The maps (b, 3, 3) that `draw_places` gives for images of full size, for the same images at another size."""
+    one = torch.ones_like(places[:, 0, 0])
+    y, x = (side / full_side for side, full_side in zip(image.shape[2:], full_size.shape[2:], strict=True))
+    return scaling(x * one, y * one) @ places @ scaling(one / x, one / y)
 
 
 def draw_places(image: Tensor, p: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class Augmentation(nn.Module):
     """
 
     p: Tensor  # () in [0, 1]
-    signs: Tensor  # (2,) since the last change of p: the sum of the signs of scores, and how many there were
+    signs: Tensor  # (2,) since the last change of p: the sum of the signs of images' scores, and how many images
     turns: Tensor  # () int64, the updates of D seen
 
     def __init__(
@@ -67,18 +67,19 @@ class Augmentation(nn.Module):
             self.register_buffer("turns", torch.zeros((), dtype=torch.int64))
 
     def forward(self, image: Tensor) -> Tensor:
-        if self.kind == "ada":
-            return ada.augmented(image, self.p)
         return self.together(image)[0]
 
     def together(self, *images: Tensor) -> list[Tensor]:
-        """The same images at several sizes, the largest first: all get the same draws. Not with ada."""
+        """The same images at several sizes, the largest first: all get the same draws."""
+        if self.kind == "ada":
+            return ada.augmented(*images, p=self.p)
         return diffaugment.augmented(*images, policy=self.policy) if self.kind == "diff" else list(images)
 
     @torch.no_grad()
-    def adapt(self, score_real: Tensor) -> dict[str, Tensor]:
-        """ADA's controller: from D's scores (b,) on augmented reals, positive where D takes them for real. Gives what
-        is to be watched, p and r_t by name; nothing for other kinds of augmentation.
+    def adapt(self, score_real: Tensor, num_images: int | None = None) -> dict[str, Tensor]:
+        """ADA's controller: from D's scores (b,) on augmented reals, or (b, n) on their patches, positive where D takes
+        them for real. Gives what is to be watched, p and r_t by name; nothing for other kinds of augmentation. The
+        scores are of `num_images` images where that is not b.
 
         Every fourth time p rises if r_t, the mean sign over these times, is above 0.6, and falls if it is below, by as
         much as lets it cross [0, 1] in 500,000 images, within which it stays.
@@ -86,7 +87,8 @@ class Augmentation(nn.Module):
         if self.kind != "ada":
             return {}
         sign = score_real.sign()
-        self.signs.add_(torch.stack([sign.sum(), sign.new_tensor(sign.numel())]))
+        b = num_images or len(sign)
+        self.signs.add_(torch.stack([sign.sum() * (b / sign.numel()), sign.new_tensor(b)]))
         self.turns.add_(1)
         due = self.turns % INTERVAL == 0
         r_t = self.signs[0] / self.signs[1]

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.errors import require_fraction, require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
@@ -39,7 +40,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AugmentOptions):
     network: Literal["mlp", "dcgan"] = "mlp"
     """Networks: mlp, the perceptrons released for digits, or dcgan, convolutions."""
     latent_dim: int = 50
@@ -74,6 +75,7 @@ class BiGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         image = image_shape(shape, "bigan")
+        self.augment = Augmentation(config.augment, "bigan", shape)
         self.prior = Prior(config.latent_dim, "uniform")
         default = 1024 if config.network == "mlp" else 32
         self.generator, self.encoder, self.discriminator = networks(
@@ -91,15 +93,15 @@ class BiGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, E, G = self.discriminator, self.encoder, self.generator
+        D, E, G, T = self.discriminator, self.encoder, self.generator, self.augment
         x = next(batches).image  # (b, c, h, w) in [-1, 1]
         z = self.latent(len(x))
         with torch.no_grad():
             code, fake = E(x), G(z)
-        score_real, score_fake = D(x, code), D(fake, z)
+        score_real, score_fake = D(T(x), code), D(T(fake), z)
         terms = {"real": as_real(score_real) / 2, "fake": as_fake(score_fake) / 2}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
-        score_real, score_fake = D(x, E(x)), D(G(z), z)
+        yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
+        score_real, score_fake = D(T(x), E(x)), D(T(G(z)), z)
         yield "EG", {"encoder": as_fake(score_real) / 2, "generator": as_real(score_fake) / 2}
 
     def encoded(self, image: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import SourceTargetImages, UnpairedImages
 from ganarium.errors import require_not_negative, require_positive
+from ganarium.layers.augmentation import Augmentation, AugmentOptions
 from ganarium.layers.labels import known_classes
 from ganarium.layers.shapes import image_shape
 from ganarium.losses import as_fake, as_real
@@ -45,7 +46,7 @@ CANDIDATES = 512  # random codes that `translate` begins with
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(AugmentOptions):
     adapt: bool = False
     """Learn to classify the second domain from the labels of the first (section 4.2), with data such as
     mnist+usps."""
@@ -87,6 +88,7 @@ class CoGAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         image = image_shape(shape, "cogan")
+        self.augment = Augmentation(config.augment, "cogan", shape)
         self.batch_type = SourceTargetImages if config.adapt else UnpairedImages
         self.classifies = config.adapt
         classes = known_classes(num_classes, "cogan --adapt") if config.adapt else None
@@ -109,20 +111,21 @@ class CoGAN(Model):
         }
 
     def step(self, batches: Batches) -> Step:
-        D, G, config = self.discriminator, self.generator, self.config
+        D, G, T, config = self.discriminator, self.generator, self.augment, self.config
         batch = next(batches)
         a, b = (batch.source, batch.target) if config.adapt else batch  # (b, c, h, w) in [-1, 1], no pairs
         with torch.no_grad():
             fake_a, fake_b = G(self.codes(len(a)))
-        score_real, score_fake = D(a, b), D(fake_a, fake_b)
+        score_real, score_fake = D(T(a), T(b)), D(T(fake_a), T(fake_b))
         terms = {"real": as_real(score_real), "fake": as_fake(score_fake)}
         if config.adapt:
             logits = D.class_logits(D.features(a, 0))
             distance = (D.features(fake_a, 0) - D.features(fake_b, 1)).square().flatten(1).sum(1)
             terms["class"] = config.class_weight * F.cross_entropy(logits, batch.label)
             terms["features"] = config.feature_weight * distance.mean()
-        yield "D", terms, watch(real=score_real, fake=score_fake)
-        yield "G", {"adversarial": as_real(D(*G(self.codes(len(a)))))}
+        yield "D", terms, watch(real=score_real, fake=score_fake, **T.adapt(score_real))
+        fake_a, fake_b = G(self.codes(len(a)))
+        yield "G", {"adversarial": as_real(D(T(fake_a), T(fake_b)))}
 
     def codes(self, n: int) -> Tensor:
         """(n, latent_dim) from the prior."""

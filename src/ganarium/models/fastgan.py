@@ -52,8 +52,8 @@ class Config:
     """Channels of G at 128 pixels, of which all other widths are multiples (released). 16 suits a CPU."""
     latent_dim: int = 256
     """Numbers in z, normal (released)."""
-    augment: Literal["diff", "none"] = "diff"
-    """What D sees: images changed by DiffAugment, colour and place (released), or as they are."""
+    augment: Literal["diff", "ada", "none"] = "diff"
+    """What D sees: images changed by DiffAugment, colour and place (released), by ADA, or as they are."""
     cutout: bool = False
     """Hide a random square as well, of half of each side: for fewer than 500 images without dark frames."""
     reconstruction_weight: float = 1.0
@@ -71,7 +71,7 @@ class Config:
             raise UserError(
                 "width must be at least 2, reconstruction_weight at least 0, beta1 from 0 to below 1."
             )
-        if self.cutout and self.augment == "none":
+        if self.cutout and self.augment != "diff":
             raise UserError("cutout is a part of DiffAugment: leave it away, or choose --augment diff.")
 
     @classmethod
@@ -122,7 +122,7 @@ class FastGAN(Model):
         }
         if weight > 0:
             terms["reconstruction"] = weight * self.reconstruction(of_real, real, real_small)
-        yield "D", terms, watch(real=of_real.score, fake=score_fake)
+        yield "D", terms, watch(real=of_real.score, fake=score_fake, **T.adapt(of_real.score, len(real)))
 
         yield "G", {"adversarial": -D(fake, fake_small).score.mean()}
 

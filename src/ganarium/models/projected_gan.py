@@ -66,9 +66,9 @@ class Config:
     discriminator_width: int = 64
     """Channels of the mixed maps at the first depth; deeper ones, and the discriminators', are multiples
     (released). 32 suits a CPU, where the discriminators are half of the work."""
-    augment: Literal["diff", "none"] = "diff"
-    """What D sees: images changed by DiffAugment, colour, place and a hidden square (released), or as they
-    are."""
+    augment: Literal["diff", "ada", "none"] = "diff"
+    """What D sees: images changed by DiffAugment, colour, place and a hidden square (released), by ADA, or as
+    they are."""
     lr: float = 2e-4
     """Learning rate of Adam (released)."""
     beta2: float = 0.99
@@ -127,7 +127,7 @@ class ProjectedGAN(Model):
         # apart, not in one batch: each has statistics of its own in D's batch norm
         score_real, score_fake = self.D(real), self.D(fake)  # (b, patches)
         terms = {"real": F.relu(1 - score_real).mean(), "fake": F.relu(1 + score_fake).mean()}
-        yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "D", terms, watch(real=score_real, fake=score_fake, **self.augment.adapt(score_real))
 
     def D(self, image: Tensor) -> Tensor:
         """Scores (b, patches) of images (b, c, size, size), behind augmentation, features and mixing."""

@@ -40,6 +40,7 @@ class Choice:
     settings: tuple[tuple[int, int], ...] = ((64, 64), (64, 32), (64, 16), (32, 16))  # (size, width), dearest first
     widths: tuple[tuple[str, int], ...] = (("width", 1),)  # options that the width sets, and its divisor
     fixed: tuple[tuple[str, Any], ...] = ()  # other options of the model
+    shares: tuple[tuple[str, float], ...] = ()  # options that count steps, as shares of the run; at most their defaults
 
 
 UNPAIRED = ((256, 64), (128, 64), (128, 32), (64, 32), (64, 16), (32, 16))
@@ -82,7 +83,15 @@ KINDS: dict[str, tuple[Choice, ...]] = {
         Choice("dualgan", "the same under Wasserstein critics", 4000, UNPAIRED),
     ),
     "captions": (
-        Choice("text_to_image", "draws what a sentence says", 6000, ((64, 64), (64, 32), (32, 32))),
+        Choice(
+            "text_to_image",
+            "draws what a sentence says",
+            steps=6000,
+            settings=((64, 64), (64, 32), (32, 32), (32, 16)),
+            # lighter and at higher rates than the paper's, for short runs
+            fixed=(("text_width", 64), ("projected", 64), ("lr", 5e-4), ("text_lr", 4e-3), ("halvings", 0)),
+            shares=(("num_text_steps", 0.25),),
+        ),
         FASTGAN("makes images like these, without the sentences"),
         R3GAN("a modern baseline without the sentences"),
     ),
@@ -206,12 +215,12 @@ def recommend(
     place = _affordable(ladder, seconds, SHARE * 60 * minutes, choice.steps)
     (shape, own), time = ladder[place], timed[place]
     steps = int(SHARE * 60 * minutes / time.seconds_per_step)
+    own = _counted(choice, steps) | own
     chosen: dict[str, Any] = {"data": data, "minutes": minutes, **reading}
     size = _size(shape, examined, options)
     if size:
         chosen["size"] = size
-    if time.batch_size > time.largest:
-        chosen["batch_size"] = 1 << (max(1, time.largest).bit_length() - 1)
+    chosen |= _batch(time, examined)
     if precision != "fp32":
         chosen["precision"] = precision
     chosen |= {key: value for key, value in options.items() if value is not None} | own
@@ -236,7 +245,7 @@ class Level:
     steps: int
     minutes: float
     size: str | None  # in pixels, as `--size` takes it
-    options: dict[str, Any]  # of the model, and the precision where it is not fp32
+    options: dict[str, Any]  # of the model; the precision, if not fp32; the batch, if the model's is too large
 
 
 def levels(
@@ -256,15 +265,18 @@ def levels(
     )
     precision = _precision(examined, options, device)
     timed = {
-        place: _timed(measure, choice, examined, ladder[place], options, device, precision).seconds_per_step
+        place: _timed(measure, choice, examined, ladder[place], options, device, precision)
         for place in {place for _, place, _ in wishes}
     }
-    offers = tuple(
-        Level(name, steps, steps * timed[place] / (60 * SHARE), _size(ladder[place][0], examined, options), own)
-        for name, place, steps in wishes
-        for own in [ladder[place][1] | ({} if precision == "fp32" else {"precision": precision})]
-    )
-    return choice.model, offers
+    offers = []
+    for name, place, steps in wishes:
+        (shape, own), time = ladder[place], timed[place]
+        own = _counted(choice, steps) | own | _batch(time, examined)
+        if precision != "fp32":
+            own["precision"] = precision
+        minutes = steps * time.seconds_per_step / (60 * SHARE)
+        offers.append(Level(name, steps, minutes, _size(shape, examined, options), own))
+    return choice.model, tuple(offers)
 
 
 def _chosen(data: str, options: dict[str, Any]) -> tuple[Survey, dict[str, Any], Choice, list[Setting]]:
@@ -394,6 +406,19 @@ def _takes_diff(config: type) -> bool:
     return isinstance(config.augment, str)  # type: ignore[attr-defined]
 
 
+def _batch(time: Estimate, data: Survey) -> dict[str, int]:
+    """The batch size as an option, where that of the model is too large for the memory, or for the images there are."""
+    if time.batch_size > time.largest:
+        return {"batch_size": 1 << (max(1, time.largest).bit_length() - 1)}
+    return {"batch_size": time.batch_size} if time.batch_size == data.num_train else {}
+
+
+def _counted(choice: Choice, steps: int) -> dict[str, Any]:
+    """The options of a model that count steps, for a run of so many."""
+    config = registry.module(choice.model).Config
+    return {name: min(getattr(config, name), max(1, int(share * steps))) for name, share in choice.shares}
+
+
 def _cost(setting: Setting) -> float:
     """How dear a step is beside that of another setting, as a guess."""
     shape, own = setting
@@ -453,10 +478,14 @@ def _pace(
 
 
 def _augmentation(own: dict[str, Any], data: Survey, model: str) -> str:
-    if "augment" not in own and getattr(registry.module(model).Config, "augment", None) == "diff":
-        return "DiffAugment changes what D sees, as the model has it"
-    if own.get("augment") == "diff":
-        return f"DiffAugment changes what D sees, since {data.num_train:,} images are fewer than {FEW:,}"
+    kind = own.get("augment", getattr(registry.module(model).Config, "augment", None))
+    if kind == "ada":
+        return "ADA changes what D sees, as often as its scores ask for"
+    if kind == "diff":
+        why = (
+            f"since {data.num_train:,} images are fewer than {FEW:,}" if data.num_train < FEW else "as the model has it"
+        )
+        return f"DiffAugment changes what D sees, {why}"
     return "no augmentation: " + (
         "points have none" if len(data.shape) == 1 else "the model has its own, or needs none"
     )
