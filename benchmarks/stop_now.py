@@ -3,16 +3,17 @@
     python benchmarks/stop_now.py --part 1/4      makes a quarter of the runs, of half a minute of one core each
     python benchmarks/stop_now.py --fit           fits the chance to what is kept, and says how often it is right
 
-The runs are kept in benchmarks/results/stop_now.jsonl, with the number and the step of each of their evaluations; those
-of own-photos.jsonl count as well, if five of their evaluations lie before the middle. The question is asked in the
-middle of a run: does the best number improve by more than 2 % in the half that is left? A chance above one half says
-yes. It is right if the answer came so, for a run that it was not fitted to; beside it stands what always saying the
-commoner answer gets.
+The runs are kept in benchmarks/results/stop_now.jsonl, with the number and the step of each of their evaluations. The
+question is asked in the middle of a run: does the best number improve by more than 2 % in the half that is left? A
+chance above one half says yes. It is right if the answer came so, for a run that it was not fitted to; beside it stands
+what always saying the commoner answer gets. The chance is not fitted to the runs on photographs of own-photos.jsonl,
+so that they judge it; those count of which five evaluations lie before the middle.
 """
 
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 
 import ganarium
 from ganarium.runtime.environment import environment
-from ganarium.training.outlook import FEWEST, WORTHWHILE, signs
+from ganarium.training.outlook import COEFFICIENTS, FEWEST, WORTHWHILE, signs
 from studies import keep, rows
 
-NAME, TIMES = "stop_now", 20  # evaluations of a run
+NAME, PHOTOS = "stop_now", "own-photos"
+TIMES = 20  # evaluations of a run
 RIDGE = 0.1  # weight of the coefficients' squares in the fit, of signs with deviation 1
 
 POINTS = (
@@ -104,10 +106,9 @@ def fitted(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> NDArray[An
     return np.concatenate([[beta[0] - slopes @ mean], slopes])
 
 
-def kept_runs() -> list[dict[str, Any]]:
-    """The runs of this file and of own_photos.py that were long enough to be asked in their middle."""
-    runs = [row for name in (NAME, "own-photos") for row in rows(name)]
-    return [row for row in runs if len(examples(row["values"]["evaluations"])[1])]
+def kept_runs(name: str = NAME) -> list[dict[str, Any]]:
+    """The runs of a study that were long enough to be asked in their middle."""
+    return [row for row in rows(name) if len(examples(row["values"]["evaluations"])[1])]
 
 
 def coefficients(runs: list[dict[str, Any]]) -> NDArray[Any]:
@@ -115,30 +116,50 @@ def coefficients(runs: list[dict[str, Any]]) -> NDArray[Any]:
     return fitted(*joined([examples(row["values"]["evaluations"]) for row in runs]))
 
 
+def asked(run: dict[str, Any], beta: Sequence[float] | NDArray[Any]) -> tuple[bool, bool]:
+    """What these coefficients say in the middle of a run, and how it came."""
+    x, y, middle = examples(run["values"]["evaluations"])
+    return bool(beta[0] + x[middle][0] @ np.asarray(beta[1:]) > 0), bool(y[middle][0])
+
+
 def asked_unseen(runs: list[dict[str, Any]]) -> list[tuple[bool, bool]]:
     """For the middle of each run: what a fit to all others says, and how it came."""
-    answers = []
-    for place, row in enumerate(runs):
-        beta = coefficients(runs[:place] + runs[place + 1 :])
-        x, y, middle = examples(row["values"]["evaluations"])
-        answers.append((bool(beta[0] + x[middle][0] @ beta[1:] > 0), bool(y[middle][0])))
-    return answers
+    return [asked(row, coefficients(runs[:place] + runs[place + 1 :])) for place, row in enumerate(runs)]
 
 
 def fit() -> None:
-    """Prints the coefficients, and how often a chance that never saw a run is right in its middle."""
-    runs = kept_runs()
-    answers = asked_unseen(runs)
+    """Prints the coefficients, and how often a chance that never saw a run is right in its middle: of the runs it is
+    fitted to, each left out, of those on photographs, and of all if it were fitted to both."""
+    runs, photos = kept_runs(), kept_runs(PHOTOS)
+    tell("fitted to, each left out", runs, asked_unseen(runs))
+    tell("on photographs, by COEFFICIENTS", photos, [asked(row, COEFFICIENTS) for row in photos])
+    if photos:
+        answers = asked_unseen(runs + photos)
+        tell("both, each left out of a fit to both", runs + photos, answers)
+        tell("on photographs, each left out of a fit to both", photos, answers[len(runs) :])
+        print("fitted to both:", rounded(coefficients(runs + photos)))
+    print("COEFFICIENTS =", rounded(coefficients(runs)))
+
+
+def tell(which: str, runs: list[dict[str, Any]], answers: list[tuple[bool, bool]]) -> None:
+    """Prints how many of these answers were right, beside the commoner one, and names the runs of the others."""
     improved = sum(came for _, came in answers)
     right = sum(said == came for said, came in answers)
-    print(f"{len(runs)} runs, of which {improved} improved by more than {WORTHWHILE:.0%} in their second half")
-    print(f"right on runs never seen: {right} of {len(runs)}; always the commoner answer:", end=" ")
-    print(max(improved, len(runs) - improved))
+    print(
+        f"{len(runs)} runs {which}: right in {right}; {improved} improved by more than {WORTHWHILE:.0%}, so always",
+        end=" ",
+    )
+    print(f"the commoner answer is right in {max(improved, len(runs) - improved)}")
     for row, (said, came) in zip(runs, answers, strict=True):
         if said != came:
             task = row["task"]
-            print("wrong:", task.get("model") or task["contender"], "on", task.get("data") or task["set"])
-    print("COEFFICIENTS =", tuple(float(f"{value:.3g}") for value in coefficients(runs)))
+            words = [task.get("model") or task["contender"], "on", task.get("data") or task["set"]]
+            words += [task[key] or "all" for key in ("count",) if key in task] + [f"seed {task['seed']}"]
+            print("   wrong:", *words)
+
+
+def rounded(beta: NDArray[Any]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.3g}") for value in beta)
 
 
 def joined(data: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], ...]:
