@@ -66,7 +66,7 @@ def refused(capsys: pytest.CaptureFixture[str], words: str, *arguments: str, cod
     assert len(lines) == 1, said.err
     assert lines[0].startswith("ganarium: ")
     assert lines[0][-1] in ".?", lines[0]
-    assert said.out == "" or "minutes are about" in said.out
+    assert said.out == "" or "steps fit in" in said.out
     for part in words.split("..."):
         assert part.strip() in lines[0], lines[0]
     assert sorted(Path().rglob("*")) == before, "something was left behind"

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import ganarium
+import studies
 from ganarium import cli
 from ganarium.cli import app as app_module
 from ganarium.data.inspect.dataset import survey
@@ -18,7 +19,7 @@ from ganarium.errors import UserError
 from ganarium.training import recommend as recommend_module
 from ganarium.training.estimate import Estimate
 from ganarium.training.recommend import KINDS, Recommendation, cheaper, levels, recommend, suited
-from recommendation import FOLDERS, captions, compared, pictures
+from recommendation import FOLDERS, NAME, captions, compared, pictures
 
 FOLDERS = FOLDERS | {  # the survey is told how many they are
     "500 photos": lambda folder: pictures(folder, 30, (64, 64)),
@@ -330,6 +331,15 @@ def test_time_and_memory_predicted_are_those_of_a_run(name: str, tmp_path: Path)
     assert values["model"] == EXPECTED[name]
     assert 1 / 1.5 < values["seconds a step, said"] / values["seconds a step"] < 1.5
     assert 0.75 < values["bytes, said"] / values["bytes"] < 1.25
+
+
+def test_what_was_said_of_twelve_folders_came_true() -> None:
+    """The runs that `benchmarks/recommendation.py` made; its choices are those of today."""
+    runs = {row["task"]["folder"]: row["values"] for row in studies.rows(NAME)}
+    assert {name: values["model"] for name, values in runs.items()} == EXPECTED
+    for values in runs.values():
+        assert 1 / 1.5 < values["seconds a step, said"] / values["seconds a step"] < 1.5
+        assert 0.75 < values["bytes, said"] / values["bytes"] < 1.25
 
 
 def test_the_memory_predicted_has_the_data_in_it(tmp_path: Path) -> None:

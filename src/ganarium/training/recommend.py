@@ -19,6 +19,7 @@ from ganarium.runs.options import parse_size
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.training.compatibility import reason_against
 from ganarium.training.estimate import Estimate, estimate
+from ganarium.training.timing import in_minutes
 
 FEW = 5000  # images below which D learns them by heart, so that they are augmented
 FEW_OF_A_CLASS = 100  # images below which a class is too small to be learned by itself
@@ -339,7 +340,7 @@ def cheaper(config: dict[str, Any], steps: int, measure: Callable[..., Estimate]
     """
     minutes, data = config["options"]["minutes"], config["data"]
     needed = LEAST_STEPS * minutes / steps
-    words = f"{LEAST_STEPS:,} steps, after which there is something to see, take {needed:.0f} minutes"
+    words = f"{LEAST_STEPS:,} steps, after which there is something to see, take {in_minutes(round(needed))}"
     for widths in _narrower(config["model_options"]):
         try:
             time = measure(
@@ -467,11 +468,11 @@ def _pace(
 ) -> str:
     size = f"{shape[1]}x{shape[2]}, " if len(shape) == 3 else ""
     widths = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in own.items() if "width" in key)
-    words = f"{size}{widths or 'its own networks'}: about {steps:,} steps in {minutes:g} minutes on {time.device}"
+    words = f"{size}{widths or 'its own networks'}: about {steps:,} steps in {in_minutes(minutes)} on {time.device}"
     words += "" if precision == "fp32" else f" in {precision}"
     if steps < LEAST_STEPS:
         needed = LEAST_STEPS * minutes / max(1, steps)
-        return f"{words}, too few to show much: {LEAST_STEPS:,} take {needed:.0f} minutes"
+        return f"{words}, too few to show much: {LEAST_STEPS:,} take {in_minutes(round(needed))}"
     if steps < NEAR * wanted:
         return f"{words}; {wanted:,} would be better"
     return words + ("; larger ones would not do enough steps" if place else "")

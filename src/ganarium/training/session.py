@@ -50,7 +50,7 @@ from ganarium.training.recommend import LEAST_STEPS, cheaper
 from ganarium.training.signals import Signals
 from ganarium.training.start import in_words, read_source, start_from
 from ganarium.training.state import capture, restore
-from ganarium.training.timing import Plan, steps_within
+from ganarium.training.timing import Plan, in_minutes, steps_within
 from ganarium.training.trackers import Tracker
 from ganarium.training.validation import Validation, interval
 from ganarium.web import report
@@ -108,7 +108,7 @@ class Run:
         if options.minutes:
             train_options["steps"] = steps_within(options.minutes, config, quiet=quiet)
             if rank == 0 and not quiet:
-                print(f"{options.minutes:g} minutes are about {train_options['steps']} steps here.", flush=True)
+                print(f"{train_options['steps']:,} steps fit in {in_minutes(options.minutes)} here.", flush=True)
         trainer, test = build(config)
         if rank == 0:
             _warn_of_stages(trainer)
@@ -341,7 +341,7 @@ class Run:
             write_json(self.folder, "config.json", self.config)
         self.save()
         less = "less" if total > before else "more"
-        bar.say(f"step {done}: steps take {less} time than was thought: {plan.minutes:g} minutes hold {total:,}")
+        bar.say(f"step {done}: steps take {less} time than was thought: {total:,} fit in {in_minutes(plan.minutes)}")
 
     def save(self) -> None:
         """A checkpoint of this moment, if there is none yet. Every process must call it."""

@@ -58,6 +58,11 @@ def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False)
     return int(distributed.gather(max(1, fit))[0])
 
 
+def in_minutes(minutes: float) -> str:
+    """ "1 minute", "2.5 minutes"."""
+    return f"{minutes:g} minute{'s' * (minutes != 1)}"
+
+
 def _usual(seconds: Callable[[int], float], longest: float) -> float:
     """The seconds of a step, timed in short turns of which the median counts: a machine that was busy for a moment
     misleads nobody. `seconds(count)` makes so many steps; `longest` is in seconds."""
