@@ -812,7 +812,9 @@ def test_a_share_of_the_steps_is_kept_to() -> None:
 
 
 def test_whether_more_images_would_help_is_a_sentence() -> None:
-    assert more_images(None, None) == ""
+    assert more_images(None, None) == more_images(None, None, 20) == ""
+    assert "20 held-out images, and there are 3" in more_images(None, None, 3)
+    assert "hardly help yet" in more_images(0.5, None, 3)
     assert more_images(0.5, 0.3).startswith("more images would help: 30% of the samples are copies")
     assert more_images(0.9, 0.0).startswith("more images would help, or --augment diff")
     assert "hardly help yet" in more_images(0.55, 0.02)

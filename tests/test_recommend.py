@@ -178,6 +178,12 @@ def test_data_that_no_model_learns_from_are_refused(tmp_path: Path) -> None:
         recommend(str(tmp_path / "photos"), minutes=5, measure=fake_measure)
 
 
+@pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan, math.inf])
+def test_minutes_are_above_0(minutes: float) -> None:
+    with pytest.raises(UserError, match="minutes must be above 0, not"):
+        recommend("glyphs", minutes=minutes, measure=fake_measure)
+
+
 def test_few_minutes_are_told_with_the_width_that_could() -> None:
     config = {
         "model": "fastgan",

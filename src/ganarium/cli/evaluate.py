@@ -41,13 +41,15 @@ def evaluate(
     """
     from ganarium import api
     from ganarium.doctor.memory import more_images
+    from ganarium.runs.loading import config_of
 
     evaluation = api.evaluate(run, n=n, seed=seed, features=features, raw=raw, device=device, data=data)
     print(evaluation)
     name = f"evaluation-{evaluation.step:08d}-{evaluation.protocol.features}-seed{seed}{'-raw' if raw else ''}.json"
     folder = output_folder(run, None, "evaluations")
     apart = last_row(folder.parent / "memory.jsonl").get("apart")
-    if advice := more_images(apart, evaluation.values.get("copied_share")):
+    known = config_of(run).get("data", {}) if "coverage" in evaluation.values else {}
+    if advice := more_images(apart, evaluation.values.get("copied_share"), known.get("test")):
         print(f"  {advice}")
     print(f"  {save(evaluation, folder / name)}")
     return 0

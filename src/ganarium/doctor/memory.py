@@ -16,6 +16,7 @@ from torch import Tensor
 from ganarium import streams
 from ganarium.data.batches import Batches
 from ganarium.doctor.scores import pairs
+from ganarium.metrics.copies import LEAST_HELD_OUT
 from ganarium.model import Model
 
 NUM = 64  # images of each kind, at least
@@ -93,9 +94,10 @@ def compared(
     return MemoryReading(player, float(known.mean() - new.mean()) / above if above > 0 else math.nan, apart)
 
 
-def more_images(apart: float | None, copied: float | None) -> str:
+def more_images(apart: float | None, copied: float | None, num_held_out: int | None = None) -> str:
     """Whether more training images would help, in a sentence, from the last reading of what D knows by heart and from
-    the share of samples that are copies; "" where neither is known."""
+    the share of samples that are copies. Where neither is known, it says so if the held-out images are too few to count
+    copies by, else it is ""."""
     if copied is not None and copied > COPIED:
         return f"more images would help: {copied:.0%} of the samples are copies of training images"
     if apart is not None and apart > TOLD_APART:
@@ -108,6 +110,12 @@ def more_images(apart: float | None, copied: float | None) -> str:
         reasons.append(f"D scores a training image above an unseen one in {apart:.0%} of pairs (50 % is chance)")
     if copied is not None:
         reasons.append(f"{copied:.0%} of the samples are copies")
+    if not reasons and num_held_out is not None and num_held_out < LEAST_HELD_OUT:
+        return (
+            f"whether more images would help is not known: copies are counted beside {LEAST_HELD_OUT} held-out images, "
+            f"and there {'is' if num_held_out == 1 else 'are'} {num_held_out}; sub-folders train and test hold out as "
+            "many as you like"
+        )
     return f"more images would hardly help yet: {', and '.join(reasons)}" if reasons else ""
 
 

@@ -204,6 +204,8 @@ def recommend(
     channels, layout, classes, batch_size ...) or of the model. Two or three settings are timed, for a few seconds each,
     by `measure`. Raises `UserError` where no model learns from such data.
     """
+    if not 0 < minutes < float("inf"):
+        raise UserError(f"minutes must be above 0, not {minutes:g}.")
     examined, reading, choice, ladder = _chosen(data, options)
     timed: dict[int, Estimate] = {}
     precision = _precision(examined, options, device)

@@ -452,10 +452,11 @@ class Run:
 
     def _on_images(self) -> str:
         """Whether more images would help, from what the doctor and the last report have measured."""
-        apart, copied = last_row(self.folder / "memory.jsonl").get("apart"), None
+        apart, copied, num_held_out = last_row(self.folder / "memory.jsonl").get("apart"), None, None
         with suppress(OSError, ValueError):
-            copied = json.loads((self.folder / "report" / "neighbours.json").read_text()).get("copied")
-        return more_images(apart, copied)
+            result = json.loads((self.folder / "report" / "neighbours.json").read_text())
+            copied, num_held_out = result.get("copied"), result["held_out"]["count"]
+        return more_images(apart, copied, num_held_out)
 
     def _way_on(self) -> str:
         step = newest_step(self.folder)

@@ -230,7 +230,7 @@ def neighbours(run: RunData) -> str:
     result = run.neighbours
     if not result:
         return ""
-    advice = more_images((run.memory or {}).get("apart"), result.get("copied"))
+    advice = more_images((run.memory or {}).get("apart"), result.get("copied"), result["held_out"]["count"])
     tables = []
     for kind, title in (("samples", f"Samples at step {result['step']:,}"), ("held_out", "Held-out real images")):
         sheet = run.folder / "report" / f"neighbours-{kind}.png"
