@@ -1,9 +1,9 @@
 """Whether a run takes the time and the memory that `ganarium.recommend` says, for twelve kinds of folders.
 
     python benchmarks/recommendation.py                    makes what is missing: about a minute of one core a folder
-    python benchmarks/recommendation.py --only pairs       some of them
+    python benchmarks/recommendation.py --only pairs --minutes 60 600       one of them, for other times
 
-Each folder is drawn, `recommend` chooses for five minutes, and the choice is trained for as many steps as by its word
+Each folder is drawn, `recommend` chooses for some minutes, and the choice is trained for as many steps as by its word
 take 30 seconds, in a process of its own. Kept in benchmarks/results/recommendation.jsonl: the choice, seconds of a step
 and the peak of memory as they were said and as they came. Both times are by the clock, so other programs count in them;
 `load` is how many of them there were.
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ import ganarium
 from ganarium.runtime.environment import environment
 from studies import keep, rows
 
-NAME, MINUTES, TRAINED = "recommendation", 5.0, 30.0  # seconds by the word of `recommend`
+NAME, TRAINED = "recommendation", 30.0  # seconds by the word of `recommend`
 WARM = 5  # of twenty rows, before which caches are filled
 RNG = np.random.default_rng(0)
 
@@ -93,7 +94,7 @@ def compared(name: str, folder: Path, minutes: float, trained: float) -> dict[st
     """What `recommend` says of a folder, and what came of training that for `trained` seconds by its word."""
     load = os.getloadavg()[0]
     advice = ganarium.recommend(str(folder), minutes=minutes, device="cpu", **OPTIONS.get(name, {}))
-    steps = max(40, 10 * round(trained / advice.seconds_per_step / 10))
+    steps = max(20, 20 * round(trained / advice.seconds_per_step / 20))
     words = shlex.split(advice.command)[1:]  # without the name of the program
     words = [word for word in words if not word.startswith("--minutes")]
     words += [f"--steps={steps}", f"--log-every={steps // 20}", f"--sample-every={steps}", "--evaluate-every=0"]
@@ -118,19 +119,24 @@ def compared(name: str, folder: Path, minutes: float, trained: float) -> dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=FOLDERS, default=list(FOLDERS))
+    parser.add_argument("--minutes", nargs="+", type=float, default=[5.0])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    done = [row["task"]["folder"] for row in rows(NAME)]
-    for name in arguments.only:
-        if name in done:
+    done = [row["task"] for row in rows(NAME)]
+    for name, minutes in product(arguments.only, arguments.minutes):
+        task = {"folder": name, "minutes": minutes, "trained": TRAINED}
+        if task in done:
             continue
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent, "photos")
             FOLDERS[name](folder)
-            values = compared(name, folder, MINUTES, TRAINED)
-        keep(NAME, {"folder": name, "minutes": MINUTES, "trained": TRAINED}, values, environment())
+            values = compared(name, folder, minutes, TRAINED)
+        keep(NAME, task, values, environment())
         time, memory = (values[f"{key}, said"] / values[key] for key in ("seconds a step", "bytes"))
-        print(f"{name}: {values['model']}, said / came: time {time:.2f}, memory {memory:.2f}", flush=True)
+        print(
+            f"{name}, {minutes:g} minutes: {values['model']}, said / came: time {time:.2f}, memory {memory:.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
