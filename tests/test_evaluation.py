@@ -274,16 +274,16 @@ def test_translations_are_held_against_the_other_domain_with_reals_first():
 
         def translate(self, image, *, direction=None):
             seen[direction] += image.tolist()
-            if direction == "a2b":
-                return train.second[:1].expand(len(image), -1)
-            return train.images[len(seen[direction]) - len(image) :][: len(image)]
+            if direction == "b2a" and len(seen["b2a"]) <= 40:
+                return train.images[len(seen["b2a"]) - len(image) :][: len(image)]
+            return train.second[:1].expand(len(image), -1)
 
     values, protocol = evaluate_model(Maps(None, (2,)), train, test)
     assert protocol.num_fake == 40
     assert (values["a2b/precision"], values["a2b/recall"]) == pytest.approx((1.0, 1 / 40))
     assert (values["b2a/precision"], values["b2a/recall"]) == (1.0, 1.0)
-    assert sorted(seen["a2b"]) == sorted(test.images.tolist())
-    assert sorted(seen["b2a"]) == sorted(test.second.tolist())
+    assert sorted(seen["a2b"][:40]) == sorted(test.images.tolist())  # after them come the ways there and back
+    assert sorted(seen["b2a"][:40]) == sorted(test.second.tolist())
     own = {"a2b": (train.second, test.images), "b2a": (train.images, test.second)}
     for direction, (real, source) in own.items():
         expected = measures._kernel_distance(real, source, 0)

@@ -38,6 +38,7 @@ from ganarium.evaluation.features import (
     own_judge,
     pairs_of,
 )
+from ganarium.evaluation.hidden_map import beside_the_true_map, there_and_back
 from ganarium.evaluation.measure import Measure
 from ganarium.evaluation.restoration import InpaintingMeasure, RestorationMeasure
 from ganarium.metrics.copies import LEAST_HELD_OUT, NEIGHBOURS, thumbnails
@@ -334,7 +335,8 @@ class TranslationMeasure(Measure):
             values |= {f"{direction}/{name}": value for name, value in own.items()}
             # what a map that changes nothing would get
             values[f"{direction}/kernel_distance_of_inputs"] = _kernel_distance(real, source, self.seed)
-        return values
+        both_ways = there_and_back(self.model, self.test, self.count, self.seed)
+        return values | both_ways | beside_the_true_map(self.model, self.test)
 
     def _domains(self, data: Dataset) -> list[Tensor]:
         """Features (n, d) of the images of both domains."""
