@@ -26,6 +26,7 @@ from torch import Tensor
 import ganarium
 from ganarium import cli, registry
 from ganarium.pictures import grid, latents
+from ganarium.runs import checkpoint
 from ganarium.runs.curves import save_curves
 from ganarium.runs.listing import summary_of
 from ganarium.runs.loading import data_of
@@ -34,6 +35,7 @@ from ganarium.runtime import environment
 from ganarium.runtime.cache import cache_dir
 from ganarium.trainer import Trainer, Update
 from ganarium.training import console, session, timing
+from ganarium.training.estimate import forget_peak, peak_bytes
 from synthetic import trainer
 
 GLYPHS = ["--data", "glyphs", "--characters", "01", "--size", "8", "--batch-size", "8"]
@@ -642,6 +644,19 @@ def test_a_file_too_large_stops_with_a_sentence(tmp_path: Path, capsys: pytest.C
     assert f"`ganarium resume {run}`" in line
     assert checkpoints(run) == [0]
     assert cli.main(["resume", str(run), "--steps", "6"]) == 0
+
+
+def test_a_checkpoint_is_written_without_a_copy_of_it_in_memory(tmp_path: Path) -> None:
+    """The most that a run of pix2pix took was that, and not what its steps take."""
+    files = {"model": {str(number): torch.rand(2**20) for number in range(16)}}  # 64 MiB
+    checkpoint.write(tmp_path / "first", {"model": {"weight": torch.rand(1)}}, {"step": 0}, keep=1)
+    forget_peak("cpu")
+    before = peak_bytes("cpu")
+    folder = checkpoint.write(tmp_path, files, {"step": 1}, keep=1)
+    assert peak_bytes("cpu") - before < 2**25
+    assert torch.equal(load_file(folder / "model.safetensors")["3"], files["model"]["3"])
+    modes = {path.stat().st_mode for path in folder.iterdir()}
+    assert len(modes) == 1, "others may read the weights as they may read what is said of them"
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganarium.errors import Diverged, RunError, UserError
@@ -88,7 +89,7 @@ def write(folder: Path, files: Files, meta: dict[str, Any], keep: int) -> Path:
             temporary.mkdir(parents=True)
             for name, tensors in files.items():
                 path = temporary / f"{name}.safetensors"
-                path.write_bytes(save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}))
+                _save(path, {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
                 sums[path.name] = {"bytes": path.stat().st_size, "sha256": _digest(path)}
             (temporary / "checkpoint.json").write_text(json.dumps(meta | {"files": sums}, indent=1))
             if target.exists():  # only ever a torn one, or the same step again
@@ -103,6 +104,17 @@ def write(folder: Path, files: Files, meta: dict[str, Any], keep: int) -> Path:
     for path in later + old:
         shutil.rmtree(path, ignore_errors=True)
     return target
+
+
+def _save(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes a file of tensors without a copy of them in memory. Raises `OSError` if the disk does not take it."""
+    path.touch()
+    mode = path.stat().st_mode
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    path.chmod(mode)  # safetensors takes reading away from others
 
 
 def best_step(run: Path) -> int:
