@@ -245,6 +245,10 @@ def test_page_of_own_photos():
     better = "At least 30 % below `dcgan` by both judges: `sngan`, `stylegan2`."
     assert f"{better} By one judge alone: `fastgan`, `projected_gan`." in lines
     assert "dcgan has not been run here, so nothing is said of the others." in lines
+    assert any(
+        "It is reached, of 1 tables below: `sngan` on faces (100); `stylegan2` on faces (100)." in line
+        for line in lines
+    )
 
 
 def test_synthetic_images_of_few(monkeypatch):
