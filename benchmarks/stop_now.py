@@ -1,13 +1,14 @@
 """The chance that more training improves a run, fitted to runs of many models: the numbers of `training/outlook.py`.
 
     python benchmarks/stop_now.py --part 1/4      makes a quarter of the runs, of half a minute of one core each
+    python benchmarks/stop_now.py --take          takes in the runs on photographs that own_photos.py has made since
     python benchmarks/stop_now.py --fit           fits the chance to what is kept, and says how often it is right
 
 The runs are kept in benchmarks/results/stop_now.jsonl, with the number and the step of each of their evaluations. The
 question is asked in the middle of a run: does the best number improve by more than 2 % in the half that is left? A
 chance above one half says yes. It is right if the answer came so, for a run that it was not fitted to; beside it stands
-what always saying the commoner answer gets. The chance is not fitted to the runs on photographs of own-photos.jsonl,
-so that they judge it; those count of which five evaluations lie before the middle.
+what always saying the commoner answer gets. Runs on photographs of own-photos.jsonl that were not taken in judge the
+chance too; those count of which five evaluations lie before the middle.
 """
 
 import argparse
@@ -127,39 +128,42 @@ def asked_unseen(runs: list[dict[str, Any]]) -> list[tuple[bool, bool]]:
     return [asked(row, coefficients(runs[:place] + runs[place + 1 :])) for place, row in enumerate(runs)]
 
 
+def new_photos() -> list[dict[str, Any]]:
+    """The runs on photographs that are long enough, and that the chance is not fitted to."""
+    taken = [row["task"] for row in rows(NAME)]
+    return [row for row in kept_runs(PHOTOS) if row["task"] not in taken]
+
+
+def take() -> None:
+    """Copies what the fit needs of the new runs on photographs into this study's file."""
+    for row in new_photos():
+        values = {key: row["values"][key] for key in ("metric", "evaluations")}
+        keep(NAME, row["task"], values, row["environment"])
+
+
 def fit() -> None:
     """Prints the coefficients, and how often a chance that never saw a run is right in its middle: of the runs it is
-    fitted to, each left out, of those on photographs, and of all if it were fitted to both."""
-    runs, photos = kept_runs(), kept_runs(PHOTOS)
-    tell("fitted to, each left out", runs, asked_unseen(runs))
-    tell("on photographs, by COEFFICIENTS", photos, [asked(row, COEFFICIENTS) for row in photos])
-    if photos:
-        answers = asked_unseen(runs + photos)
-        tell("both, each left out of a fit to both", runs + photos, answers)
-        tell("on photographs, each left out of a fit to both", photos, answers[len(runs) :])
-        print("fitted to both:", rounded(coefficients(runs + photos)))
-    print("COEFFICIENTS =", rounded(coefficients(runs)))
+    fitted to, each left out, and by COEFFICIENTS of those on photographs that it is not fitted to."""
+    runs, new = kept_runs(), new_photos()
+    answers = list(zip(runs, asked_unseen(runs), strict=True))
+    tell("fitted to, each left out", answers)
+    tell("of these on photographs", [answer for answer in answers if "contender" in answer[0]["task"]])
+    tell("on photographs, not fitted to", [(row, asked(row, COEFFICIENTS)) for row in new])
+    print("COEFFICIENTS =", tuple(float(f"{value:.3g}") for value in coefficients(runs)))
 
 
-def tell(which: str, runs: list[dict[str, Any]], answers: list[tuple[bool, bool]]) -> None:
+def tell(which: str, answers: list[tuple[dict[str, Any], tuple[bool, bool]]]) -> None:
     """Prints how many of these answers were right, beside the commoner one, and names the runs of the others."""
-    improved = sum(came for _, came in answers)
-    right = sum(said == came for said, came in answers)
-    print(
-        f"{len(runs)} runs {which}: right in {right}; {improved} improved by more than {WORTHWHILE:.0%}, so always",
-        end=" ",
-    )
-    print(f"the commoner answer is right in {max(improved, len(runs) - improved)}")
-    for row, (said, came) in zip(runs, answers, strict=True):
+    improved = sum(came for _, (_, came) in answers)
+    right = sum(said == came for _, (said, came) in answers)
+    print(f"{len(answers)} runs {which}: right in {right}; {improved} improved by more than {WORTHWHILE:.0%},", end=" ")
+    print(f"so always the commoner answer is right in {max(improved, len(answers) - improved)}")
+    for row, (said, came) in answers:
         if said != came:
             task = row["task"]
             words = [task.get("model") or task["contender"], "on", task.get("data") or task["set"]]
             words += [task[key] or "all" for key in ("count",) if key in task] + [f"seed {task['seed']}"]
             print("   wrong:", *words)
-
-
-def rounded(beta: NDArray[Any]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.3g}") for value in beta)
 
 
 def joined(data: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], ...]:
@@ -173,9 +177,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", default="1/1", help="which part of the runs to make, such as 2/4")
     parser.add_argument("--fit", action="store_true", help="fit the chance to the runs that are kept")
+    parser.add_argument("--take", action="store_true", help="take in the new runs on photographs")
     arguments = parser.parse_args()
+    if arguments.take:
+        take()
     if arguments.fit:
         fit()
+    if arguments.take or arguments.fit:
         return
     torch.set_num_threads(1)
     part, parts = map(int, arguments.part.split("/"))

@@ -321,6 +321,23 @@ def test_the_chance_of_an_improvement_is_fitted_to_the_runs_that_are_kept() -> N
     assert right > max(improved, len(runs) - improved), "more often than one answer for all"
 
 
+def test_runs_on_photographs_judge_the_chance_until_it_is_fitted_to_them(results, capsys) -> None:
+    for seed, times in ((0, 12), (1, 12), (2, 6)):
+        values = {"metric": "frechet_distance", "evaluations": [[step, 1.0 + seed / step] for step in range(1, times)]}
+        task = {"contender": "dcgan", "set": "faces", "count": None, "seed": seed}
+        studies.keep(stop_now.PHOTOS, task, values | {"frechet lite0": 3.0}, ENVIRONMENT)
+    assert [row["task"]["seed"] for row in stop_now.new_photos()] == [0, 1], "six evaluations are too few"
+    stop_now.take()
+    stop_now.take()
+    kept = stop_now.kept_runs()
+    assert [row["values"].keys() for row in kept] == [{"metric", "evaluations"}] * 2
+    assert stop_now.new_photos() == []
+    stop_now.fit()
+    said = capsys.readouterr().out
+    assert "2 runs of these on photographs: right in 0; 1 improved" in said
+    assert "wrong: dcgan on faces all seed 1" in said
+
+
 def test_a_run_is_asked_up_to_its_middle_and_answered_by_what_came() -> None:
     fell = [[step, 100.0 / step] for step in range(1, 21)]
     signs, answers, middle = stop_now.examples(fell)
