@@ -253,6 +253,7 @@ MADE_UP = Claim(
         ({"quick": MADE_UP.quick.requires(at_least(modes=2))}, False),
         ({"quick": replace(MADE_UP.quick, gain="modes")}, False),
         ({"control": ChangeOptions({"lr": 1e-8})}, False),
+        ({"control": ChangeOptions({"lr": 1e-9}, num_steps=1)}, False),
         ({"control": OtherModel("lsgan", {})}, False),
         ({"measure": load_claim("wgan_div_modes").measure}, False),
     ],
@@ -283,6 +284,13 @@ def test_a_claim_of_ones_own_is_proven_in_this_process(tmp_path):
     assert (len(result["values"]), len(result["control"])) == (2, 1)
     assert set(result["baselines"]) == {"held_out_points", "untrained"}
     assert harness.is_current(json.loads((tmp_path / "gan_made_up-quick.json").read_text()), claim)
+
+
+def test_a_control_may_have_steps_of_its_own():
+    claim = replace(MADE_UP, control=ChangeOptions({}, num_steps=5))
+    for role, steps in (("model", 2), ("control", 5)):
+        experiment = claim.experiment("quick", 0, role)
+        assert len([*claim.measure.training(experiment, experiment.train, every=1)]) == steps
 
 
 def test_a_proof_from_the_command_line(here, capsys):

@@ -25,6 +25,10 @@ class Change:
         """The name of the model that is trained, and its options."""
         return model, options
 
+    def steps(self, steps: int) -> int:
+        """How many steps the run has, where the model has so many."""
+        return steps
+
     def data(self, train: Dataset, seed: int) -> Dataset:
         """The training images."""
         return train
@@ -38,6 +42,11 @@ class ChangeOptions(Change):
     """Some options have other values."""
 
     values: Mapping[str, Any]
+    num_steps: int | None = None
+    """None: as many as the model has."""
+
+    def steps(self, steps: int) -> int:
+        return self.num_steps or steps
 
     def recipe(self, model: str, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         return model, {**options, **self.values}

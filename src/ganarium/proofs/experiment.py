@@ -147,7 +147,7 @@ class Measure:
         experiment.change.apply(model)
         size = experiment.scale.settings.get("batch_size", model.batch_size)
         batches = Batches(train, model.batch_type, size, seed=experiment.seed, device=experiment.device)
-        trainer = Trainer(model, batches, experiment.scale.steps)
+        trainer = Trainer(model, batches, experiment.change.steps(experiment.scale.steps))
         trainer.prepare()
         for done in trainer:
             if done % every == 0 or done == trainer.total:
