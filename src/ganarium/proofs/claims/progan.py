@@ -1,7 +1,7 @@
 from ganarium.proofs.claim import ChangeOptions, Claim, at_most, scale
 from ganarium.proofs.measures.timed_samples import TimedSampleQuality
 
-# Steps of the control: as many as take the model's time. A step of the model took 14, 24, 42, 97 and 228 ms at 4, 8, 16,
+# Steps of the control: as many as take the model's time. The model's took 14, 24, 42, 97 and 228 ms at 4, 8, 16,
 # 32 and 64 pixels, 26, 46, 102 and 256 while they faded in, and one of the control 232 (medians in turns, on one core).
 progan_growing = Claim(
     text="A network that grows is nearer to the data than the same network at full size, after equal time.",
