@@ -10,7 +10,7 @@ RECENT, FEWEST = 8, 5  # evaluations that a trend is read from
 SIGNIFICANCE = 0.05  # at most, that scatter alone looks like the trend
 WORTHWHILE = 0.02  # the share of its value by which the best number improves if going on was worth it
 # of the logistic regression that gives the chance of an improvement: an intercept, and one for each of the `signs`
-COEFFICIENTS = (1.98, 0.93, -1.19, -3.53, -0.0248)
+COEFFICIENTS = (2.09, -1.98, -0.924, -3.61, 0.0413)
 IN_WORDS = {"falling": "still falls", "rising": "rises", "flat": "neither falls nor rises"}
 WORTH = 0.01  # the share of its value by which a number must change over the recent evaluations to count as changing
 
