@@ -467,12 +467,15 @@ def test_the_chance_is_high_while_numbers_fall_and_low_after_a_long_time_without
     assert falling is not None
     assert resting is not None
     assert resting < 0.5 < falling
+    steep = chance_of_improvement(evaluated([1000.0, 300.0, 100.0, 30.0, 10.0]))
+    assert steep is not None
+    assert steep > 0.5, "no run is ended at its best"
 
 
 def test_signs_have_no_scale_and_bear_numbers_below_zero() -> None:
     values, steps = [9.0, 7.0, 5.0, 4.0, 4.2, 4.1], [1, 2, 3, 4, 5, 6]
     assert signs(values, steps) == pytest.approx(signs([100 * value for value in values], [10 * s for s in steps]))
-    assert signs(values, steps)[2] == pytest.approx(2 / 6), "the steps since the best, as a share of all"
+    assert signs(values, steps)[1] == pytest.approx(2 / 6), "the steps since the best, as a share of all"
     assert all(map(math.isfinite, signs([0.1, 0.0, -0.1, 0.0, 0.0], steps[:5])))
     assert all(map(math.isfinite, signs([0.0] * 5, steps[:5])))
 

@@ -10,7 +10,7 @@ RECENT, FEWEST = 8, 5  # evaluations that a trend is read from
 SIGNIFICANCE = 0.05  # at most, that scatter alone looks like the trend
 WORTHWHILE = 0.02  # the share of its value by which the best number improves if going on was worth it
 # of the logistic regression that gives the chance of an improvement: an intercept, and one for each of the `signs`
-COEFFICIENTS = (2.09, -1.98, -0.924, -3.61, 0.0413)
+COEFFICIENTS = (2.22, -2.1, -3.73)
 IN_WORDS = {"falling": "still falls", "rising": "rises", "flat": "neither falls nor rises"}
 WORTH = 0.01  # the share of its value by which a number must change over the recent evaluations to count as changing
 
@@ -76,29 +76,17 @@ def unlikely(rows: list[dict[str, Any]]) -> int:
     return count
 
 
-def signs(values: list[float], steps: list[int]) -> tuple[float, ...]:
+def signs(values: list[float], steps: list[int]) -> tuple[float, float]:
     """What the chance of an improvement is read from, at the last of some evaluations, at least five.
 
-    By how much the best of the later half of the evaluations is below that of the earlier half, and by how much the
-    best is below the first, in logarithms of base 10 within 1 (a run whose numbers have not begun to fall is not at its
-    end); the steps since the best, as a share of all; and how much the recent evaluations fall, in their scatter,
-    within 4.
+    By how much the best is below the first, in logarithms of base 10 within 1 (a run that has fallen far has less left
+    to gain, and one whose numbers have not begun to fall is not at its end); and the steps since the best, as a share
+    of all.
     """
     y, x = np.array(values), np.array(steps, dtype=float)
-    size = np.abs(y).mean() + 1e-300
-
-    def gain(first: int) -> float:
-        """Of the evaluations from `first` on over those before."""
-        earlier, later = (max(float(part.min()), 1e-3 * size) for part in (y[:first], y[first:]))
-        return float(np.clip(math.log10(earlier / later), -1, 1))
-
-    recent = min(RECENT, len(y))
-    y_recent, x_recent = y[-recent:], x[-recent:] - x[-recent:].mean()
-    slope = float(x_recent @ y_recent / (x_recent @ x_recent))
-    scatter = float((y_recent - y_recent.mean() - slope * x_recent).std()) + 1e-3 * size
-    fall = float(np.clip(-slope * (x_recent[-1] - x_recent[0]) / scatter, -4, 4))
-    since = float((x[-1] - x[int(y.argmin())]) / x[-1])
-    return gain(len(y) // 2), gain(1), since, fall
+    least = 1e-3 * (float(np.abs(y).mean()) + 1e-300)
+    first, best = (max(float(value), least) for value in (y[0], y[1:].min()))
+    return float(np.clip(math.log10(first / best), -1, 1)), float((x[-1] - x[int(y.argmin())]) / x[-1])
 
 
 def in_words(row: dict[str, Any]) -> str:
