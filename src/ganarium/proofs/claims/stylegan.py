@@ -22,7 +22,7 @@ stylegan_styles = Claim(
     measure=Styles(),
     cpu=scale(
         "mnist",
-        2500,
+        4000,
         size=16,
         first_size=16,
         width=24,
