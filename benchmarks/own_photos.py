@@ -272,10 +272,18 @@ def conclusion(results: list[dict[str, Any]]) -> str:
             reached.setdefault(contender, []).append(f"{task['set']} ({task['count'] or 'all'})")
     where = "; ".join(f"`{name}` on {', '.join(sets)}" for name, sets in reached.items()) or "nowhere"
     goal = f"at least {round(100 * (1 - GOAL))} % below `{BASELINE}` by both judges"
+    both = [
+        (group, judged(group[0])[0])
+        for group in groups(results)
+        if {row["task"]["contender"] for row in group} >= {"fastgan", "projected_gan"}
+    ]
+    by_imagenet = sum(median(group, "projected_gan", name) < median(group, "fastgan", name) for group, name in both)
+    by_own = sum(median(group, "fastgan", OWN_JUDGE) < median(group, "projected_gan", OWN_JUDGE) for group, _ in both)
     return (
         f"The goal was {goal}, with few photos and with all. It is reached, of {len(with_baseline)} tables below: "
-        f"{where}. Where no model is named, ganarium takes `fastgan`: `projected_gan` is ahead by the features it "
-        "learned from, and its pictures are less whole to the eye and to the judge that never saw ImageNet."
+        f"{where}. Where no model is named, ganarium takes `fastgan`. `projected_gan` is nearer than it in "
+        f"{by_imagenet} of {len(both)} tables by the features that it learned from, `fastgan` in {by_own} by the "
+        "judge that never saw ImageNet."
     )
 
 

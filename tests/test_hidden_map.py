@@ -62,6 +62,7 @@ def first(data, count):
 @pytest.mark.parametrize(("turned", "hue"), [(0, 1), (3, 0)])
 def test_an_evaluation_tells_the_true_map_from_another(turned, hue, monkeypatch):
     monkeypatch.setattr(hidden_map, "COUNT", 12)
+    monkeypatch.setattr(hidden_map, "PART", 8)
     train, test = (first(part, 12) for part in scenes_unpaired(size=(16, 16)))
     values, _ = evaluate_model(Known(test, turned), train, test)
     for direction, images in (("a2b", test.images), ("b2a", test.second)):
