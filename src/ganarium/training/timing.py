@@ -92,7 +92,8 @@ class Plan:
 
     def __init__(self, minutes: float, ends: float) -> None:
         self.minutes, self._ends = minutes, ends
-        self._seen = (0, time.monotonic())  # the step and the moment of the last review
+        self._reviews = [(0, time.monotonic())]  # the step and the moment of each, from where stages are over
+        self._far = 0  # 1 or -1 if far more or far fewer steps fitted at the last review
 
     def due(self, done: int, total: int) -> bool:
         """Whether `total` is worth a call after `done` steps: the same in every process."""
@@ -101,17 +102,25 @@ class Plan:
     def total(self, done: int, total: int, stages: tuple[int, ...] = ()) -> int:
         """How many steps the run should have, after `done` of `total`: as many as planned, unless that is far off.
 
-        Seconds of a step are those since the last review, with pictures, checkpoints and evaluations. While the work
-        of the model's steps still changes (`stages`), nothing is counted.
+        They are counted twice, from the seconds since the last review and from those since the middle of the run so
+        far, with pictures, checkpoints and evaluations; the count nearer to the plan holds. Two reviews must agree
+        that the plan is far off, unless it or the time is at its end: what made a machine busy for a moment should not
+        change a run. While the work of the model's steps still changes (`stages`), nothing is counted.
         """
-        now, (step, moment) = time.monotonic(), self._seen
+        now, (step, moment) = time.monotonic(), self._reviews[-1]
         enough = done - step >= total // REVIEWS or now - moment > 60 * self.minutes / REVIEWS
         if done < total and not (enough and now - moment > SHORTEST):
             return total
-        self._seen = done, now
         if step < max((0, *stages)):
+            self._reviews = [(done, now)]
             return total
-        per_step = (now - moment) / (done - step)
-        fit = done + int(max(0.0, SHARE * (self._ends - now)) / per_step)
-        far = not total / WRONG <= fit <= total * WRONG
-        return fit if far and abs(fit - total) * per_step > LEAST else total
+        middle = (self._reviews[0][1] + now) / 2
+        stretches = (self._reviews[-1], min(self._reviews, key=lambda review: abs(review[1] - middle)))
+        self._reviews.append((done, now))
+        left = SHARE * max(0.0, self._ends - now)
+        fits = [done + int(left * (done - step) / (now - moment)) for step, moment in stretches]
+        fit = min(fits, key=lambda fit: abs(fit - total))
+        before, self._far = self._far, (fit > total * WRONG) - (fit < total / WRONG)
+        sure = self._far == before or done >= total or now >= self._ends
+        worth = abs(fit - total) * (now - moment) > LEAST * (done - step)
+        return fit if self._far and sure and worth else total
