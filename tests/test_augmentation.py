@@ -75,6 +75,9 @@ class Marked(nn.Module):
     def adapt(self, score, num_images=None):
         return {}
 
+    def schedule(self, p):
+        return {}
+
 
 class Cut(Marked):
     def together(self, *images):
@@ -138,7 +141,7 @@ def test_ada_is_refused_where_scores_have_no_sign(name):
 
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_ada_works_in_every_model_that_offers_it(name):
-    """Without waiting for the device, in full precision, with p and r_t in the log."""
+    """Without waiting for the device, in full precision, with p and r_t in the log: r3gan's p follows a schedule."""
     made = trainer(name, SHAPE, augment="ada")
     with NoSync():
         for _ in made.model.step(made.batches):
@@ -154,7 +157,8 @@ def test_ada_works_in_every_model_that_offers_it(name):
         assert all(value.dtype == torch.float32 for values in move[1:] for value in values.values())
         watched |= move[2] if len(move) > 2 else {}
     assert watched["augment_p"] == made.model.augment.p
-    assert -1 <= watched["augment_r"] <= 1
+    assert ("augment_r" in watched) == (name != "r3gan")
+    assert -1 <= watched.get("augment_r", 0) <= 1
 
 
 def test_p_is_logged_and_saved_and_training_resumes_with_it():
@@ -313,6 +317,24 @@ def test_colours_are_the_product_of_the_papers_matrices():
     one_channel = image[:, :1]
     numbers = (ones(value).view(-1, 1, 1, 1) for value in (brightness, contrast, luma, hue, saturation))
     assert torch.allclose(ada.recoloured(one_channel, *numbers), -1.4 * (one_channel + 0.3), atol=1e-12)
+
+
+def test_a_square_of_half_the_size_is_cut_out_as_often_as_asked_for():
+    torch.manual_seed(0)
+    image = images(1, (3, 16, 16)).expand(2000, -1, -1, -1)
+    assert torch.equal(ada.cut(image, *ada.draw_square(image, p(0.0))), image)
+    x, y = (value[:1] for value in (torch.full((2000, 1, 1, 1), 0.5), torch.full((2000, 1, 1, 1), 0.0)))
+    grey = ada.cut(image[:1], x, y)[0, 0] == 0
+    rows, columns = grey.nonzero().unbind(1)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (0, 3, 4, 11)
+    assert grey.sum() == 4 * 8
+    cut = ada.cut(image, *ada.draw_square(image, p(0.3)))
+    assert (cut != image).any(3).any(2).any(1).double().mean().item() == pytest.approx(0.3, abs=0.03)
+    torch.manual_seed(1)
+    half = ada.augmented(image, p=p(0.4), colour=0.0, cutout=1.0)[0]
+    torch.manual_seed(1)
+    without = ada.augmented(image, p=p(0.4), colour=0.0)[0]
+    assert (half != without).any(3).any(2).any(1).double().mean().item() == pytest.approx(0.4, abs=0.03)
 
 
 @pytest.mark.parametrize("side", [(16, 16), (8, 16)])

@@ -247,14 +247,37 @@ def test_g_and_d_see_images_of_their_own_and_reals_get_no_gradient():
 
 def test_gamma_and_the_rates_follow_a_half_cosine():
     model = trainer(burn_in=1000, gamma=2.0).model
-    gammas = []
+    batch = Images(torch.rand(4, 3, 16, 16))
+    model.discriminator, penalties = Linear(3.0), []
     for step in (0, 125, 250, 500):
         model.clock.fill_(step)
-        gammas.append(model.gamma_now(4).item())
-    assert gammas == pytest.approx([2.0, 1.1, 0.2, 0.2], rel=1e-5)
+        _, terms, _ = next(model.step(iter([batch])))
+        penalties.append(terms["penalty_real"].item() * 2 * 768 / 9)
+    assert penalties == pytest.approx([2.0, 1.1, 0.2, 0.2], rel=1e-5)
     adam = trainer(burn_in=256 * 10).model.players["D"].optimizer
     assert [adam.lr(step, 99) for step in (0, 5, 10, 20)] == pytest.approx([2e-4, 1.25e-4, 5e-5, 5e-5])
     assert [adam.betas[1](step, 99) for step in (0, 5, 10)] == pytest.approx([0.9, 0.945, 0.99])
+
+
+def test_the_probability_of_ada_follows_the_same_half_cosine_to_that_of_the_preset():
+    for options, end in (({}, 0.55), ({"augment_p": 0.2}, 0.2)):
+        model, seen = trainer(burn_in=1000, augment="ada", **options).model, []
+        for step in (0, 125, 250, 500):
+            model.clock.fill_(step)
+            _, _, watched = next(model.step(iter([Images(torch.rand(4, 3, 16, 16))])))
+            seen.append(watched["augment_p"].item())
+        assert seen == pytest.approx([0.0, end / 2, end, end], abs=1e-6)
+        assert model.augment.p == seen[-1]
+    with torch.device("meta"):
+        larger = registry.create("r3gan", (3, 64, 64), width=8, augment="ada")
+    assert (larger.augment_p, larger.augment.colour, larger.augment.cutout) == (0.3, 0.5, 1.0)
+    assert "augment_p" not in next(trainer(augment="diff").model.step(iter([Images(torch.rand(4, 3, 16, 16))])))[2]
+    for options, words in (
+        ({"augment": "ada", "augment_p": 1.5}, "from 0 to 1"),
+        ({"augment_p": 0.5}, "add --augment"),
+    ):
+        with pytest.raises(UserError, match=words):
+            registry.create("r3gan", (3, 16, 16), **options)
 
 
 def test_presets_by_size_and_what_is_refused():

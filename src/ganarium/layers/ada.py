@@ -1,10 +1,10 @@
 """The transformations of adaptive discriminator augmentation (ADA; Karras et al. 2020, arXiv 2006.06676).
 
 Every transformation of places and of colours is applied to each image with the probability p, drawn for that image
-alone, and gradients go through all of them to G. They are those of the paper's best set, blit, geometry and colour;
-its image-space filters, noise and cutout are left out. Differences from the paper: an image is sampled bilinearly at
-its own resolution, without the wavelet filter that the authors put around that; what comes in at a border is the image
-reflected with its last row. Images are in [-1, 1]; nothing is clipped afterwards.
+alone, and gradients go through all of them to G. They are those of the paper's best set, blit, geometry and colour,
+and its cutout where a model wants it; its image-space filters and noise are left out. Differences from the paper: an
+image is sampled bilinearly at its own resolution, without the wavelet filter that the authors put around that; what
+comes in at a border is the image reflected with its last row. Images are in [-1, 1]; nothing is clipped afterwards.
 """
 
 import math
@@ -16,17 +16,21 @@ from torch import Tensor
 from ganarium.layers.precision import full
 
 
-def augmented(*images: Tensor, p: Tensor) -> list[Tensor]:
-    """Images (b, c, h, w), c 1 or 3, each changed by the transformations that are drawn for it; p () is in [0, 1].
+def augmented(*images: Tensor, p: Tensor, colour: float = 1.0, cutout: float = 0.0) -> list[Tensor]:
+    """Images (b, c, h, w), c 1 or 3, each changed by the transformations that are drawn for it; p () is in [0, 1],
+    and that of a change of colour `colour` times as much, of a grey square (`cut`) `cutout` times.
 
     Several tensors are of the same b images at several sizes, the largest first: all get the same draws.
     """
     with torch.autocast(images[0].device.type, enabled=False):
         first, *smaller = [full(image) for image in images]
-        places, colours = draw_places(first, p), draw_colours(first, p)
+        places, colours = draw_places(first, p), draw_colours(first, p * colour)
         results = [recoloured(resampled(first, places), *colours)]
         for image in smaller:
             results.append(recoloured(resampled(image, at_size(places, first, image)), *colours))
+        if cutout:
+            square = draw_square(first, p * cutout)
+            results = [cut(image, *square) for image in results]
         return results
 
 
@@ -73,6 +77,14 @@ def draw_colours(image: Tensor, p: Tensor) -> list[Tensor]:
         draw((2 * draw.uniform() - 1) * math.pi, 0),
         draw(draw.normal().exp2(), 1),
     )
+    return [value.view(-1, 1, 1, 1) for value in values]
+
+
+def draw_square(image: Tensor, p: Tensor) -> list[Tensor]:
+    """The arguments of `cut` for a batch (b, c, h, w), each (b, 1, 1, 1)."""
+    draw = Draws(image, p)
+    nowhere = -1.0  # a centre whose square does not reach the image
+    values = draw(torch.stack([draw.uniform(), draw.uniform()]), nowhere)
     return [value.view(-1, 1, 1, 1) for value in values]
 
 
@@ -127,6 +139,14 @@ def resampled(image: Tensor, places: Tensor) -> Tensor:
     x, y = (grid @ places[:, :2, :2].mT + places[:, None, :2, 2]).view(-1, height, width, 2).unbind(3)
     source = torch.stack([x * (2 / width), y * (2 / height)], 3)  # the borders lie at -1 and 1
     return F.grid_sample(image, source, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def cut(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Images (b, c, h, w) with a grey square of half their size; its centre (b, 1, 1, 1) is in shares of the sides."""
+    height, width = image.shape[2:]
+    row = (torch.arange(height, device=image.device, dtype=image.dtype).view(-1, 1) + 0.5) / height
+    column = (torch.arange(width, device=image.device, dtype=image.dtype) + 0.5) / width
+    return torch.where(((column - x).abs() < 0.25) & ((row - y).abs() < 0.25), 0.0, image)
 
 
 def recoloured(

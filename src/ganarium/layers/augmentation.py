@@ -38,12 +38,23 @@ class DiffAugmentOptions:
     heart. diff: all of them, in colour, place and by a hidden square (DiffAugment). none: not at all."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScheduledAugmentOptions:
+    """The option of a model whose schedule, not D's scores, says how often ADA's changes are applied."""
+
+    augment: Literal["none", "diff", "ada"] = "none"
+    """How the images that D sees are changed, real and generated alike, so that it cannot learn a few hundred by
+    heart. diff: all of them, in colour, place and by a hidden square (DiffAugment). ada: ever more of them, by the
+    kinds of changes of ADA. none: not at all."""
+
+
 class Augmentation(nn.Module):
     """T: images (b, c, h, w) in [-1, 1], each changed by draws of its own; gradients go through.
 
     `kind` is none, diff (DiffAugment, with the parts in `policy`) or ada, whose transformations are applied with the
-    probability `p`, a buffer that `adapt` changes. With none, T is the identity and draws nothing. `model` and `shape`
-    are those of the model, for errors.
+    probability `p`, a buffer that `adapt` or `schedule` changes; for changes of colour and for ADA's cutout it is
+    `colour` and `cutout` times as much. With none, T is the identity and draws nothing. `model` and `shape` are those
+    of the model, for errors.
     """
 
     p: Tensor  # () in [0, 1]
@@ -51,10 +62,17 @@ class Augmentation(nn.Module):
     turns: Tensor  # () int64, the updates of D seen
 
     def __init__(
-        self, kind: str, model: str, shape: tuple[int, ...], policy: tuple[str, ...] = diffaugment.POLICY
+        self,
+        kind: str,
+        model: str,
+        shape: tuple[int, ...],
+        policy: tuple[str, ...] = diffaugment.POLICY,
+        *,
+        colour: float = 1.0,
+        cutout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.kind, self.policy = kind, policy
+        self.kind, self.policy, self.colour, self.cutout = kind, policy, colour, cutout
         if kind != "none" and len(shape) != 3:
             raise UserError(f"{model} can augment images, not 2-D points: leave --augment away.")
         if kind == "ada":
@@ -72,8 +90,16 @@ class Augmentation(nn.Module):
     def together(self, *images: Tensor) -> list[Tensor]:
         """The same images at several sizes, the largest first: all get the same draws."""
         if self.kind == "ada":
-            return ada.augmented(*images, p=self.p)
+            return ada.augmented(*images, p=self.p, colour=self.colour, cutout=self.cutout)
         return diffaugment.augmented(*images, policy=self.policy) if self.kind == "diff" else list(images)
+
+    @torch.no_grad()
+    def schedule(self, p: Tensor) -> dict[str, Tensor]:
+        """Sets ADA's p () in the place of `adapt`, and gives what is to be watched; nothing for other kinds."""
+        if self.kind != "ada":
+            return {}
+        self.p.copy_(p)
+        return {"augment_p": self.p.clone()}
 
     @torch.no_grad()
     def adapt(self, score_real: Tensor, num_images: int | None = None) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ Differences from the paper:
   images.
 - The average of G's weights has a fixed decay of 0.999, for runs far shorter than the paper's; there its
   half-life grows to 500,000 images.
-- Augmentation is DiffAugment, or none; the paper's is ADA's pipe at a scheduled probability.
+- No augmentation unless it is asked for; ada is the paper's, with the presets' probabilities.
 - Images of any size: networks work on the next power of two, images are padded to it by reflection and G's
   are cropped and clipped outside.
 - gamma is the preset of the size: 0.05 up to 32 pixels, 2 up to 64, 150 from 256; 20 between is ours.
@@ -28,8 +28,8 @@ from torch import Tensor
 
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import LabelledImages
-from ganarium.errors import require_positive
-from ganarium.layers.augmentation import Augmentation, DiffAugmentOptions
+from ganarium.errors import UserError, require_positive
+from ganarium.layers.augmentation import Augmentation, ScheduledAugmentOptions
 from ganarium.layers.labels import known_classes, one_hot
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import gradient_norm
@@ -46,7 +46,7 @@ PAPER = Paper(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(DiffAugmentOptions):
+class Config(ScheduledAugmentOptions):
     conditional: bool = False
     """Learn from labels: G draws the class it is told, and D projects on the label's embedding."""
     gamma: float | None = None
@@ -59,12 +59,20 @@ class Config(DiffAugmentOptions):
     """Numbers in z, normal (presets)."""
     burn_in: int = 20_000_000
     """Images over which rates fall to a quarter, gamma to a tenth, and Adam's second momentum rises from 0.9
-    to 0.99, along a half cosine (presets: 20 million)."""
+    to 0.99 and ADA's probability from 0, along a half cosine (presets: 20 million)."""
+    augment_p: float | None = None
+    """ADA's probability in the end. None: 0.55 up to 32 pixels, 0.3 above (presets of CIFAR-10 and FFHQ)."""
     lr: float = 2e-4
     """Learning rate of Adam at the start (presets)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "gamma", "width", "num_blocks", "latent_dim", "burn_in", "lr")
+        if self.augment_p is not None and not 0 <= self.augment_p <= 1:
+            raise UserError(f"augment_p must be from 0 to 1, not {self.augment_p}.")
+        if self.augment_p is not None and self.augment != "ada":
+            raise UserError(
+                "augment_p is the probability of ada's changes: add --augment ada, or leave it away."
+            )
 
     @classmethod
     def small(cls) -> "Config":
@@ -77,8 +85,10 @@ class R3GAN(Model):
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
         channels, height, width = image_shape(shape, "r3gan")
-        self.augment = Augmentation(config.augment, "r3gan", shape)
+        self.augment = Augmentation(config.augment, "r3gan", shape, colour=0.5, cutout=1.0)  # presets
         self.size = 2 ** math.ceil(math.log2(max(height, width)))
+        p = (0.55 if self.size <= 32 else 0.3) if config.augment_p is None else config.augment_p
+        self.augment_p = p
         self.gamma = config.gamma or next(
             (gamma for side, gamma in ((32, 0.05), (64, 2.0), (128, 20.0)) if self.size <= side), 150.0
         )
@@ -111,16 +121,18 @@ class R3GAN(Model):
 
     def step(self, batches: Batches) -> Step:
         real, label = self.draw(batches)  # (b, c, size, size) in [-1, 1]; (b, classes), or None
+        share = self.share_of(len(real))
+        augmented = self.augment.schedule(self.augment_p * share)
         with torch.no_grad():
             fake = self.generator(self.latent(len(real)), label)
         score_real, score_fake = self.D(real, label), self.D(fake, label)
-        half = 0.5 * self.gamma_now(len(real))
+        half = 0.5 * self.gamma * (1 - 0.9 * share)
         terms = {
             "adversarial": F.softplus(score_fake - score_real).mean(),
             "penalty_real": half * gradient_norm(lambda x: self.D(x, label), real).square().mean(),
             "penalty_fake": half * gradient_norm(lambda x: self.D(x, label), fake).square().mean(),
         }
-        yield "D", terms, watch(real=score_real, fake=score_fake)
+        yield "D", terms, watch(real=score_real, fake=score_fake, **augmented)
 
         real, label = self.draw(batches)
         with torch.no_grad():
@@ -138,10 +150,10 @@ class R3GAN(Model):
         score: Tensor = self.discriminator(self.augment(image), label)
         return score
 
-    def gamma_now(self, batch_size: int) -> Tensor:
-        """gamma after the images seen so far: it falls to a tenth along a half cosine."""
+    def share_of(self, batch_size: int) -> Tensor:
+        """How far gamma and ADA's probability are on their way after the images seen so far, () in [0, 1]."""
         share = (self.clock * batch_size / self.config.burn_in).clamp(max=1)
-        return self.gamma * (0.1 + 0.9 * 0.5 * (1 + torch.cos(math.pi * share)))
+        return 0.5 * (1 - torch.cos(math.pi * share))
 
     def generate(self, n: int, latent: Tensor | None = None, label: Tensor | None = None) -> Tensor:
         z = self.latent(n) if latent is None else latent
