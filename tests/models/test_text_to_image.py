@@ -172,13 +172,14 @@ class Draw(nn.Module):
         return (0.5 * h[:, :1, None, None]).expand(-1, 3, 16, 16)
 
 
-def played(slope=1.0, captions=("a", "b", "a", "c"), **options) -> tuple[dict, dict, Judge]:
+def played(slope=1.0, captions=("a", "b", "a", "c"), image=None, **options) -> tuple[dict, dict, Judge]:
     """Images 0.1 to 0.4 with sentences 1 to 4."""
     made = trainer(batch=4, num_text_steps=0, **options)
     model = made.model
     model.discriminator, model.generator = Judge(slope), Draw()
     model.sentences = lambda sentences: torch.arange(1.0, 5.0)[:, None].expand(-1, 8)
-    image = (torch.arange(1.0, 5.0) / 10)[:, None, None, None].expand(-1, 3, 16, 16)
+    if image is None:
+        image = (torch.arange(1.0, 5.0) / 10)[:, None, None, None].expand(-1, 3, 16, 16)
     (_, d, _), (_, g) = list(model.step(iter([CaptionedImages(image, captions)])))
     return d, g, model.discriminator
 
@@ -212,13 +213,33 @@ def test_a_wrong_image_never_has_the_same_sentence():
     """The mistake: a mismatched pair that is a true one."""
     model = trainer().model
     captions = ("a", "b", "a", "a", "b", "c")
-    same, image = alike(captions, torch.device("cpu")), torch.arange(6.0)
-    chosen = [model.mismatched(image, same)[0].long().tolist() for _ in range(50)]
+    image = torch.arange(6.0)[:, None]
+    same = alike(captions, image)
+    chosen = [model.mismatched(image, same)[0].flatten().long().tolist() for _ in range(50)]
     assert all(captions[k] != captions[own] for row in chosen for own, k in enumerate(row))
     assert {row[0] for row in chosen} == {1, 4, 5}
     _, there = model.mismatched(image, torch.ones(6, 6, dtype=torch.bool))
     assert there.sum() == 0
     d, _, _ = played(captions=("a",) * 4)
+    assert d["wrong"].item() == 0
+
+
+def test_a_wrong_image_is_never_the_own_image_with_another_sentence():
+    """The mistake: one image with two of its sentences in a batch, as where a batch spans two epochs."""
+    batch = data().images, data().captions  # flat images of four colours, two sentences about each
+    image = batch[0][[0, 4, 8, 1, 5, 2]].movedim(3, 1) / 127.5 - 1  # red three times, green twice, blue
+    captions = [batch[1][row][kind] for row, kind in ((0, 0), (4, 1), (8, 0), (1, 0), (5, 1), (2, 0))]
+    same = alike(captions, image)
+    assert same.int().tolist() == [[1, 1, 1, 0, 0, 0]] * 3 + [[0, 0, 0, 1, 1, 0]] * 2 + [[0] * 5 + [1]]
+    model = trainer().model
+    for _ in range(50):
+        wrong, there = model.mismatched(image, same)
+        assert not (wrong == image).flatten(1).all(1).any()
+        assert there.all()
+    nudged = image.clone()
+    nudged[1, 0, 5, 5] -= 1 / 127.5  # by one value of one pixel: another image
+    assert alike(captions, nudged).sum() == same.sum() - 4
+    d, _, _ = played(image=torch.full((4, 3, 16, 16), 0.1), captions=("a", "b", "c", "d"))
     assert d["wrong"].item() == 0
 
 
@@ -282,7 +303,7 @@ def test_the_structured_loss_in_closed_form():
     lopsided = torch.tensor([[0.0, 5.0], [0.0, 0.0]])  # image 0 fits sentence 1 by 5: seen from both sides
     score = joint_embedding_loss(lopsided, torch.eye(2), torch.eye(2, dtype=torch.bool))
     assert score.item() == pytest.approx((6 + 6 + 1 + 1) / 4)
-    same = alike(("x", "x"), torch.device("cpu"))
+    same = alike(("x", "x"), torch.eye(2))
     assert joint_embedding_loss(lopsided, torch.eye(2), same).item() == 0
 
 

@@ -5,7 +5,7 @@ the sentence is about it. A network of characters, which learns first and is the
 
 Losses, to minimise (r(s) = -log sigmoid(s); h embeds the sentence of x, x' is a real that it is not about):
     text   mean over pairs i, j of max(0, 1 + <v_i, h_j> - <v_i, h_i>) + max(0, 1 + <v_j, h_i> - <v_i, h_i>),
-               v_i embeds image i; pairs with the same sentence do not count
+               v_i embeds image i; pairs with the same sentence or image do not count
     D      E[r(D(x, h))] + 0.5 E[r(-D(x', h))] + 0.5 E[r(-D(G(z, h), h))]     (GAN-CLS, algorithm 1)
     G      E[r(D(G(z, h), h))] + E[r(D(G(z, h~), h~))],  h~ = b h1 + (1 - b) h2    (GAN-INT, equation 5)
 
@@ -134,7 +134,7 @@ class TextToImage(Model):
         real = reflect_to_multiple(image, self.size)  # (b, c, size, size) in [-1, 1]
         if self.own_text and self.iteration < self.config.num_text_steps:
             h, v = self.sentences(caption), self.image_encoder(real)
-            yield "text", {"matching": joint_embedding_loss(v, h, alike(caption, real.device))}
+            yield "text", {"matching": joint_embedding_loss(v, h, alike(caption, real))}
             return
         D, G, config = self.discriminator, self.generator, self.config
         with torch.no_grad():
@@ -144,7 +144,7 @@ class TextToImage(Model):
         score_real = D(real, h)
         terms = {"real": as_real(score_real)}
         if config.matching:
-            wrong, differs = self.mismatched(real, alike(caption, real.device))
+            wrong, differs = self.mismatched(real, alike(caption, real))
             terms["wrong"] = 0.5 * (F.softplus(D(wrong, h)) * differs).sum() / differs.sum().clamp(min=1)
         score_fake = D(fake, h)
         terms["fake"] = (0.5 if config.matching else 1.0) * as_fake(score_fake)
@@ -157,7 +157,7 @@ class TextToImage(Model):
         yield "G", terms
 
     def mismatched(self, real: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
-        """For each image another one of the batch, whose sentence differs; and whether there is one, (b,)."""
+        """For each sentence an image of the batch that it is not about; and whether there is one, (b,)."""
         chance = torch.rand(same.shape, device=real.device).masked_fill(same, -1)
         return real[chance.argmax(1)], (~same).any(1).to(real.dtype)
 
@@ -185,11 +185,11 @@ class TextToImage(Model):
         return image[:, :, : self.shape[1], : self.shape[2]]
 
 
-def alike(captions: Any, device: torch.device) -> Tensor:
-    """Which of b sentences are the same: bool (b, b)."""
+def alike(captions: Any, image: Tensor) -> Tensor:
+    """Which of b sentences, or of the images they are about, are the same: bool (b, b)."""
     numbers = {sentence: number for number, sentence in enumerate(captions)}
-    own = torch.tensor([numbers[sentence] for sentence in captions], device=device)
-    return own[:, None] == own
+    own = torch.tensor([numbers[sentence] for sentence in captions], device=image.device)
+    return (own[:, None] == own) | (torch.cdist(image.flatten(1), image.flatten(1), p=math.inf) == 0)
 
 
 def joint_embedding_loss(v: Tensor, h: Tensor, same: Tensor) -> Tensor:
