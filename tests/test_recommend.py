@@ -14,9 +14,11 @@ import ganarium
 import studies
 from ganarium import cli
 from ganarium.cli import app as app_module
+from ganarium.cli.data_report import verdict
 from ganarium.data.inspect.dataset import survey
 from ganarium.errors import UserError
 from ganarium.training import recommend as recommend_module
+from ganarium.training.compatibility import model_compatibility
 from ganarium.training.estimate import Estimate
 from ganarium.training.recommend import KINDS, Recommendation, cheaper, levels, recommend, suited
 from recommendation import FOLDERS, NAME, captions, compared, pictures
@@ -261,7 +263,7 @@ def test_options_of_the_model_are_heeded_where_none_is_named(
     assert cli.main([*words, "--out", str(out)]) == 0
     own = {"conditional": False, "augment": "none", "generator_width": 4, "discriminator_width": 4, "lr": 1e-4}
     assert asked
-    assert all(options == own and threads == 1 for options, threads in asked)
+    assert all(options == own | {"num_critic_steps": 1} and threads == 1 for options, threads in asked)
     said = capsys.readouterr().out
     assert "generator width 4, discriminator width 4" in said
     assert "no augmentation" in said
@@ -281,7 +283,19 @@ def test_data_names_three_models_first(tmp_path: Path, capsys: pytest.CaptureFix
     start = next(place for place, line in enumerate(lines) if line.startswith("  first"))
     for place, choice in enumerate(first):
         assert f"{choice.model}: {choice.reason}" in lines[start + place]
-    assert "ganarium train fastgan --data" in lines[-1]
+    assert lines[-1].endswith(f"ganarium train --data {folder} --minutes 60")
+    assert cli.main(["data", "ring", "--out", str(tmp_path / "points.png")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("ganarium train --data ring --minutes 2")
+
+
+def test_a_model_that_is_named_stays_in_the_last_line_of_data(tmp_path: Path) -> None:
+    pictures(tmp_path / "photos", 30)
+    examined = survey(str(tmp_path / "photos"))
+    models = model_compatibility(examined)
+    words = verdict(examined, models, suited(examined), ["photos", "--size=32"], "dcgan")
+    assert words == "it can be trained on: ganarium train dcgan --data photos --size=32"
+    words = verdict(examined, models, suited(examined), ["photos", "--size=32"])
+    assert words == "it can be trained on: ganarium train --data photos --size=32 --minutes 60"
 
 
 def test_the_share_of_broken_files_can_be_raised(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

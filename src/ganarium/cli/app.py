@@ -49,15 +49,15 @@ HELP = """Generative adversarial networks as real software: train, resume and sa
 
     ganarium list                                      every model and data set, a line each
     ganarium train dcgan --data glyphs --minutes 3     no network needed
-    ganarium train dcgan --data my_photos --size 64    a folder of images
-    ganarium resume runs/dcgan-my_photos               after a crash, or to go on with --steps
-    ganarium sample runs/dcgan-my_photos --n 64 --gif
-    ganarium evaluate runs/dcgan-my_photos             how good the samples are
-    ganarium report runs/dcgan-my_photos               one page with all pictures and curves of a run
-    ganarium export runs/dcgan-my_photos --to onnx     the trained networks, for use without ganarium
+    ganarium train --data my_photos --minutes 60       the model that suits a folder, and the time
+    ganarium resume runs/dcgan-glyphs                  after a crash, or to go on with --steps
+    ganarium sample runs/dcgan-glyphs --n 64 --gif
+    ganarium evaluate runs/dcgan-glyphs                how good the samples are
+    ganarium report runs/dcgan-glyphs                  one page with all pictures and curves of a run
+    ganarium export runs/dcgan-glyphs --to onnx        the trained networks, for use without ganarium
     ganarium prove wgan_gp                             test what its paper claims
     ganarium runs                                      a table of all runs
-    ganarium clean runs/dcgan-my_photos                remove old checkpoints
+    ganarium clean runs/dcgan-glyphs                   remove old checkpoints
     ganarium studio                                    all of it as a page in the browser
 """
 

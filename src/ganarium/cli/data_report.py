@@ -12,6 +12,7 @@ from ganarium.training.recommend import Choice
 
 WIDTH, MARGIN = 80, 12  # columns: of a line, and of the word that it begins with
 NUM_NAMES = 3  # names of files in a line; the page has all of them
+MINUTES, MINUTES_OF_POINTS = 60, 2  # of the command at the end; points are learned in a minute
 
 
 def report(survey: Survey, models: dict[str, str], first: list[Choice]) -> list[str]:
@@ -139,21 +140,26 @@ def verdict(
 ) -> str:
     """The last line: whether the data can be trained on, and the command that does it.
 
-    `data` is the name or path of the set, and the options it was read with. `obstacle` is the reason why the `model`
-    that was asked about cannot.
+    `data` is the name or path of the set, and the options it was read with. Where no `model` was asked about, `train`
+    chooses it, with the size and width that the minutes can pay for. `obstacle` is the reason why the `model` that was
+    asked about cannot.
     """
     if survey.refusal:
         return textwrap.fill(
             f"not to be trained on yet: {survey.refusal}", WIDTH, break_long_words=False, break_on_hyphens=False
         )
     fits = [name for name, why in models.items() if not why]
-    chosen = model or (first[0].model if first else fits[0] if fits else None)
     if model and obstacle:
         return f"{registry.title(model)} cannot be trained on it: {obstacle}"
     skipped = f"; {len(survey.broken)} files would be passed over" if survey.broken else ""
-    if chosen is None:
+    if not (model or first or fits):
         return f"it can be read{skipped}, and no model here learns from it."
-    return f"it can be trained on{skipped}: ganarium train {chosen} --data {shlex.join(data)}"
+    words = shlex.join(data)
+    if first and not model:
+        command = f"--data {words} --minutes {MINUTES_OF_POINTS if len(survey.shape) == 1 else MINUTES}"
+    else:
+        command = f"{model or fits[0]} --data {words}"
+    return f"it can be trained on{skipped}: ganarium train {command}"
 
 
 def line(word: str, text: str) -> str:
