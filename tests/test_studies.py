@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -224,31 +225,91 @@ def test_committed_pages_are_those_of_the_committed_runs(study):
     assert path.read_text() == study.page([json.loads(line) for line in kept.read_text().splitlines()])
 
 
+def photo_row(contender, imagenet, own, seed=0, count=100, **task):
+    """A run of own_photos.py, with evaluations that end at 4.0, or at twice that for seed 1."""
+    task = {"contender": contender, "set": "faces", "count": count, "seed": seed, "steps": 1000} | task
+    values = {"frechet lite": imagenet, "frechet cifar10_subset": own}
+    values |= {f"{name}, held out": 0.5 for name in values}
+    values |= {"metric": "kernel_distance" if count else "frechet_distance"}
+    values["evaluations"] = [[500, 6.0], [1000, 4.0 * (1 + (seed == 1))]]
+    return {"task": {"minutes": 5.0, "device": "cpu"} | task, "values": values, "environment": ENVIRONMENT}
+
+
 def test_page_of_own_photos():
     """A model is called better only where both judges put it far below the baseline, over the seeds of each."""
-
-    def row(contender, imagenet, own, seed=0, count=100):
-        task = {"contender": contender, "set": "faces", "count": count, "seed": seed, "steps": 1000}
-        values = {"frechet lite": imagenet, "frechet cifar10_subset": own}
-        values |= {f"{name}, held out": 0.5 for name in values}
-        return {"task": task | {"minutes": 5.0, "device": "cpu"}, "values": values, "environment": ENVIRONMENT}
-
+    row = photo_row
     actual = [row("dcgan", 100, 2.0), row("sngan", 69, 1.3), row("fastgan", 71, 0.2), row("stylegan2", 10, 1.39)]
     actual += [row("projected_gan", value, 1.5, seed) for seed, value in enumerate((12, 10, 500))]
     actual.append(row("sngan", 20, 1.0, count=None))
-    lines = own_photos.page(actual).splitlines()
-    models = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
+    page = own_photos.page(actual)
+    lines = page.splitlines()
+    models = [line.split(" | ")[0] for line in lines[lines.index("## Faces, 100 photos, 5 minutes of one core") :]]
     headed = ["| model", "| ---"]
     few = ["| stylegan2", "| projected_gan", "| sngan", "| fastgan", "| dcgan"]
-    assert models == [*headed, *few, "| *photos that no model saw*", *headed, "| sngan", "| *photos that no model saw*"]
-    assert "| projected_gan | 1,000 | 10 to 500 | 1.50 |" in lines
+    assert [name for name in models if name.startswith("| ")] == [
+        *(*headed, *few, "| *photos that no model saw*"),
+        *(*headed, "| sngan", "| *photos that no model saw*"),
+    ]
+    assert "| projected_gan | 1,000 | 3 | 10 to 500 | 1.50 |" in lines
     better = "At least 30 % below `dcgan` by both judges: `sngan`, `stylegan2`."
-    assert f"{better} By one judge alone: `fastgan`, `projected_gan`." in lines
+    assert f"{better} By one judge alone: `fastgan`, `projected_gan`. Ahead of" in page
     assert "dcgan has not been run here, so nothing is said of the others." in lines
-    assert any(
-        "It is reached, of 1 tables below: `sngan` on faces (100); `stylegan2` on faces (100)." in line
-        for line in lines
+    assert "It is reached, of 1 table below: `sngan` on faces (100); `stylegan2` on faces (100)." in page
+    assert "| fastgan | `width=16` | 8 |" in lines
+    assert "getting nearer when time was up: `dcgan` in 1 of 1, `fastgan` in 1 of 1, `projected_gan` in 2 of 3," in page
+
+
+def test_page_of_own_photos_names_who_is_ahead_of_the_default():
+    row = photo_row
+    fastgan = [row("fastgan", imagenet, own, seed) for seed, (imagenet, own) in enumerate(((70, 2.0), (80, 3.0)))]
+    page = own_photos.page([*fastgan, row("dcgan", 90, 1.0), row("sngan", 72, 4.0), row("projected_gan", 10, 5.0)])
+    told = "by lite `projected_gan`, `sngan` (ranges overlap: `sngan`); by cifar10_subset `dcgan`; by both none."
+    assert f"Ahead of the default, `fastgan`: {told}" in page
+    assert "by the features of ImageNet, of 1 table: `projected_gan` on faces (100); `sngan` on faces (100)." in page
+    assert "By both judges at once a model is ahead of it in none of 1." in page
+    page = own_photos.page([*fastgan, row("dcgan", 60, 1.0)])
+    assert "by both `dcgan`." in page
+    assert "By both judges at once a model is ahead of it in 1 of 1." in page
+
+
+def test_own_photos_on_two_machines_keep_pages_and_pictures_apart(tmp_path, monkeypatch, capsys):
+    (tmp_path / "images").mkdir()
+    monkeypatch.setattr(own_photos, "DOCS", tmp_path)
+    monkeypatch.setattr(own_photos, "RUNS", tmp_path)
+    gpu = [photo_row(name, 50, 1.0, device="cuda", minutes=30.0) for name in ("fastgan", "r3gan", "projected_gan")]
+    for row in gpu:
+        row["environment"] = ENVIRONMENT | {"gpu": "a GPU of that name"}
+    actual = [photo_row("fastgan", 70, 2.0), *gpu]
+    grid = own_photos.grid_of(actual[0]["task"])
+    Image.new("RGB", (530, 66), "red").save(grid)
+    kept = tmp_path / "images" / "own-photos-faces-100-cuda-30min.jpg"
+    kept.write_bytes(b"committed")
+    own_photos.draw(actual)
+    assert kept.read_bytes() == b"committed"
+    assert (
+        "own-photos-faces-100-cuda-30min.jpg is not drawn: fastgan-faces-100-0-1000-cuda.png" in capsys.readouterr().out
     )
+    page = own_photos.page(actual)
+    for name in ("100-cpu-5min.jpg", "100-cuda-30min.jpg", "cpu-5min-curves.png", "cuda-30min-curves.png"):
+        assert f"(images/own-photos-faces-{name})" in page
+        assert (tmp_path / "images" / f"own-photos-faces-{name}").exists()
+    assert "on one core (a processor) and a GPU (a GPU of that name)" in page
+    assert "## Faces, 100 photos, 30 minutes of a GPU" in page
+    panels = own_photos.curve_panels([gpu])
+    assert [(title, [row["task"]["contender"] for row in runs]) for title, _, runs in panels] == [
+        ("100 photos, judged by lite", ["fastgan", "r3gan"]),
+        ("100 photos, judged by cifar10_subset", ["projected_gan"]),
+    ]
+
+
+def test_own_photos_takes_the_sets_that_are_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(own_photos, "SETS", {name: tmp_path / name for name in own_photos.SETS})
+    for name in ("faces", "zebras"):
+        (tmp_path / name).mkdir()
+    assert own_photos.sets_here(None, "cpu") == ["faces"]
+    assert own_photos.sets_here(None, "cuda") == ["faces", "zebras"]
+    with pytest.raises(SystemExit, match="flowers is not here: set GANARIUM_DATA"):
+        own_photos.sets_here(["faces", "flowers"], "cuda")
 
 
 def test_synthetic_images_of_few(monkeypatch):

@@ -97,8 +97,8 @@ def _scatter(points: Tensor, real: Tensor | None, path: Path) -> None:
     save_figure(figure, path)
 
 
-def figure_of_panels(panels: int, width: float, height: float) -> tuple[Any, Any]:
-    """A figure with panels below each other, and the panels. Sizes are in inches.
+def figure_of_panels(panels: int, width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    """A figure with `panels` rows of `columns` panels, and the panels row by row. Sizes are in inches.
 
     It is made without pyplot, so that it needs no display and no global state.
     """
@@ -107,7 +107,7 @@ def figure_of_panels(panels: int, width: float, height: float) -> tuple[Any, Any
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(panels, 1, squeeze=False)[:, 0]
+    return figure, figure.subplots(panels, columns, squeeze=False).ravel()
 
 
 def save_figure(figure: Any, path: Path) -> None:
