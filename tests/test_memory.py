@@ -11,8 +11,12 @@ from synthetic import refused
 OPTIONS = {"width": 6, "latent_dim": 8, "stable_images": 32, "fading_images": 32, "group_size": 2}
 
 
-def model(size=16):
-    return registry.create("progan", (3, size, size), **OPTIONS)
+# whose batches are the larger, the smaller the images
+STYLES = OPTIONS | {"first_size": 4, "mapping_layers": 2, "stable_images": 256, "fading_images": 256}
+
+
+def model(size=16, name="progan"):
+    return registry.create(name, (3, size, size), **(OPTIONS if name == "progan" else STYLES))
 
 
 def test_tensors_count_while_they_live_and_views_do_not():
@@ -29,8 +33,10 @@ def test_tensors_count_while_they_live_and_views_do_not():
     assert (live.now, live.peak) == (0, 8000)
 
 
-def test_without_values_as_much_is_counted_as_with_them():
-    made = model(8)
+@pytest.mark.parametrize("name", ["progan", "stylegan"])
+def test_without_values_as_much_is_counted_as_with_them(name):
+    made = model(8, name)
+    start = next(iteration for iteration, side in made.resolutions.items() if side == 8)
 
     class Real(memory.Nothing):
         def draw(self, n):
@@ -39,7 +45,7 @@ def test_without_values_as_much_is_counted_as_with_them():
     real = memory.Nothing
     try:
         memory.Nothing = Real
-        with_values, moved = memory._step(made, 2, 16)
+        with_values, moved = memory._step(made, start, 16)
     finally:
         memory.Nothing = real
     assert moved == {"D8", "G8"}

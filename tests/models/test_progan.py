@@ -211,16 +211,19 @@ def test_a_fade_is_exact_at_both_ends():
 
 
 def test_the_first_activations_have_the_same_size_at_every_width():
+    """With a gain of sqrt(2) and inputs whose squares have the mean 1: 2, and less at a border of zeros."""
     for width in (8, 64):
         torch.manual_seed(0)
-        G = Generator(width, 3, [width] * 3)
-        x, variances = G.first(torch.randn(64, width)), []
-        for layer in (layer for block in G.blocks for layer in block):
-            x = layer(x)
-            if isinstance(layer, EqualizedConv2d):
-                variances.append(x.var().item())
-        assert len(variances) == 5
-        assert all(0.5 < variance < 3 for variance in variances)
+        variances = []
+        for _ in range(8):  # a narrow network varies from draw to draw
+            G = Generator(width, 3, [width] * 3)
+            x = G.first(torch.randn(64, width))
+            for layer in (layer for block in G.blocks for layer in block):
+                x = layer(x)
+                if isinstance(layer, EqualizedConv2d):
+                    variances.append(x.var().item())
+        mean = torch.tensor(variances).view(8, 5).mean(0)
+        assert ((mean > 0.5) & (mean < 2)).all()
 
 
 def test_the_papers_schedule():
