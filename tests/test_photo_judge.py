@@ -28,40 +28,51 @@ needs_weights = pytest.mark.skipif(
 
 
 @needs_weights
-@pytest.mark.parametrize("folder", ["lfw64", "flowers102/images"])
+@pytest.mark.parametrize("folder", ["lfw64", "flowers102/images", "horse2zebra/trainA"])
 def test_it_puts_damaged_photographs_in_the_order_of_their_damage(folder, real_data):
-    """Held-out photographs; parts moved, cut out, turned over, mixed; blur; noise. Random weights are the control."""
+    """Held-out photographs; parts moved, cut out, turned over, mixed; blur; noise. Random weights are the control, on
+    two of the sets."""
     reference, held_out = photo_judge.photographs(Path(real_data) / folder, 48)
     network, control = load_lite(), LiteFeatures(random_efficientnet_lite()).eval()
-    left_out = ("2", "moved 1", "turned 1")  # between the first strengths and the real ones 48 images are too few
-    changes = {name: change for name, change in photo_judge.rungs().items() if not name.endswith(left_out)}
+    # 48 images are too few to tell the first strengths of two damages from none, and all see the lesser blur and noise
+    left_out = ("moved 1", "turned 1", "blurred 1", "blurred 2", "noisy 1", "noisy 2")
     rows, by_chance = {}, {}
-    for name, change in changes.items():
+    for name, change in photo_judge.rungs().items():
+        if name in left_out:
+            continue
         images = change(held_out, torch.Generator().manual_seed(0))
         rows[name] = network.features(images).double()
-        if name in ("real", "moved 3", "mixed 3", "turned 3"):
+        if name in ("real", "moved 3", "mixed 3", "turned 3") and folder != "horse2zebra/trainA":
             by_chance[name] = control.features(images).double()
     heights = photo_judge.climb(network.features(reference).double(), rows)
     for chain in photo_judge.CHAINS:
-        assert heights["real"] < heights[f"{chain} 3"], chain
-        assert f"{chain} 1" not in heights or heights["real"] < heights[f"{chain} 1"] < heights[f"{chain} 3"], chain
+        climbed = [heights[name] for name in ("real", *(f"{chain} {k}" for k in (1, 2, 3))) if name in heights]
+        assert climbed == sorted(set(climbed)), chain
     for part in photo_judge.PARTS:
-        assert heights[f"{part} 3"] < heights["blurred 3"] < heights["noise"], part
-    seen = sum(heights[f"{part} 3"] - heights["real"] for part in ("moved", "mixed", "turned"))
-    lower = photo_judge.climb(control.features(reference).double(), by_chance)
-    unseen = sum(lower[f"{part} 3"] - lower["real"] for part in ("moved", "mixed", "turned"))
-    assert seen / abs(heights["real"]) > 3 * unseen / abs(lower["real"])
+        assert heights["real"] < heights[f"{part} 2"] < heights[f"{part} 3"] < heights["blurred 3"], part
+    assert heights["blurred 3"] < heights["noise"]
+    if by_chance:
+        seen = sum(heights[f"{part} 3"] - heights["real"] for part in ("moved", "mixed", "turned"))
+        lower = photo_judge.climb(control.features(reference).double(), by_chance)
+        unseen = sum(lower[f"{part} 3"] - lower["real"] for part in ("moved", "mixed", "turned"))
+        assert seen / abs(heights["real"]) > 3 * unseen / abs(lower["real"])
 
 
 def test_the_committed_ladder_chooses_it():
-    for name in ("faces", "flowers", "horses"):
-        rows = photo_judge.results(name)
-        chosen = rows["lite0 at 128 px, stage 5, 1x1"]
-        assert chosen["numbers"] == 112
-        assert chosen["in_order"] >= chosen["of"] - 1
-        ours = rows["our judge, stride 8, 1x1"]
-        assert chosen["z_of_parts"] > 2 * ours["z_of_parts"]
-        assert chosen["in_order"] >= ours["in_order"]
+    """Over all sets no other features have more steps in order, or see damaged parts so well on average."""
+    ladders = [photo_judge.results(name) for name in ("faces", "flowers", "horses")]
+    names = set.intersection(*map(set, ladders))
+    assert len(names) == len(ladders[0]) == 24
+    in_order = {name: sum(rows[name]["in_order"] for rows in ladders) for name in names}
+    z_of_parts = {name: sum(rows[name]["z_of_parts"] for rows in ladders) / len(ladders) for name in names}
+    chosen = "lite0 at 128 px, stage 5, 1x1"
+    assert ladders[0][chosen]["numbers"] == 112
+    assert in_order[chosen] == sum(rows[chosen]["of"] for rows in ladders) == max(in_order.values())
+    assert all(z_of_parts[chosen] > 1.1 * z_of_parts[name] for name in names - {chosen})
+    better = [{name for name in names if rows[name]["z_of_parts"] > rows[chosen]["z_of_parts"]} for rows in ladders]
+    assert [len(rivals) for rivals in better] == [0, 0, 3], (
+        "three see damaged horses better, as docs/evaluation.md says"
+    )
 
 
 def test_samples_of_one_run_are_in_the_order_of_their_age():
