@@ -9,6 +9,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ganarium.data import SOURCES, list_data, load_data, suitable_data
 from ganarium.data.arrays import cover, held_out, pad, resize, with_channels
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, LabelledImages, UnpairedImages, decode, encode
+from ganarium.data.inspect.dataset import survey
 from ganarium.data.sources.glyphs import BASELINE, DIGITS, FONTS, GROUPS, PER_CLASS, draw_masters, render
 from ganarium.data.sources.mnist import FILES
 from ganarium.data.sources.points import MODE_STD, mode_centres
@@ -132,6 +134,27 @@ def test_bad_sizes(size: tuple[int, int]) -> None:
 
 def test_bad_channels() -> None:
     refused("channels must be 1 (grey), 3", lambda: load_data("glyphs", channels=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name_or_path": 5}, "data must be a set that `ganarium list` names, or the path of a folder"),
+        ({"name_or_path": ""}, "data must be a set that"),
+        ({"name_or_path": ["glyphs"]}, "data must be a set that"),
+        ({"size": 32}, "size must be a height and a width of at least 1 pixel, not 32"),
+        ({"channels": 3.0}, "channels must be 1 (grey), 3 (RGB) or 4 (RGBA), not 3.0"),
+        ({"characters": 3}, "characters must be a word, not 3"),
+        ({"fit": 3}, "fit must be a word, not 3"),
+        ({"layout": []}, "layout must be a word, not []"),
+        ({"passed_over": "0.1"}, "passed_over is a share of the pictures, from 0 to below 1, not '0.1'"),
+        ({"passed_over": 2.0}, "passed_over is a share of the pictures, from 0 to below 1, not 2.0"),
+        ({"passed_over": float("nan")}, "passed_over is a share of the pictures, from 0 to below 1, not nan"),
+    ],
+)
+def test_arguments_of_a_wrong_type(options: dict[str, Any], words: str) -> None:
+    for function in (load_data, survey):
+        refused(words, partial(function, **{"name_or_path": "glyphs"} | options))
 
 
 def test_data_of_the_wrong_kind(tmp_path: Path) -> None:

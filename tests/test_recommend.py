@@ -147,7 +147,12 @@ def test_a_batch_that_does_not_fit_is_made_smaller(tmp_path: Path) -> None:
         return replace(fake_measure(*args, **job), largest=5)
 
     pictures(tmp_path / "photos", 30)
-    assert recommend(str(tmp_path / "photos"), minutes=60, measure=full).options["batch_size"] == 4
+    advice = recommend(str(tmp_path / "photos"), minutes=60, measure=full)
+    assert advice.options["batch_size"] == 4
+    assert ", batches of 4: about" in advice.reasons[2]
+    advice = recommend(str(tmp_path / "photos"), minutes=60, measure=fake_measure)
+    assert "batch_size" not in advice.options
+    assert ", batches of 8: about" in advice.reasons[2], "the model's own batch"
 
 
 def test_a_batch_has_no_more_images_than_there_are(tmp_path: Path) -> None:
@@ -169,6 +174,9 @@ def test_sentences_are_learned_for_a_quarter_of_a_short_run(tmp_path: Path) -> N
         return recommend(str(tmp_path / "photos"), minutes=minutes, measure=fake_measure, **options)
 
     short = advice(1)
+    rates = "--projected 64 --lr 0.0005 --text-lr 0.004 --halvings 0"
+    assert short.reasons[1].endswith(f"with --num-text-steps {short.options['num_text_steps']} {rates}")
+    assert "--lr" not in advice(1, lr=1e-4).reasons[1], "what the user chose is not news to them"
     assert short.options["num_text_steps"] == pytest.approx(short.steps / 4, abs=1)
     assert advice(6000).options["num_text_steps"] == 2000
     assert advice(1, num_text_steps=7).options["num_text_steps"] == 7
@@ -182,8 +190,41 @@ def test_data_that_no_model_learns_from_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan, math.inf])
 def test_minutes_are_above_0(minutes: float) -> None:
-    with pytest.raises(UserError, match="minutes must be above 0, not"):
+    with pytest.raises(UserError, match=f"minutes must be (above 0|a number), not {minutes}"):
         recommend("glyphs", minutes=minutes, measure=fake_measure)
+    with pytest.raises(UserError, match="minutes must be"):
+        ganarium.train(data="glyphs", minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"minutes": "5"}, "minutes must be a number, not '5'"),
+        ({"minutes": None}, "minutes must be a number, not None"),
+        ({"minutes": True}, "minutes must be a number, not True"),
+        ({"steps": 10}, "give minutes and no steps"),
+        ({"widht": 3}, "no option 'widht' of fastgan.*did you mean width"),
+        ({"width": "8"}, "width must be a whole number, not '8'"),
+        ({"augment": "dif"}, "augment must be one of diff, ada, none, not 'dif'"),
+        ({"batch_size": "4"}, "batch_size must be a whole number, not '4'"),
+        ({"size": 64.0}, "a size is a number of pixels such as 64.*not 64.0"),
+        ({"precision": "fp8"}, "no precision 'fp8'"),
+        ({"device": 3}, "device must be a word, not 3"),
+        ({"passed_over": 2.0}, "passed_over is a share"),
+        ({"layout": 3}, "layout must be a word, not 3"),
+        ({"threads": 0}, "threads must be above 0, not 0"),
+        ({"data": 5}, "data must be a set that `ganarium list` names, or the path of a folder"),
+        ({"data": ""}, "data must be a set that"),
+    ],
+)
+def test_a_bad_argument_is_named(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """What `train` refuses is never part of what is recommended."""
+    pictures(tmp_path / "photos", 12)
+    with pytest.raises(UserError, match=words):
+        recommend(**{"data": tmp_path / "photos", "measure": fake_measure} | options)
+    if "minutes" not in options:
+        with pytest.raises(UserError, match=words):
+            levels(**{"data": tmp_path / "photos", "measure": fake_measure} | options)
 
 
 def test_few_minutes_are_told_with_the_width_that_could() -> None:
@@ -308,7 +349,10 @@ def test_the_share_of_broken_files_can_be_raised(tmp_path: Path, capsys: pytest.
     train, test = ganarium.load_data(str(folder), passed_over=0.1)
     assert len(train) + len(test) == 27
     assert survey(str(folder)).refusal
-    assert not survey(str(folder), passed_over=0.1).refusal
+    assert not survey(folder, passed_over=0.1).refusal
+    FOLDERS["one broken"](tmp_path / "one")
+    assert not survey(tmp_path / "one").refusal
+    assert survey(tmp_path / "one", passed_over=0).refusal, "none is a share too"
     assert recommend(str(folder), passed_over=0.1, measure=fake_measure).options["passed_over"] == 0.1
     assert cli.main(["data", str(folder), "--passed-over", "0.1", "--out", str(tmp_path / "grid.png")]) == 0
     assert "--passed-over=0.1" in capsys.readouterr().out

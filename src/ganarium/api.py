@@ -34,11 +34,10 @@ def train(model: str | Path | None = None, data: str = "", *, quiet: bool = Fals
     if not data:
         raise UserError('name the data, as in train(data="my_photos"): a set that `ganarium list` names, or a folder.')
     if model is None:
-        if settings.get("steps"):
-            raise UserError("without a model the minutes decide what is trained: give minutes and no steps.")
         fixed = {key: value for key, value in settings.items() if key not in ("minutes", "device")}
+        minutes, device = settings.get("minutes"), settings.get("device")
         chosen = recommend(
-            str(data), minutes=settings.get("minutes") or 60.0, device=settings.get("device") or "auto", **fixed
+            data, minutes=60.0 if minutes is None else minutes, device="auto" if device is None else device, **fixed
         )
         if not quiet:
             print("\n".join(chosen.reasons), flush=True)

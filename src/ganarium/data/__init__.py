@@ -110,7 +110,7 @@ def suitable_data(kind: str) -> list[str]:
 
 
 def load_data(
-    name_or_path: str,
+    name_or_path: str | os.PathLike[str],
     *,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
@@ -134,7 +134,8 @@ def load_data(
     drawn.
     Raises `UserError` if the data do not exist, cannot be read, have no such option or do not give `kind`.
     """
-    check_shape(size, channels)
+    check_options(size, channels, passed_over, characters=characters, fit=fit, layout=layout, classes=classes)
+    name_or_path = as_name(name_or_path)
     source, arguments = find_source(name_or_path)
     if kind is not None and source.kinds:
         _check_kind(name_or_path, source.kinds, kind)
@@ -174,16 +175,36 @@ def halves(name_or_path: str) -> tuple[str, str] | None:
     return first, second
 
 
-def check_shape(size: tuple[int, int] | None, channels: int | None) -> None:
-    """`UserError` unless the size is two positive whole numbers, and the number of channels 1, 3 or 4."""
-    if size is not None and (len(size) != 2 or any(type(side) is not int or side < 1 for side in size)):
+def as_name(name_or_path: str | os.PathLike[str]) -> str:
+    """The name or path of a data set as text; `UserError` for nothing and for what is neither."""
+    name = os.fspath(name_or_path) if isinstance(name_or_path, os.PathLike) else name_or_path
+    if not isinstance(name, str) or not name:
+        raise UserError(
+            f'data must be a set that `ganarium list` names, or the path of a folder, as in "my_photos", not {name!r}.'
+        )
+    return name
+
+
+def check_options(
+    size: tuple[int, int] | None, channels: int | None, passed_over: float | None, **words: str | None
+) -> None:
+    """`UserError` unless the size is two positive whole numbers, the number of channels 1, 3 or 4, and `passed_over` a
+    share; the other options by their names are words. None says that an option is not given."""
+    if size is not None and not (
+        isinstance(size, (tuple, list)) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)
+    ):
         raise UserError(f"size must be a height and a width of at least 1 pixel, not {size!r}.")
     if size is not None and max(size) > MAX_SIDE:
         raise UserError(
             f"size must be at most {MAX_SIDE} pixels a side, not {size[0]}x{size[1]}: use a smaller --size."
         )
-    if channels not in (None, 1, 3, 4):
+    if channels is not None and (type(channels) is not int or channels not in (1, 3, 4)):
         raise UserError(f"channels must be 1 (grey), 3 (RGB) or 4 (RGBA), not {channels!r}.")
+    if passed_over is not None and (type(passed_over) not in (int, float) or not 0 <= passed_over < 1):
+        raise UserError(f"passed_over is a share of the pictures, from 0 to below 1, not {passed_over!r}.")
+    for option, word in words.items():
+        if word is not None and not isinstance(word, str):
+            raise UserError(f"{option} must be a word, not {word!r}.")
 
 
 def find_source(name_or_path: str) -> tuple[Source, dict[str, Any]]:

@@ -129,5 +129,6 @@ def from_mapping(options: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
         for key, value in options.items()
         if key in names
     }
+    parse_size(run_options.get("size"))  # whose own words come before those about types
     check_values(Options, run_options)
     return Options(**run_options), {key: value for key, value in options.items() if key not in names}

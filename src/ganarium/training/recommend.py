@@ -5,6 +5,7 @@ times the settings of the first on this machine, and takes the largest whose ste
 """
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from functools import partial
 from typing import Any
 
 from ganarium import registry
+from ganarium.data import as_name
 from ganarium.data.inspect.dataset import survey
 from ganarium.data.inspect.survey import Survey
-from ganarium.errors import UserError
-from ganarium.runs.options import parse_size
+from ganarium.errors import UserError, nearest
+from ganarium.runs.options import Options, from_mapping, parse_size
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.training.compatibility import reason_against
 from ganarium.training.estimate import Estimate, estimate
@@ -60,7 +62,7 @@ SNGAN = partial(
     steps=3000,
     settings=((64, 64), (64, 32), (64, 16), (32, 64), (32, 32), (32, 16)),
     widths=(("generator_width", 1), ("discriminator_width", 1)),
-    fixed=(("conditional", True), ("num_critic_steps", 1)),  # the paper's five make a step four times as dear
+    fixed=(("conditional", True), ("num_critic_steps", 1)),  # the paper's five make a step twice as dear
 )
 ACGAN = partial(
     Choice,
@@ -191,7 +193,7 @@ def suited(data: Survey) -> list[Choice]:
 
 
 def recommend(
-    data: str,
+    data: str | os.PathLike[str],
     *,
     minutes: float = 60.0,
     device: str = "auto",
@@ -202,10 +204,10 @@ def recommend(
 
     `data` is what `ganarium train --data` takes. `options` are choices that are fixed already: of the run (size,
     channels, layout, classes, batch_size ...) or of the model. Two or three settings are timed, for a few seconds each,
-    by `measure`. Raises `UserError` where no model learns from such data.
+    by `measure`. Raises `UserError` where no model learns from such data, and for an option that does not exist or has
+    a value which `train` would refuse.
     """
-    if not 0 < minutes < float("inf"):
-        raise UserError(f"minutes must be above 0, not {minutes:g}.")
+    data = _checked(data, {"minutes": minutes, "device": device, **options})
     examined, reading, choice, ladder = _chosen(data, options)
     timed: dict[int, Estimate] = {}
     precision = _precision(examined, options, device)
@@ -229,8 +231,8 @@ def recommend(
     chosen |= {key: value for key, value in options.items() if value is not None} | own
     reasons = (
         _things(examined),
-        f"{registry.title(choice.model)}: {choice.reason}",
-        _pace(shape, own, steps, time, minutes, choice.steps, place, precision),
+        f"{registry.title(choice.model)}: {choice.reason}{_own_options(own, options)}",
+        _pace(shape, own, chosen, steps, time, choice.steps, place),
         _augmentation(own, examined, choice.model),
         _left_aside(examined, choice.model),
     )
@@ -252,7 +254,7 @@ class Level:
 
 
 def levels(
-    data: str, *, device: str = "auto", measure: Callable[..., Estimate] = estimate, **options: Any
+    data: str | os.PathLike[str], *, device: str = "auto", measure: Callable[..., Estimate] = estimate, **options: Any
 ) -> tuple[str, tuple[Level, ...]]:
     """The model that suits a data set, and how long it takes to be rough, good and best.
 
@@ -260,7 +262,7 @@ def levels(
     many steps as it takes to show samples; best is the dearest one for three times as many. Each is timed for a few
     seconds. `data` and `options` are those of `recommend`. Raises `UserError` where no model learns from such data.
     """
-    examined, _, choice, ladder = _chosen(data, options)
+    examined, _, choice, ladder = _chosen(_checked(data, {"device": device, **options}), options)
     wishes = (
         ("rough", len(ladder) - 1, min(LEAST_STEPS, choice.steps)),
         ("good", len(ladder) // 2, choice.steps),
@@ -282,6 +284,17 @@ def levels(
     return choice.model, tuple(offers)
 
 
+def _checked(data: str | os.PathLike[str], options: dict[str, Any]) -> str:
+    """The data as text; `UserError` for what no run can be told, before a long look at the data."""
+    name = as_name(data)
+    if options.get("minutes", 0) is None:
+        raise UserError("minutes must be a number, not None.")
+    if options.get("steps") is not None:
+        raise UserError("without a model the minutes decide what is trained: give minutes and no steps.")
+    from_mapping({"data": name, **options})
+    return name
+
+
 def _chosen(data: str, options: dict[str, Any]) -> tuple[Survey, dict[str, Any], Choice, list[Setting]]:
     """The survey of a data set, the options by which it is read, the first model for it and its settings."""
     how = ("channels", "characters", "fit", "layout", "classes", "passed_over")
@@ -292,7 +305,17 @@ def _chosen(data: str, options: dict[str, Any]) -> tuple[Survey, dict[str, Any],
     choices = suited(examined)
     if not choices:
         raise UserError(f"no model here learns from {data}: `ganarium data {shlex.quote(data)}` says what it holds.")
-    return examined, reading, choices[0], _ladder(choices[0], examined, options)
+    choice = choices[0]
+    config = registry.module(choice.model).Config
+    own = {field.name for field in dataclasses.fields(config)}
+    for option in options:
+        if option not in own and option not in Options.__dataclass_fields__:
+            raise UserError(
+                f"there is no option {option!r} of {registry.title(choice.model)}, the model for {data}: "
+                f"{nearest(option, own | {*Options.__dataclass_fields__})}"
+            )
+    registry.make_config(choice.model, {key: value for key, value in options.items() if key in own}, examined.shape)
+    return examined, reading, choice, _ladder(choice, examined, options)
 
 
 def _precision(examined: Survey, options: dict[str, Any], device: str) -> str:
@@ -458,26 +481,38 @@ def _things(data: Survey) -> str:
     return f"{words}, in {len(data.classes)} classes" if len(data.classes) > 1 else words
 
 
+def _own_options(own: dict[str, Any], options: dict[str, Any]) -> str:
+    """The options of the model that are chosen for it, beside those that other lines name; `options` are the user's."""
+    words = [
+        f"--{key.replace('_', '-')}" + ("" if value is True else f" {value}")
+        for key, value in own.items()
+        if options.get(key) is None and "width" not in key and key != "augment"
+    ]
+    return f", with {' '.join(words)}" if words else ""
+
+
 def _pace(
     shape: tuple[int, ...],
     own: dict[str, Any],
+    chosen: dict[str, Any],
     steps: int,
     time: Estimate,
-    minutes: float,
     wanted: int,
     place: int,
-    precision: str,
 ) -> str:
+    minutes, precision = chosen["minutes"], chosen.get("precision", "fp32")
+    batch = f"batches of {chosen.get('batch_size', time.batch_size):,}"
     size = f"{shape[1]}x{shape[2]}, " if len(shape) == 3 else ""
     widths = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in own.items() if "width" in key)
-    words = f"{size}{widths or 'its own networks'}: about {steps:,} steps in {in_minutes(minutes)} on {time.device}"
+    words = f"{size}{widths or 'its own networks'}, {batch}: about {steps:,} steps in {in_minutes(minutes)} on "
+    words += time.device
     words += "" if precision == "fp32" else f" in {precision}"
     if steps < LEAST_STEPS:
         needed = LEAST_STEPS * minutes / max(1, steps)
         return f"{words}, too few to show much: {LEAST_STEPS:,} take {in_minutes(round(needed))}"
     if steps < NEAR * wanted:
         return f"{words}; {wanted:,} would be better"
-    return words + ("; larger ones would not do enough steps" if place else "")
+    return words + ("; a larger setting would not do enough steps" if place else "")
 
 
 def _augmentation(own: dict[str, Any], data: Survey, model: str) -> str:

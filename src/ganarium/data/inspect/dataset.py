@@ -1,5 +1,6 @@
 """Examines a data set before anything is trained on it: what it holds, and what is wrong with it."""
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganarium.data import FOLDER, check_shape, find_source, load_data
+from ganarium.data import FOLDER, as_name, check_options, find_source, load_data
 from ganarium.data.arrays import MIN_IMAGES, check_count, held_out, note_on_absent
 from ganarium.data.files.decode import MIN_CROP, decode_file, silence_warnings
 from ganarium.data.files.decode_cache import progress
@@ -30,7 +31,7 @@ MAX_PIXELS_KEPT = 4096  # pictures whose small pixels are remembered, 12 kB each
 
 
 def survey(
-    name_or_path: str,
+    name_or_path: str | os.PathLike[str],
     *,
     size: tuple[int, int] | None = None,
     channels: int | None = None,
@@ -46,16 +47,16 @@ def survey(
     size of the pictures. Raises `UserError` if there is nothing to examine. An error that training would raise stands
     in `Survey.refusal`.
     """
-    check_shape(size, channels)
+    check_options(size, channels, passed_over, characters=characters, fit=fit, layout=layout, classes=classes)
+    name_or_path = as_name(name_or_path)
     source, arguments = find_source(name_or_path)
     if source is FOLDER:
         if characters is not None:
             raise UserError(f"the data set {name_or_path} has no option 'characters': it is for glyphs.")
         check_choices(fit, layout, classes)
         tree = open_tree(arguments["path"])
-        return survey_of_files(
-            tree, size or (64, 64), channels, fit or "crop", layout, classes, passed_over or PASSED_OVER
-        )
+        share = PASSED_OVER if passed_over is None else passed_over
+        return survey_of_files(tree, size or (64, 64), channels, fit or "crop", layout, classes, share)
     options: dict[str, Any] = {"size": size, "channels": channels, "characters": characters, "fit": fit}
     return survey_of_tensors(*load_data(name_or_path, **options, layout=layout, classes=classes))
 
