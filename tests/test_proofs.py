@@ -20,7 +20,7 @@ from ganarium.errors import UserError
 from ganarium.proofs import prove as harness
 from ganarium.proofs.changes import Change, ChangeOptions, OtherModel
 from ganarium.proofs.claim import SCALES, Claim, Scale, as_values, at_least, at_most, list_proofs, load_claim
-from ganarium.proofs.measures.likelihood import parzen
+from ganarium.proofs.measures.likelihood import ExactLikelihood, ThresholdedLikelihood, nearest_ten, parzen
 from ganarium.proofs.measures.points import ModeCoverage
 from ganarium.proofs.thresholds import Bound, difference_in_words, gain_of, level_of
 
@@ -173,6 +173,20 @@ def test_the_page_opens_with_a_row_for_every_claim_that_was_judged():
     assert page.count("<details") == page.count("</details>") == len([*RESULTS.glob("*.json")])
 
 
+def test_the_page_names_every_result_of_fewer_than_three_seeds():
+    """Counted from the files: sentences by hand forgot some."""
+    head = proof_table.page(proof_table.results()).split("| claim |")[0]
+    for path in RESULTS.glob("*.json"):
+        result = json.loads(path.read_text())
+        fewer = len(result["control"]) < 3 or len(result["values"]) < 3
+        assert (f"`{result['name']}`" in head) == fewer, path.name
+    made_up = [{"name": "a", "values": [0], "control": [0]}, {"name": "b", "values": [0] * 3, "control": [0] * 2}]
+    assert proof_table.exceptions([*made_up, made_up[0] | {"name": "c"}]) == (
+        "\nOne seed has: model and control of `a`, `c`.\nTwo seeds have: the control of `b`."
+    )
+    assert proof_table.exceptions([{"name": "d", "values": [0] * 3, "control": [0] * 3}]) == ""
+
+
 def test_a_result_of_a_claim_that_has_changed_is_named_on_the_page(tmp_path, monkeypatch):
     result = json.loads((RESULTS / "lsgan_modes-cpu.json").read_text()) | {"claim": "as it was"}
     monkeypatch.setattr(proof_table, "RESULTS", tmp_path)
@@ -215,8 +229,8 @@ def numbers_digest(result):
     "line", (RESULTS.parent / "numbers.txt").read_text().splitlines(), ids=lambda line: line.split()[1]
 )
 def test_numbers_are_those_of_the_day_on_which_results_were_rewritten(line):
-    """The digests are of the files as they were when claims were functions, on 2026-11-29. A proof that is run again
-    has new numbers: then its line is deleted."""
+    """The digests are of the files as they were when claims were functions, on 2026-11-29; where a baseline was added
+    since, with it. A proof that is run again has new numbers: then its line is deleted."""
     digest, path = line.split()
     assert numbers_digest(json.loads((RESULTS.parent / path).read_text())) == digest
 
@@ -367,6 +381,30 @@ def test_listing_names_every_claim(capsys):
     said = capsys.readouterr().out
     for name in list_proofs():
         assert name in said
+
+
+def test_the_ten_nearest_pixels_before_are_seen_and_no_other():
+    lit = torch.zeros(49, 7, 7)
+    lit.view(49, 49).fill_diagonal_(1)  # one pixel of each image
+    cases = nearest_ten(lit)[:, 3, 3].view(7, 7)  # of the pixel in the middle
+    assert (cases > 0).int().tolist() == [
+        [0] * 7,
+        [0, 0, 1, 1, 1, 0, 0],
+        [0, 1, 1, 1, 1, 1, 0],
+        [0, 1, 1, 0, 0, 0, 0],
+        *[[0] * 7] * 3,
+    ]
+    assert sorted(cases[cases > 0].tolist()) == [2**bit for bit in range(10)]
+
+
+@pytest.mark.parametrize("measure", [ExactLikelihood(), ThresholdedLikelihood()])
+def test_the_table_of_ten_pixels_is_a_baseline_of_every_likelihood(measure):
+    """Images of which two rows decide all that follow: pixels copy the one two rows above, which left and up miss."""
+    torch.manual_seed(0)
+    images = (torch.rand(400, 2, 8) < 0.5).float().repeat(1, 4, 1)
+    nats = measure.counted(images[:300], images[300:])
+    assert nats["table_of_ten_before"] < 30 < 0.75 * nats["table_of_left_and_up"]
+    assert nats["pixels_by_themselves"] == pytest.approx(64 * math.log(2), rel=0.02)
 
 
 def test_parzen_in_closed_form():

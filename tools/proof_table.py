@@ -93,7 +93,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "",
         "Each claim about a model is held to thresholds. The control differs from the model in the one thing that is",
         "claimed to matter, and must miss the same thresholds from every seed. Numbers are the lowest to the highest",
-        "of three seeds or more; of photographs the control may have one, and of the Row LSTM there is one in all.",
+        "of three seeds or more." + exceptions(rows),
         "",
         table(rows),
         "",
@@ -109,6 +109,18 @@ def page(rows: list[dict[str, Any]]) -> str:
     for result in rows:
         lines += section(result, "##")
     return "\n".join(lines)
+
+
+def exceptions(rows: list[dict[str, Any]]) -> str:
+    """The sentences that name the results with one seed, or with two."""
+    text = ""
+    for count, word in ((1, "One seed has"), (2, "Two seeds have")):
+        whole = [row["name"] for row in rows if len(row["values"]) == count]
+        alone = [row["name"] for row in rows if len(row["control"]) == count < len(row["values"])]
+        parts = [("model and control of", whole), ("the control of", alone)]
+        said = [f"{words} {', '.join(f'`{name}`' for name in names)}" for words, names in parts if names]
+        text += f"\n{word}: {'; '.join(said)}." if said else ""
+    return text
 
 
 def section(result: dict[str, Any], heading: str) -> list[str]:
