@@ -1,6 +1,7 @@
 """Copies as a number: planted memorisers are ranked, and single copies told from held-out images."""
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,24 @@ def test_scores_by_hand():
     assert metrics.copied_share(half, held_out) == pytest.approx((0.5 - 0.05) / 0.95)
     refused("20 held-out", lambda: metrics.copied_share(half, held_out[:3]))
     refused("one size", lambda: metrics.copy_scores(queries, train[:, :, :3]))
+
+
+def test_bad_scores_and_images_are_told():
+    """Scores of NaN are no copies and no samples either."""
+    held_out, nothing = torch.linspace(0.5, 1, 100), torch.full((30,), math.nan)
+    half = torch.cat([torch.zeros(50), torch.full((50,), 0.9)])
+    train = torch.rand(20, 3, 8, 8)
+    refused("30 of the 30 numbers of scores are NaN", lambda: metrics.copied_share(nothing, held_out))
+    refused("numbers of held_out are NaN", lambda: metrics.copied_share(half, nothing))
+    refused("at least 1 sample", lambda: metrics.copied_share(half[:0], held_out))
+    refused("a number per image", lambda: metrics.copied_share(half[:, None], held_out))
+    assert metrics.copied_share(half.tolist(), held_out.numpy()) == metrics.copied_share(half, held_out)
+    pixels = (train * 255).to(torch.uint8)
+    same = metrics.copy_scores(pixels[:3], pixels)
+    assert float(same.max()) < 1e-3
+    assert metrics.copy_scores(pixels[:3].tolist(), pixels.numpy()).equal(same)
+    refused("floats, or both whole numbers, not uint8 and float32", lambda: metrics.copy_scores(pixels, train))
+    refused("of the images are NaN", lambda: metrics.copy_scores(torch.full_like(train, math.nan), train))
 
 
 def test_thumbnails_keep_small_images():

@@ -93,6 +93,9 @@ BAD = {
     "images": normal(40, 3, 4, 4),
     "nothing": normal(0, 3),
     "complex": torch.complex(GOOD, GOOD),
+    "text": "features.pt",
+    "None": None,
+    "rows of unequal length": [[1.0, 2.0, 3.0], [4.0]],
 }
 PAIRED = {
     "frechet_distance": {},
@@ -115,6 +118,20 @@ def test_bad_features_are_one_sentence_whichever_side_they_are_on(name, kind):
             measure(*pair, **PAIRED[name])
         assert str(caught.value).endswith(".")
         assert "\n" not in str(caught.value)
+
+
+def test_lists_arrays_and_whole_numbers_are_taken_as_tensors():
+    whole = (10 * GOOD).round().abs().to(torch.uint8)
+    for values in (whole, whole.tolist(), whole.numpy(), whole.half()):
+        assert metrics.frechet_distance(values, GOOD) == metrics.frechet_distance(whole.double(), GOOD)
+    maps = normal(2, 3, 4, 4)
+    expected = metrics.feature_map_distance([maps], [-maps], [torch.ones(3)])
+    assert metrics.feature_map_distance([maps.tolist()], [(-maps).numpy()], [[1, 1, 1]]).tolist() == pytest.approx(
+        expected.tolist()
+    )
+    samples = normal(1, 4, 3, 8, 8)
+    diversity = metrics.feature_diversity(samples.tolist(), lambda x: [x])
+    assert diversity == pytest.approx(metrics.feature_diversity(samples, lambda x: [x]))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +171,14 @@ def test_bad_features_are_one_sentence_whichever_side_they_are_on(name, kind):
         ("11x11", lambda: metrics.ssim(torch.zeros(1, 3, 18, 18), torch.zeros(1, 3, 18, 18), border=4)),
         ("feature_diversity", lambda: metrics.lpips_diversity(torch.zeros(1, 2, 3, 8, 8), lambda x: [x], ())),
         ("at least two samples", lambda: metrics.feature_diversity(torch.zeros(2, 1, 3, 8, 8), lambda x: [x])),
+        ("NaN or infinite", lambda: metrics.mode_coverage(GOOD, GOOD[:2], math.inf)),
+        ("whole numbers", lambda: metrics.stacked_mode_coverage(torch.zeros(4, 3, dtype=torch.complex64))),
+        (
+            "weights of layer 0 are NaN",
+            lambda: metrics.feature_map_distance([normal(2, 3, 4, 4)], [normal(2, 3, 4, 4)], [[math.nan] * 3]),
+        ),
+        ("layer 0 of b must be a tensor", lambda: metrics.feature_map_distance([normal(2, 3, 4, 4)], [None])),
+        ("samples must be a tensor", lambda: metrics.feature_diversity("faces", lambda x: [x])),
         ("sum over pixels", lambda: metrics.nll(torch.zeros(4, 1), (1, 2, 2))),
     ],
 )

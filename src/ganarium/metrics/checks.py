@@ -1,5 +1,7 @@
 """Checks the inputs of metrics, and returns them in double precision and detached. Errors are one sentence."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -8,9 +10,19 @@ from ganarium.errors import UserError
 BLOCK = 2**22  # numbers of a table in memory at a time: 32 MiB in double precision
 
 
-def as_double(values: Tensor, name: str) -> Tensor:
+def as_tensor(values: Any, name: str) -> Tensor:
+    """Values as a tensor: a tensor, an array, or lists of numbers."""
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(
+            f"{name} must be a tensor, an array, or lists of numbers of one length, not this {type(values).__name__}."
+        ) from None
+
+
+def as_double(values: Tensor | float, name: str) -> Tensor:
     """The values in float64, on their device, or on the CPU if the device has no float64. All must be finite."""
-    values = torch.as_tensor(values).detach()
+    values = as_tensor(values, name).detach()
     if values.is_complex():
         raise UserError(f"{name} must be real numbers, not {str(values.dtype).removeprefix('torch.')}.")
     double = (values.cpu() if values.device.type == "mps" else values).double()
@@ -23,7 +35,7 @@ def as_double(values: Tensor, name: str) -> Tensor:
 
 def as_features(values: Tensor, name: str, at_least: int = 1) -> Tensor:
     """Features (n, d) in float64, with n at least `at_least`."""
-    values = torch.as_tensor(values)
+    values = as_tensor(values, name)
     if values.dim() != 2 or values.shape[1] == 0:
         raise UserError(f"{name} must be features (n, d), not of shape {tuple(values.shape)}: flatten each sample.")
     require_samples(len(values), name, at_least)
@@ -63,7 +75,7 @@ def as_probabilities(values: Tensor, name: str) -> Tensor:
 
 def as_labels(values: Tensor, name: str) -> Tensor:
     """Whole numbers (n,) as int64."""
-    values = torch.as_tensor(values).detach()
+    values = as_tensor(values, name).detach()
     if values.dim() != 1 or values.is_floating_point() or values.is_complex():
         raise UserError(
             f"{name} must be whole numbers (n,), not {str(values.dtype).removeprefix('torch.')} "

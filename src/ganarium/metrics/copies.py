@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import as_features
+from ganarium.metrics.checks import as_double, as_features, as_tensor, require_samples
 from ganarium.metrics.distances import squared_blocks
 
 THUMBNAIL = 16  # pixels a side, at most
@@ -28,13 +28,22 @@ def copy_scores(images: Tensor, train: Tensor) -> Tensor:
     """How near each image (n, c, h, w) is to its nearest training image (m, c, h, w), as a share of the distance to the
     sixth: float64 (n,), from 0 for a copy to 1. Images may be thumbnails already.
 
-    Raises `UserError` for fewer than six training images, another shape, or NaN.
+    Raises `UserError` for fewer than six training images, another shape, whole numbers beside floats (0 to 255 and -1
+    to 1 have no common scale), or NaN.
     """
+    images, train = as_tensor(images, "the images"), as_tensor(train, "the training images")
+    if images.is_complex() or images.is_floating_point() != train.is_floating_point():
+        raise UserError(
+            "images and training images must both be floats, or both whole numbers, not "
+            f"{' and '.join(str(values.dtype).removeprefix('torch.') for values in (images, train))}: scale them alike."
+        )
     if images.dim() != 4 or images.shape[1:] != train.shape[1:]:
         raise UserError(
             f"images and training images must both be (n, c, h, w) of one size, not {tuple(images.shape)} and "
             f"{tuple(train.shape)}."
         )
+    if not images.is_floating_point():
+        images, train = images.float(), train.float()
     known = as_features(thumbnails(train).flatten(1), "the training images", NEIGHBOURS)
     small = thumbnails(images)
     nearest = torch.cat(
@@ -54,9 +63,16 @@ def copied_share(scores: Tensor, held_out: Tensor) -> float:
 
     A sample counts whose score is below that of all but the lowest 5 % of the held-out images. These 5 % are taken off:
     of images that know nothing of the training set the share is about 0. Raises `UserError` for fewer than 20 held-out
-    images.
+    images, no samples, another shape, or NaN.
     """
-    if len(held_out) < LEAST_HELD_OUT or len(scores) == 0:
+    scores, held_out = as_double(scores, "scores"), as_double(held_out, "held_out")
+    if scores.dim() != 1 or held_out.dim() != 1:
+        raise UserError(
+            f"scores and held_out must be a number per image (n,), not of shape {tuple(scores.shape)} and "
+            f"{tuple(held_out.shape)}."
+        )
+    require_samples(len(scores), "scores", 1)
+    if len(held_out) < LEAST_HELD_OUT:
         raise UserError(f"copies are counted beside {LEAST_HELD_OUT} held-out images or more, not {len(held_out)}.")
-    nearer = float((scores < held_out.quantile(ALLOWED)).double().mean())
+    nearer = float((scores < held_out.to(scores.device).quantile(ALLOWED)).double().mean())
     return max(0.0, (nearer - ALLOWED) / (1 - ALLOWED))

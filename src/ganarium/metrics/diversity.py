@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import as_double
+from ganarium.metrics.checks import as_double, as_tensor
 
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
 
@@ -29,6 +29,7 @@ def feature_map_distance(a: Sequence[Tensor], b: Sequence[Tensor], weights: Sequ
         raise UserError(f"feature maps must come layer by layer for both, not {len(a)} and {len(b)} layers{extra}.")
     total = torch.zeros((), dtype=torch.float64)
     for layer, (x, y) in enumerate(zip(a, b, strict=True)):
+        x, y = as_tensor(x, f"layer {layer} of a"), as_tensor(y, f"layer {layer} of b")
         if x.dim() != 4 or x.shape != y.shape:
             raise UserError(
                 f"layer {layer} must give maps (n, c, h, w) of one shape, not {tuple(x.shape)} and {tuple(y.shape)}."
@@ -37,7 +38,7 @@ def feature_map_distance(a: Sequence[Tensor], b: Sequence[Tensor], weights: Sequ
         unit_x, unit_y = (maps / (maps.norm(dim=1, keepdim=True) + 1e-10) for maps in (x, y))
         distance = (unit_x - unit_y).square()
         if weights is not None:
-            weight = weights[layer].flatten().to(distance)
+            weight = as_double(weights[layer], f"the weights of layer {layer}").flatten().to(distance)
             if len(weight) != x.shape[1] or bool((weight < 0).any()):
                 raise UserError(f"layer {layer} needs {x.shape[1]} weights, none below 0, not {len(weight)} such.")
             distance = distance * weight.view(1, -1, 1, 1)
@@ -73,6 +74,7 @@ def lpips_diversity(samples: Tensor, network: FeatureMaps, weights: Sequence[Ten
 
 @torch.no_grad()
 def _mean_over_pairs(samples: Tensor, network: FeatureMaps, weights: Sequence[Tensor] | None) -> float:
+    samples = as_tensor(samples, "samples")
     if samples.dim() != 5 or samples.shape[0] == 0 or samples.shape[1] < 2:
         raise UserError(
             "samples must be (inputs, samples, c, h, w) with at least two samples of each input, "

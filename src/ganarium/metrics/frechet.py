@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import BLOCK, as_features, require_samples, same_width
+from ganarium.metrics.checks import BLOCK, as_features, as_tensor, require_samples, same_width
 
 
 class Moments:
@@ -19,7 +19,7 @@ class Moments:
 
     def update(self, features: Tensor, name: str = "features") -> "Moments":
         """Adds features (n, d), n >= 1. Raises `UserError` for another shape or d, or NaN. Returns itself."""
-        values = torch.as_tensor(features)
+        values = as_tensor(features, name)
         if values.dim() != 2:
             as_features(values, name)
         for part in values.split(max(1, BLOCK // max(1, values.shape[1]))):

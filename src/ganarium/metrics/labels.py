@@ -1,10 +1,9 @@
 """Measures the share of right answers: of a classifier on data, and of a judge on conditional samples."""
 
-import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import as_double, as_label_pair
+from ganarium.metrics.checks import as_double, as_label_pair, as_tensor
 
 
 def accuracy(predicted: Tensor, label: Tensor) -> float:
@@ -32,7 +31,7 @@ def label_fidelity(predicted: Tensor, label: Tensor) -> float:
 
 
 def _classes(predicted: Tensor) -> Tensor:
-    predicted = torch.as_tensor(predicted)
+    predicted = as_tensor(predicted, "predicted")
     if predicted.dim() != 2:
         return predicted
     if predicted.shape[1] < 2:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import BLOCK, as_pair, require_samples
+from ganarium.metrics.checks import BLOCK, as_double, as_pair, as_tensor, require_samples
 from ganarium.metrics.distances import direct_distances
 
 
@@ -36,7 +36,7 @@ def mode_coverage(
     The customary n is 2,500. Raises `UserError` for other d, no points, a std or radius not above 0, or NaN.
     """
     point, centre = as_pair(points, centres, ("points", "centres"))
-    width = torch.as_tensor(std, dtype=torch.float64, device=point.device)
+    width = as_double(std, "std").to(point.device)
     if width.dim() and width.shape != (len(centre),):
         raise UserError(
             f"std must be a number, or one for each of the {len(centre)} centres, not {tuple(width.shape)}."
@@ -62,8 +62,8 @@ def stacked_mode_coverage(digits: Tensor, num_classes: int = 10) -> StackedModeC
 
     Raises `UserError` for classes outside 0 ... num_classes - 1, or another shape.
     """
-    classes = torch.as_tensor(digits).cpu()
-    if classes.dim() != 2 or classes.is_floating_point() or classes.shape[1] == 0:
+    classes = as_tensor(digits, "digits").cpu()
+    if classes.dim() != 2 or classes.is_floating_point() or classes.is_complex() or classes.shape[1] == 0:
         raise UserError(f"digits must be whole numbers (n, 3), the class read per channel, not {tuple(classes.shape)}.")
     require_samples(len(classes), "digits", 1)
     if int(classes.min()) < 0 or int(classes.max()) >= num_classes:

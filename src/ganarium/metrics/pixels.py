@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganarium.errors import UserError
-from ganarium.metrics.checks import as_double
+from ganarium.metrics.checks import as_double, as_tensor
 
 Channel = Literal["y", "rgb"]
 WINDOW, SIGMA = 11, 1.5
@@ -59,7 +59,7 @@ def sharpness_ratio(image: Tensor, reference: Tensor) -> float:
     1 is as sharp as the reference; blur lies below, noise above. It says nothing of what is shown: put a distance to
     the reference beside it. Raises `UserError` for other shapes, NaN, or a reference that is flat.
     """
-    x, y = as_double(torch.as_tensor(image), "image"), as_double(torch.as_tensor(reference), "reference")
+    x, y = as_double(image, "image"), as_double(reference, "reference")
     if x.shape != y.shape or x.dim() != 4 or min(x.shape[2:]) < 2:
         raise UserError(f"image and reference must both be (n, c, h, w), not {tuple(x.shape)} and {tuple(y.shape)}.")
     steps = [(z.diff(dim=2).abs().mean() + z.diff(dim=3).abs().mean()).item() for z in (x, y)]
@@ -92,7 +92,7 @@ def _prepared(
     image: Tensor, reference: Tensor, channel: Channel, border: int, data_range: float | None
 ) -> tuple[Tensor, Tensor, float]:
     """Both in float64, from 0 to the peak, in the channels that count and without the border; and the peak."""
-    image, reference = torch.as_tensor(image), torch.as_tensor(reference)
+    image, reference = as_tensor(image, "image"), as_tensor(reference, "reference")
     if image.shape != reference.shape or image.dim() != 4 or 0 in image.shape:
         raise UserError(
             f"image and reference must both be (n, c, h, w), not {tuple(image.shape)} and {tuple(reference.shape)}: "
