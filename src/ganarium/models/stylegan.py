@@ -18,6 +18,7 @@ Differences from the paper:
   at most a tenth of the steps since layers entered, where it begins anew.
 - No mirroring unless the data are asked for it (--mirror); the release mirrors faces.
 - Configuration F of the paper with this loss; not the loss of WGAN-GP, which it has on CelebA-HQ.
+- `penalty_interval` is StyleGAN2's, without its correction of Adam for the steps between.
 """
 
 from collections.abc import Sequence
@@ -83,8 +84,8 @@ class Config(AugmentOptions):
     gamma: float = 10.0
     """Weight of R1, the squared slope of D at reals (appendix C)."""
     penalty_interval: int = 1
-    """Steps from one penalty to the next, which weighs so many times more (lazy regularisation). 1: every
-    step (released)."""
+    """Steps from one penalty to the next, which weighs so many times more (lazy regularisation); Adam's rate
+    and betas stay as they are, which stylegan2 corrects for it. 1: every step (released)."""
     group_size: int = 4
     """Images over which D is told the standard deviation (released). 1: it is told nothing."""
     lr: float = 1e-3

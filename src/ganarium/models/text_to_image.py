@@ -15,7 +15,8 @@ Differences from the paper:
 - Networks are DCGAN's without the residual blocks of the release; batch norm behind both projections of a
   sentence (there in D's alone). The width of G is 64 (there 128).
 - x' is another image of the batch, with another sentence (released); algorithm 1 takes another sentence.
-- The rate is halved five times while G and D learn, as every 100 of 600 epochs there; one caption a step.
+- The rate of G and D is halved five times, as every 100 of 600 epochs there; one caption a step. The text
+  encoder's is constant; the release multiplies it by 0.98 after each epoch.
 - Images of any size up to 1024 pixels: padded by reflection to the next power of two, and G's cropped.
 """
 
@@ -113,7 +114,6 @@ class TextToImage(Model):
         self.discriminator = Discriminator(*sizes, joint=config.joint_layer)
         init_normal(self)
         self.register_buffer("examples", torch.zeros(EXAMPLES, 400, dtype=torch.uint8))
-
         first = config.num_text_steps if self.own_text else 0
 
         def halved(done: int, total: int) -> float:
