@@ -1,5 +1,6 @@
 """Copies as a number: planted memorisers are ranked, and single copies told from held-out images."""
 
+import dataclasses
 import io
 import math
 from pathlib import Path
@@ -13,8 +14,8 @@ from PIL import Image
 from ganarium import metrics, streams
 from ganarium.data import load_data
 from ganarium.data.batches import Batches
-from ganarium.data.dataset import Images
-from ganarium.evaluation.measures import ImageMeasure
+from ganarium.data.dataset import Images, UnpairedImages
+from ganarium.evaluation.measures import DomainMeasure, ImageMeasure
 from ganarium.metrics.copies import thumbnails
 from ganarium.testing import small_trainer
 from synthetic import refused
@@ -131,6 +132,23 @@ def test_thumbnails_keep_small_images():
     assert thumbnails(image).shape == (2, 3, 12, 16)
     assert torch.allclose(thumbnails(image)[:, :, :, 0], image[:, :, :, :4].mean(3))
     assert torch.equal(thumbnails(thumbnails(image)), thumbnails(image))
+
+
+def test_evaluation_tells_of_a_model_of_two_domains_that_repeats_one_of_them(monkeypatch):
+    train, test = load_data("scenes_unpaired", size=(16, 16))
+    model = small_trainer("cogan", (3, 16, 16)).model
+    seen, other = (
+        Batches(train, UnpairedImages, 1, seed=0).draw(100),
+        Batches(test, UnpairedImages, 1, seed=0).draw(100),
+    )
+    by_turns = torch.stack([seen[0].flip(3), other[1]], 1).flatten(0, 1)
+    monkeypatch.setattr(streams, "samples", lambda *_, **__: iter(by_turns.split(50)))
+    first, second = model.domains
+    values = DomainMeasure(model, train, test, 100).full()
+    assert values[f"{first}/copied_share"] > 0.9
+    assert values[f"{second}/copied_share"] < 0.1
+    few = dataclasses.replace(test, images=test.images[:9], second=test.second[:9])
+    assert not [name for name in DomainMeasure(model, train, few, 9).full() if "copied" in name], "held-out images"
 
 
 def test_evaluation_tells_of_a_model_that_repeats_the_training_images(monkeypatch):

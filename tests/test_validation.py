@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import ganarium
 from ganarium import cli, registry
@@ -25,7 +25,8 @@ from ganarium.data import load_data
 from ganarium.data.dataset import Dataset, HighResolutionImages, UnpairedImages, decode
 from ganarium.errors import UserError
 from ganarium.evaluation import measures
-from ganarium.evaluation.measures import Measure, quick_measure
+from ganarium.evaluation.measures import ImageMeasure, Measure, quick_measure
+from ganarium.metrics.judges.judge import FeatureNetwork
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
 from ganarium.runs.checkpoint import best_step
@@ -500,6 +501,36 @@ def test_the_best_step_of_a_model_that_sees_imagenet_is_chosen_by_a_judge_that_n
     assert not made.model.sees_imagenet, "a control with random features"
     made.model.sees_imagenet = True
     assert quick_measure(made.model, photos, photos).protocol.features == "cifar10_subset"
+
+
+class Pixels(FeatureNetwork):
+    """Stands for Inception: a network that knows ImageNet and is none of the package's judges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 1)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        return images
+
+    def penultimate(self, prepared: Tensor) -> Tensor:
+        return prepared.mean((2, 3)) + 1
+
+
+def test_a_model_that_sees_imagenet_has_a_second_judge_beside_every_network_but_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = trainer("projected_gan", (3, 32, 32))
+    photos = dataclasses.replace(made.batches.data, name="my_photos")
+    monkeypatch.setattr("ganarium.evaluation.features.load_inception", lambda device: Pixels().eval())
+
+    def metrics_by(features: str) -> set[str]:
+        return set(ImageMeasure(made.model, photos, 8, features=features).full())
+
+    assert "cifar10_subset/kernel_distance" not in metrics_by("inception"), "random features know nothing of ImageNet"
+    made.model.sees_imagenet = True
+    assert "cifar10_subset/kernel_distance" in metrics_by("inception")
+    assert "cifar10_subset/kernel_distance" not in metrics_by("cifar10_subset"), "it is the first already"
 
 
 # The numbers

@@ -12,7 +12,7 @@ samples, for a run in training; its `metric` says which step is the best, and fa
   models with a likelihood  nll_nats of 256 held-out images, without a sample being drawn
 
 Of a model whose D sees through features of ImageNet a quick count, by which the best step is chosen, is on those of a
-judge that comes with the package and never saw ImageNet.
+judge that comes with the package and never saw ImageNet; in a full count on other features its distances stand beside.
 
 What each metric is stands in `ganarium.metrics`. Images are measured on the features of a judge (a small classifier
 that comes with the package), photographs on those of EfficientNet-Lite0 where its weights are here, with a judge beside
@@ -192,7 +192,7 @@ class ImageMeasure(Measure):
         self.network = network_for(train.name, model.shape[0], features, model.device)
         # beside a judge that knows ImageNet, for models that have learned from it too, one that never saw it
         self.second: FeatureNetwork | None = None
-        if isinstance(self.network, LiteFeatures):
+        if isinstance(self.network, LiteFeatures) or (model.sees_imagenet and not isinstance(self.network, Judge)):
             self.second = network_for(train.name, model.shape[0], own_judge(train.name, model.shape[0]), model.device)
         self.stacked = _is_stacked(train)
         self.protocol = _protocol(self.network, self.num_real, n, seed, train)
@@ -266,11 +266,10 @@ class ImageMeasure(Measure):
         if self.test is None or len(self.test) < LEAST_HELD_OUT or len(self.train) < NEIGHBOURS:
             return {}
         train, held_out = (
-            torch.cat([thumbnails(part) for part in images_of(data, min(most, len(data)), self.seed)])
+            images_of(data, min(most, len(data)), self.seed)
             for data, most in ((self.train, MOST_TRAINED), (self.test, NUM_COPIED))
         )
-        scores = [metrics.copy_scores(images, train) for images in (samples[:NUM_COPIED], held_out)]
-        return {"copied_share": metrics.copied_share(*scores)}
+        return {"copied_share": copied_share(samples, train, held_out)}
 
     @property
     def _judge(self) -> Judge | None:
@@ -359,14 +358,34 @@ class DomainMeasure(TranslationMeasure):
 
     def read(self, count: int) -> list[Tensor]:
         """Features (n, d) of samples, for each domain."""
-        parts = list(streams.samples(self.model, 2 * count, seed=self.seed))
-        return [self._features(part[first::2] for part in parts) for first in (0, 1)]
+        return [self._features(parts) for parts in self._samples(count)]
 
     def full(self) -> dict[str, float]:
         values: dict[str, float] = {}
-        for domain, real, fake in zip(self.names, self.real, self.read(self.count), strict=True):
-            values |= {f"{domain}/{name}": value for name, value in feature_metrics(real, fake, self.seed).items()}
+        for place, (domain, real, parts) in enumerate(
+            zip(self.names, self.real, self._samples(self.count), strict=True)
+        ):
+            own = feature_metrics(real, self._features(parts), self.seed) | self._copies(place, parts)
+            values |= {f"{domain}/{name}": value for name, value in own.items()}
         return values
+
+    def _samples(self, count: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Samples of each domain, in parts: the model gives them by turns."""
+        parts = list(streams.samples(self.model, 2 * count, seed=self.seed))
+        return [part[0::2] for part in parts], [part[1::2] for part in parts]
+
+    def _copies(self, place: int, parts: list[Tensor]) -> dict[str, float]:
+        """The share of a domain's samples that are copies of its training images, where images are enough to tell."""
+        domains = [data.second if place else data.images for data in (self.train, self.test)]
+        num_train, num_test = (0 if images is None else len(images) for images in domains)
+        if self.network is None or num_test < LEAST_HELD_OUT or num_train < NEIGHBOURS:
+            return {}
+        train, held_out = (
+            (pair[place] for pair in pairs_of(data, min(most, count), self.seed))
+            for data, most, count in ((self.train, MOST_TRAINED, num_train), (self.test, NUM_COPIED, num_test))
+        )
+        samples = torch.cat([thumbnails(part.cpu()) for part in parts])
+        return {"copied_share": copied_share(samples, train, held_out)}
 
 
 def feature_metrics(real: Tensor, fake: Tensor, seed: int) -> dict[str, float]:
@@ -390,6 +409,12 @@ def feature_metrics(real: Tensor, fake: Tensor, seed: int) -> dict[str, float]:
         "density": filled.density,
         "coverage": filled.coverage,
     }
+
+
+def copied_share(samples: Tensor, train: Iterable[Tensor], held_out: Iterable[Tensor]) -> float:
+    """The share of copies among the first thumbnails of samples (n, c, h, w); training and held-out images in parts."""
+    known, unseen = (torch.cat([thumbnails(part) for part in parts]) for parts in (train, held_out))
+    return metrics.copied_share(*(metrics.copy_scores(images, known) for images in (samples[:NUM_COPIED], unseen)))
 
 
 def class_metrics(model: Model, judge: Judge, train: Dataset, n: int, seed: int) -> dict[str, float]:
