@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ganarium import registry
-from ganarium.layers import ada
+from ganarium.layers import ada, augmentation
 from ganarium.layers.augmentation import Augmentation
+from ganarium.proofs.changes import ChangeModel
+from ganarium.proofs.experiment import Experiment, scale
+from ganarium.proofs.measures.fixed_fakes import MemoryGap
 from ganarium.testing import NoSync
 from ganarium.training.state import capture, restore
 from synthetic import ALL, refused, trainer
@@ -420,3 +423,42 @@ def test_r_is_the_mean_sign_over_four_batches_and_its_target_0_6():
     change, r = after(0.79)
     assert change == pytest.approx(-100 / 500_000, rel=1e-3)
     assert r == pytest.approx(0.58)
+
+
+def d_alone(own, splits, num_photos, of_fakes=False):
+    """p, and the mean sign of D's scores on augmented reals, over the last third of 200 steps in which D alone learns
+    from photographs. With `of_fakes` the controller gets D's scores on augmented fakes."""
+    signs, chances = [], []
+
+    def watch(model):
+        T = model.augment
+        adapt = T.adapt
+
+        def watched(score):
+            signs.append(score.detach().sign().mean())
+            chances.append(T.p.clone())
+            return adapt(model.discriminator(T(model.generate(len(score)))) if of_fakes else score)
+
+        T.adapt = watched
+
+    measure, change = MemoryGap(num_train=num_photos), ChangeModel(watch)
+    experiment = Experiment(model="gan", scale=own, seed=0, train=splits[0], test=splits[1], change=change)
+    measure.trained(experiment, measure.data(experiment))
+    return torch.stack(chances)[-67:].mean().item(), torch.stack(signs)[-67:].mean().item()
+
+
+def test_the_controller_holds_d_at_its_target_on_few_photographs_and_leaves_many_alone(real_data, monkeypatch):
+    """The control goes by D's scores on fakes: p stays at 0, and D becomes sure of every photograph that it knows."""
+    monkeypatch.setattr(augmentation, "ADAPTATION_IMAGES", 5000)  # 500,000 would take a hundred times as many steps
+    settings = {"size": 16, "network": "dcgan", "norm": "none", "width": 16, "lr": 3e-3, "beta2": 0.99}
+    own = scale("lfw64", 200, batch_size=32, augment="ada", **settings)
+    splits = own.splits()
+    p_of_few, sign_of_few = d_alone(own, splits, 100)
+    assert p_of_few > 0.04
+    assert sign_of_few == pytest.approx(augmentation.TARGET, abs=0.1)
+    p_of_many, sign_of_many = d_alone(own, splits, 2000)
+    assert p_of_many < 0.02
+    assert sign_of_many < augmentation.TARGET
+    p_of_fakes, sign_of_fakes = d_alone(own, splits, 100, of_fakes=True)
+    assert p_of_fakes == 0
+    assert sign_of_fakes > 0.85
