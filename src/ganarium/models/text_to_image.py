@@ -106,8 +106,8 @@ class TextToImage(Model):
         if self.size > 1024:
             raise UserError(f"text_to_image draws at most 1024 pixels, not {height}x{width}: use --size 64.")
         self.own_text = config.encoder == "characters"
-        self.embed = None if self.own_text else embedding(config.encoder)
         dim = 384 if config.encoder == "minilm" else config.embedding_dim
+        self.embed = None if self.own_text else embedding(config.encoder, dim)
         self.prior = Prior(config.latent_dim)
         sizes = (dim, config.projected, channels, config.width, self.size)
         self.generator = Generator(config.latent_dim, *sizes)

