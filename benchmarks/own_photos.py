@@ -198,7 +198,8 @@ def measure(folder: Path, reals: Dataset, held_out: Dataset, device: str) -> dic
         fake = features_of(network, (part.to(device) for part in samples.split(64)))
         test = features_of(network, images_of(held_out, min(count, len(held_out)), 0))
         values[f"frechet {network.name}"] = float(metrics.frechet_distance(real, fake))
-        values[f"frechet {network.name}, held out"] = float(metrics.frechet_distance(real, test))
+        if len(test) > test.shape[1]:  # a distance needs more images than features
+            values[f"frechet {network.name}, held out"] = float(metrics.frechet_distance(real, test))
     save_grid(samples[:64], RUNS / f"{folder.name}.png")
     rows_made = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
     metric = rows_made[-1]["metric"]
@@ -332,7 +333,8 @@ def table(group: list[dict[str, Any]]) -> list[str]:
         runs = [row for row in group if row["task"]["contender"] == contender]
         cells = (cell(values_of(group, contender, name)) for name in (by_imagenet, own))
         lines.append(f"| {contender} | {runs[0]['task']['steps']:,} | {len(runs)} | {' | '.join(cells)} |")
-    held_out = (cell([group[0]["values"][f"{name}, held out"]]) for name in (by_imagenet, own))
+    unseen = (group[0]["values"].get(f"{name}, held out") for name in (by_imagenet, own))
+    held_out = ("too few" if value is None else cell([value]) for value in unseen)
     return [*lines, f"| *photos that no model saw* | | | {' | '.join(held_out)} |"]
 
 
