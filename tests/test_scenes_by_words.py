@@ -1,6 +1,7 @@
 """What is read off pictures of scenes, by formulas, and how it is compared with sentences."""
 
 import numpy as np
+import pytest
 import torch
 
 from ganarium.data.dataset import Dataset, decode
@@ -8,7 +9,15 @@ from ganarium.data.sources.paired_scenes import COLOURS, PLACES, SIZES, describe
 from ganarium.data.sources.scenes import KINDS
 from ganarium.proofs.changes import ShuffledCaptions
 from ganarium.proofs.measures import scenes_by_words
-from ganarium.proofs.measures.scenes_by_words import HELD_OUT, SENTENCES, ScenesByWords, compare, questions, read_shapes
+from ganarium.proofs.measures.scenes_by_words import (
+    HELD_OUT,
+    SENTENCES,
+    ScenesByWords,
+    Seen,
+    compare,
+    questions,
+    read_shapes,
+)
 
 
 def scenes(count=60) -> tuple[Dataset, torch.Tensor]:
@@ -64,8 +73,36 @@ def test_agreement_is_counted():
     values = compare(pictures, asked)
     assert values["colour"] == values["kind"] == 2 / 3
     assert values["place"] == 1 / 3
-    assert values["held_out"] == 1.0
+    assert values["held_out"] == values["held_out_colour"] == 1.0
+    assert values["drawn"] == 2 / 3
     assert len(SIZES) == 2
+
+
+def test_chance_is_counted_from_the_pictures_that_have_a_shape():
+    """Far below 1/8 is no knowledge, where pictures are empty: so a control must be held against its own chance."""
+    _, asked = questions(0)
+    generator = torch.Generator().manual_seed(0)
+    shown = asked[torch.randperm(len(asked), generator=generator)]  # right shapes, of other sentences
+    pictures = [[Seen(*row, area=50.0)] if number % 3 else [] for number, row in enumerate(shown.tolist())]
+    values = compare(pictures, asked)
+    assert values["drawn"] == pytest.approx(2 / 3, abs=1e-3)
+    for name, cases in (("kind", 3), ("colour", 8), ("size", 2), ("place", 9)):
+        chance = values[f"chance_{name}"]
+        assert chance == pytest.approx(values["drawn"] / cases)
+        assert values[name] == pytest.approx(chance, abs=0.05)  # 864 pictures
+    true = compare([[Seen(*row, area=50.0)] for row in asked.tolist()], asked)
+    assert {true[name] for name in ("kind", "colour", "size", "place", "held_out", "drawn")} == {1.0}
+
+
+def test_a_model_that_knows_colours_and_no_kinds_has_the_chance_of_a_held_out_combination():
+    _, asked = questions(0)
+    kinds = torch.arange(len(asked)) % 3
+    values = compare(
+        [[Seen(int(kind), *row[1:], 50.0)] for kind, row in zip(kinds, asked.tolist(), strict=True)], asked
+    )
+    assert values["held_out_colour"] == 1.0
+    assert values["chance_held_out"] == pytest.approx(1 / 3)
+    assert values["held_out"] == pytest.approx(values["chance_held_out"], abs=0.05)
 
 
 def test_training_lacks_the_held_out_combinations_and_scenes_of_several_shapes(monkeypatch):

@@ -45,9 +45,12 @@ class ScenesByWords(Measure):
     combinations of kind and colour: green circle, red triangle, purple triangle, yellow square. Sentences about all 432
     combinations of kind, colour, size and place, two for each, are drawn with an exponential average of G's weights
     (decay 0.99), and the largest shape is read off each picture, by formulas. colour, kind, size, place: the shares of
-    pictures that agree in it with their sentence; without knowledge of the sentence 1/8, 1/3, 1/2 and 1/9. held_out: of
-    the sentences about the four combinations that were never shown, the share of pictures with the right kind in the
-    right colour; without knowledge 1/24."""
+    pictures that agree in it with their sentence. drawn: the share of pictures with a shape that can be read; the
+    others agree in nothing. chance_colour and so on: the same shares where each picture is held against the sentences
+    of all pictures, which is `drawn` times 1/8, 1/3, 1/2 and 1/9. So a model that knows nothing of its sentence has
+    these, and less than 1/8 where it draws no shape. held_out: of the sentences about the four combinations that were
+    never shown, the share of pictures with the right kind in the right colour; held_out_colour: with the right colour
+    alone; chance_held_out: a third of that, which is held_out where the colour is known and the kind is not."""
 
     def prepare(self, experiment: Experiment, model: Any) -> None:
         model.ema = {"generator": 0.99}
@@ -104,14 +107,22 @@ def questions(seed: int) -> tuple[list[str], Tensor]:
 
 
 def compare(pictures: list[list[Seen]], asked: Tensor) -> dict[str, float]:
-    """How often the largest shapes of pictures agree with what was asked for, (n, 4)."""
-    nothing = Seen(-1, -1, -1, -1, 0.0)
+    """How often the largest shapes of pictures agree with what was asked for, (n, 4); and how often by chance."""
+    nothing, names = Seen(-1, -1, -1, -1, 0.0), ("kind", "colour", "size", "place")
     read = torch.tensor([(seen[0] if seen else nothing)[:4] for seen in pictures])
     right, combinations = read == asked, asked[:, :2].tolist()
+    of_any = (read[:, None] == asked).double().mean((0, 1))  # every picture with every sentence
     never = [[KINDS.index(kind), list(COLOURS).index(colour)] for kind, colour in HELD_OUT]
-    held_out = torch.tensor([combination in never for combination in combinations])
-    shares = dict(zip(("kind", "colour", "size", "place"), right.double().mean(0).tolist(), strict=True))
-    return shares | {"held_out": right[held_out][:, :2].all(1).double().mean().item()}
+    of_held_out = right[torch.tensor([combination in never for combination in combinations])].double()
+    held_out_colour = of_held_out[:, 1].mean().item()
+    return {
+        **dict(zip(names, right.double().mean(0).tolist(), strict=True)),
+        "drawn": sum(map(bool, pictures)) / len(pictures),
+        **{f"chance_{name}": share for name, share in zip(names, of_any.tolist(), strict=True)},
+        "held_out": of_held_out[:, :2].prod(1).mean().item(),
+        "held_out_colour": held_out_colour,
+        "chance_held_out": held_out_colour / len(KINDS),
+    }
 
 
 def read_shapes(images: Tensor) -> list[list[Seen]]:
