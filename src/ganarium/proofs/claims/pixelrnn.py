@@ -60,5 +60,5 @@ pixelrnn_thresholded = Claim(
     control=SEES,
     control_text=SEES_TEXT,
     measure=ThresholdedLikelihood(),
-    cpu=scale("mnist", 800, numbers={"images": 1000}, num_controls=1).requires(between(nats=(40.0, 80.0))),
+    cpu=scale("mnist", 800, numbers={"images": 1000}).requires(between(nats=(40.0, 80.0))),
 )
