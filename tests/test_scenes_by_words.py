@@ -12,6 +12,7 @@ from ganarium.proofs.measures import scenes_by_words
 from ganarium.proofs.measures.scenes_by_words import (
     HELD_OUT,
     SENTENCES,
+    KindsByWords,
     ScenesByWords,
     Seen,
     compare,
@@ -126,6 +127,23 @@ def test_training_lacks_the_held_out_combinations_and_scenes_of_several_shapes(m
     assert sorted(mixed.captions) == sorted(kept.captions)
     assert mixed.captions != kept.captions
     assert torch.equal(mixed.images, kept.images)
+
+
+def test_where_kinds_alone_are_asked_for_shapes_are_large_and_in_the_middle(monkeypatch):
+    class Given:
+        train = scenes(2)[0]
+
+    monkeypatch.setattr(scenes_by_words, "SCENES", 300)
+    kept = KindsByWords().data(Given)
+    true = torch.stack([kept.extra[name][:, 0] for name in ("kind", "colour", "large", "place")], 1)
+    values = compare(read_shapes(decode(kept.images)), true)
+    assert min(values[name] for name in ("kind", "colour", "size", "place", "drawn")) > 0.97
+    assert {tuple(row) for row in true[:, 2:].tolist()} == {(1, PLACES.index("middle"))}
+    assert len({tuple(row) for row in true[:, :2].tolist()}) == 24 - len(HELD_OUT)
+    sentences, asked = KindsByWords().questions(0)
+    assert len(sentences) == len(asked) == 16 * 24
+    assert {tuple(row) for row in asked[:, 2:].tolist()} == {(1, PLACES.index("middle"))}
+    assert len(set(sentences)) > 250
 
 
 def pairs_in(sentence: str) -> int:

@@ -17,8 +17,8 @@ from ganarium import cli, registry
 from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import CaptionedImages, Dataset
-from ganarium.models.text_to_image import alike, joint_embedding_loss
-from ganarium.networks.sentences import ALPHABET, LENGTH, CharacterCNNRNN, characters, embedding
+from ganarium.models.text_to_image import joint_embedding_loss
+from ganarium.networks.sentences import ALPHABET, LENGTH, CharacterCNNRNN, alike, characters, embedding
 from ganarium.networks.text_to_image import Discriminator, Generator
 from ganarium.trainer import Trainer
 from synthetic import refused
@@ -243,6 +243,62 @@ def test_a_wrong_image_is_never_the_own_image_with_another_sentence():
     assert alike(captions, nudged).sum() == same.sum() - 4
     d, _, _ = played(image=torch.full((4, 3, 16, 16), 0.1), captions=("a", "b", "c", "d"))
     assert d["wrong"].item() == 0
+
+
+def by_product(D: Discriminator) -> Discriminator:
+    """Scores of an image and a sentence: the image's level times the sentence's first number."""
+    D.layers, D.projection = nn.Identity(), nn.Identity()
+    D.judged = lambda x, told: x.mean((1, 2, 3)) * told[:, 0]
+    return D
+
+
+def test_the_hardest_of_all_pairs_are_shown_and_never_a_true_one():
+    torch.manual_seed(0)
+    D, level, word = by_product(Discriminator(8, 4, 3, 4, 16)), torch.randn(6), torch.randn(6, 8)
+    image = level[:, None, None, None].expand(-1, 3, 16, 16)
+    same = alike(("a", "b", "a", "c", "d", "e"), image)
+    right, wrong, differs = D.hardest(image, word, same, 6)
+    scores = word[:, :1] * level  # (sentence, image)
+    torch.testing.assert_close(right, scores.diagonal())
+    torch.testing.assert_close(wrong, scores[~same].sort(descending=True).values[:6])
+    assert differs.tolist() == [1.0] * 6
+    assert D.training
+    draws = [tuple(D.hardest(image, word, same, 2)[1].tolist()) for _ in range(50)]
+    assert len(set(draws)) > 5, "candidates are drawn"
+    assert all(
+        set(torch.tensor(row).round(decimals=4).tolist()) <= set(scores[~same].round(decimals=4).tolist())
+        for row in draws
+    )
+    *_, differs = D.hardest(image, word, alike(("a",) * 6, image), 3)
+    assert differs.sum() == 0
+    *_, differs = D.hardest(image[:1], word[:1], same[:1, :1], 8)  # a batch of one image
+    assert differs.tolist() == [0.0]
+
+
+def test_true_and_wrong_pairs_share_their_statistics_where_candidates_are_drawn():
+    """Apart, D tells the batches by their means: without candidates its scores of true pairs ignore the wrong ones."""
+    torch.manual_seed(0)
+    D = Discriminator(8, 4, 3, 4, 16)
+    image, h = torch.randn(6, 3, 16, 16), torch.randn(6, 8)
+    same = torch.eye(6, dtype=torch.bool)
+    before = {name: value.clone() for name, value in D.joint.state_dict().items()}
+    right, wrong, _ = D.hardest(image, h, same, 6)
+    assert right.shape == wrong.shape == (6,)
+    assert not torch.allclose(right, D(image, h), atol=1e-4)
+    D.joint.load_state_dict(before)
+    D.hardest(image, h, same, 6)
+    assert D.joint[1].num_batches_tracked == before["1.num_batches_tracked"] + 1, "the search leaves no trace"
+
+
+@pytest.mark.parametrize("candidates", [2, 8])
+def test_a_step_with_candidates_has_the_same_terms(candidates):
+    made = trainer(num_text_steps=0, candidates=candidates)
+    (_, terms, watched), (_, g) = list(made.model.step(made.batches))
+    assert list(terms) == ["real", "wrong", "fake"]
+    assert watched["real"].shape == (8,)
+    assert list(g) == ["adversarial", "between"]
+    made = trainer(num_text_steps=0, candidates=candidates, matching=False)
+    assert list(next(made.model.step(made.batches))[1]) == ["real", "fake"]
 
 
 def test_h_is_fixed_while_g_and_d_learn():

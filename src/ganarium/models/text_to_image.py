@@ -35,7 +35,7 @@ from ganarium.layers.init import init_normal
 from ganarium.layers.shapes import image_shape, reflect_to_multiple
 from ganarium.losses import as_fake, as_real
 from ganarium.model import Adam, Model, Paper, Player, Prior, RMSProp, Step, watch
-from ganarium.networks.sentences import CharacterCNNRNN, characters, embedding
+from ganarium.networks.sentences import CharacterCNNRNN, alike, characters, embedding
 from ganarium.networks.text_to_image import Discriminator, Generator, ImageEncoder
 
 PAPER = Paper(
@@ -64,6 +64,9 @@ class Config:
     """Channels of the first layer over characters (released encoder). 64 suits a CPU and drawn scenes."""
     matching: bool = True
     """Show D real images with sentences that are not about them (GAN-CLS, section 4.2)."""
+    candidates: int = 1
+    """Of so many others for each sentence, the images that D takes for what is said are shown with it, in one
+    batch with the true ones; 8 teaches words in which few sentences differ. 1: any other image (paper)."""
     interpolation: bool = True
     """Also draw between two sentences in G's loss (GAN-INT, section 4.3)."""
     share: float = 0.5
@@ -82,9 +85,8 @@ class Config:
     """Learning rate of RMSProp for the text encoder (released encoder)."""
 
     def __post_init__(self) -> None:
-        require_positive(
-            self, "embedding_dim", "projected", "text_width", "latent_dim", "width", "lr", "text_lr"
-        )
+        sizes = ("candidates", "embedding_dim", "projected", "text_width", "latent_dim", "width")
+        require_positive(self, *sizes, "lr", "text_lr")
         require_not_negative(self, "num_text_steps", "halvings")
         if not 0 <= self.share <= 1:
             raise UserError(f"share must be from 0 to 1, not {self.share}.")
@@ -140,12 +142,16 @@ class TextToImage(Model):
         with torch.no_grad():
             h = self.sentences(caption)  # (b, embedding_dim)
             fake = G(self.latent(len(real)), h)
-        # apart, not in one batch: each has statistics of its own in D's batch norm
-        score_real = D(real, h)
+        if config.matching and config.candidates > 1:
+            score_real, score_wrong, differs = D.hardest(real, h, alike(caption, real), config.candidates)
+        else:  # apart, not in one batch: each has statistics of its own in D's batch norm
+            score_real = D(real, h)
+            if config.matching:
+                wrong, differs = self.mismatched(real, alike(caption, real))
+                score_wrong = D(wrong, h)
         terms = {"real": as_real(score_real)}
         if config.matching:
-            wrong, differs = self.mismatched(real, alike(caption, real))
-            terms["wrong"] = 0.5 * (F.softplus(D(wrong, h)) * differs).sum() / differs.sum().clamp(min=1)
+            terms["wrong"] = 0.5 * (F.softplus(score_wrong) * differs).sum() / differs.sum().clamp(min=1)
         score_fake = D(fake, h)
         terms["fake"] = (0.5 if config.matching else 1.0) * as_fake(score_fake)
         yield "D", terms, watch(real=score_real, fake=score_fake)
@@ -183,13 +189,6 @@ class TextToImage(Model):
             text = self.sentences([bytes(row).rstrip(b"\0").decode(errors="ignore") for row in chosen])
         image: Tensor = self.generator(self.latent(n) if latent is None else latent, text)
         return image[:, :, : self.shape[1], : self.shape[2]]
-
-
-def alike(captions: Any, image: Tensor) -> Tensor:
-    """Which of b sentences, or of the images they are about, are the same: bool (b, b)."""
-    numbers = {sentence: number for number, sentence in enumerate(captions)}
-    own = torch.tensor([numbers[sentence] for sentence in captions], device=image.device)
-    return (own[:, None] == own) | (torch.cdist(image.flatten(1), image.flatten(1), p=math.inf) == 0)
 
 
 def joint_embedding_loss(v: Tensor, h: Tensor, same: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Turns sentences into numbers: the paper's character network, or any function from a package."""
 
 import importlib
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -22,6 +23,13 @@ def characters(sentences: Sequence[str]) -> Tensor:
     places = {letter: number for number, letter in enumerate(ALPHABET, 1)} | {" ": 0}
     rows = [[places.get(letter, len(ALPHABET) + 1) for letter in text.lower()[:LENGTH]] for text in sentences]
     return torch.tensor([row + [0] * (LENGTH - len(row)) for row in rows])
+
+
+def alike(captions: Sequence[str], image: Tensor) -> Tensor:
+    """Which of b sentences, or of the images they are about, are the same: bool (b, b)."""
+    numbers = {sentence: number for number, sentence in enumerate(captions)}
+    own = torch.tensor([numbers[sentence] for sentence in captions], device=image.device)
+    return (own[:, None] == own) | (torch.cdist(image.flatten(1), image.flatten(1), p=math.inf) == 0)
 
 
 class CharacterCNNRNN(nn.Module):

@@ -1,5 +1,7 @@
 """The networks of GAN-CLS (Reed et al. 2016): those of DCGAN, with a sentence beside z and beside D's last map."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -63,9 +65,29 @@ class Discriminator(nn.Module):
         self.last = nn.Conv2d(last, 1, 4, bias=False)
 
     def forward(self, image: Tensor, sentence: Tensor) -> Tensor:
-        x, told = self.layers(image), self.projection(sentence)
+        return self.judged(self.layers(image), self.projection(sentence))
+
+    def judged(self, x: Tensor, told: Tensor) -> Tensor:
+        """Scores (b,) from the last maps (b, c, 4, 4) and projected sentences (b, projected)."""
         x = torch.cat([x, told[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
         return full(self.last(self.joint(x)).flatten())
+
+    def hardest(self, image: Tensor, sentence: Tensor, same: Tensor, candidates: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (b,) of b images with their sentences, and (b,) of the b pairs with other images that score highest
+        of `candidates` drawn for each sentence; and which of these are no pair of the `same` (b, b), (b,). All pairs
+        are in one batch: apart, batch norm shows D which batch is the one of wrong pairs."""
+        x, told = self.layers(image), self.projection(sentence)
+        others = torch.rand(same.shape, device=image.device).masked_fill(same, -1)
+        others = others.topk(min(candidates, len(same)), 1).indices  # (b, candidates)
+        row = torch.arange(len(same), device=image.device)[:, None].expand_as(others).flatten()
+        column, training = others.flatten(), self.training
+        with torch.no_grad():
+            score = self.eval().judged(x[column], told[row]).masked_fill(same[row, column], -math.inf)
+        self.train(training)
+        chosen = score.topk(len(same)).indices
+        row, column = row[chosen], column[chosen]
+        right, wrong = self.judged(torch.cat([x, x[column]]), torch.cat([told, told[row]])).chunk(2)
+        return right, wrong, (~same[row, column]).to(image.dtype)
 
 
 class ImageEncoder(nn.Module):

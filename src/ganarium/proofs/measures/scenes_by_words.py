@@ -28,6 +28,7 @@ SMALLEST = 0.6  # of the area of the smallest shape; what is smaller is no shape
 SCENES, SEED = 8000, 3  # that the model is trained on, and by which they are drawn
 HELD_OUT = (("circle", "green"), ("triangle", "red"), ("triangle", "purple"), ("square", "yellow"))
 SENTENCES = 2  # for each combination of kind, colour, size and place
+MIDDLE = 0.27  # how far centres are from the middle at most, in halves of the side: clearly in the middle third
 
 
 class Seen(NamedTuple):
@@ -58,7 +59,7 @@ class ScenesByWords(Measure):
     def data(self, experiment: Experiment) -> Dataset:
         _, *size = experiment.train.shape
         generator, rng = torch.Generator().manual_seed(SEED), np.random.default_rng(SEED)
-        shapes = draw_shapes(4 * SCENES, (size[0], size[1]), generator)
+        shapes = self.draw(4 * SCENES, (size[0], size[1]), generator)
         wanted = (shapes.kind >= 0).sum(1) == 1
         for kind, colour in HELD_OUT:
             wanted &= (shapes.kind[:, 0] != KINDS.index(kind)) | (shapes.colour[:, 0] != list(COLOURS).index(colour))
@@ -69,8 +70,14 @@ class ScenesByWords(Measure):
         images, extra = render_shapes(shapes, (size[0], size[1])), shapes._asdict()
         return replace(experiment.train, images=images, captions=captions, extra=extra, digest="")
 
+    def draw(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Shapes:
+        return draw_shapes(count, size, generator)
+
+    def questions(self, seed: int) -> tuple[list[str], Tensor]:
+        return questions(seed)
+
     def read(self, experiment: Experiment, model: Any) -> Measured:
-        sentences, asked = questions(experiment.seed)
+        sentences, asked = self.questions(experiment.seed)
         images = model.sample(len(sentences), seed=experiment.seed, text=sentences)
         return Measured(compare(read_shapes(images), asked), images[:: len(images) // 64][:64])
 
@@ -79,6 +86,27 @@ class ScenesByWords(Measure):
         one = only(test, (shapes_of(test).kind >= 0).sum(1) == 1)
         true = torch.stack([field[:, 0] for field in shapes_of(one)[:4]], 1)
         return {"held_out_images": compare(read_shapes(decode(one.images)), true), **super().baselines(experiment)}
+
+
+class KindsByWords(ScenesByWords):
+    """All shapes are large and in the middle of the picture, so that its kind and its colour alone differ; sixteen
+    sentences about each of their 24 combinations are drawn."""
+
+    def draw(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Shapes:
+        shape = (count, MAX_SHAPES)
+        kind, colour = (torch.randint(len(names), shape, generator=generator) for names in (KINDS, COLOURS))
+        kind[:, 1:] = -1
+        x, y, radius = torch.rand(3, *shape, generator=generator).unbind(0)
+        low, high = SIZES["large"]
+        ones = torch.ones_like(kind)
+        large, middle = list(SIZES).index("large") * ones, PLACES.index("middle") * ones
+        return Shapes(
+            kind, colour, large, middle, (2 * x - 1) * MIDDLE, (2 * y - 1) * MIDDLE, low + (high - low) * radius
+        )
+
+    def questions(self, seed: int) -> tuple[list[str], Tensor]:
+        large, middle = list(SIZES).index("large"), PLACES.index("middle")
+        return questions(seed, 16, range(large, large + 1), range(middle, middle + 1))
 
 
 def only(data: Dataset, kept: Tensor) -> Dataset:
@@ -91,18 +119,21 @@ def only(data: Dataset, kept: Tensor) -> Dataset:
     return replace(data, images=data.images[places], captions=captions, extra=extra, digest="")
 
 
-def questions(seed: int) -> tuple[list[str], Tensor]:
-    """`SENTENCES` sentences about every combination, and what they ask for: (n, 4) indices in KINDS, COLOURS, SIZES and
-    PLACES."""
+def questions(
+    seed: int, number: int = SENTENCES, sizes: range = range(len(SIZES)), places: range = range(len(PLACES))
+) -> tuple[list[str], Tensor]:
+    """So many sentences about every combination, and what they ask for: (n, 4) indices in KINDS, COLOURS, SIZES and
+    PLACES, of which the last two are among `sizes` and `places`."""
     rng = np.random.default_rng(seed)
     sentences: list[str] = []
     asked: list[tuple[int, ...]] = []
-    for combination in itertools.product(*(range(len(names)) for names in (KINDS, COLOURS, SIZES, PLACES))):
+    for combination in itertools.product(range(len(KINDS)), range(len(COLOURS)), sizes, places):
         fields = [torch.full((MAX_SHAPES,), -1) for _ in Shapes._fields]
         for field, value in zip(fields, combination, strict=False):
             field[0] = value
-        sentences += describe(Shapes(*fields), rng)[:SENTENCES]
-        asked += [combination] * SENTENCES
+        for _ in range(0, number, SENTENCES):
+            sentences += describe(Shapes(*fields), rng)[:SENTENCES]
+        asked += [combination] * number
     return sentences, torch.tensor(asked)
 
 
