@@ -1,5 +1,5 @@
 from ganarium.proofs.claim import Claim, ShuffledCaptions, at_least, scale
-from ganarium.proofs.measures.scenes_by_words import ScenesByWords
+from ganarium.proofs.measures.scenes_by_words import KindsByWords, ScenesByWords
 
 text_to_image_words = Claim(
     text="Pictures have the colour, the size and the place of shape of which a sentence speaks.",
@@ -23,4 +23,29 @@ text_to_image_words = Claim(
         halvings=0,
         num_controls=1,
     ).requires(at_least(colour=0.4, size=0.6, place=0.5)),
+)
+
+text_to_image_kinds = Claim(
+    text="Pictures have the kind and the colour of shape of which a sentence speaks.",
+    source="Reed et al. 2016, section 4 and figures 3 to 5, with scenes in the place of birds and flowers",
+    control=ShuffledCaptions(),
+    measure=KindsByWords(),
+    cpu=scale(
+        "scenes_captioned",
+        8000,
+        size=32,
+        batch_size=32,
+        num_text_steps=3000,
+        candidates=8,
+        text_width=32,
+        embedding_dim=64,
+        projected=64,
+        width=24,
+        latent_dim=16,
+        interpolation=False,
+        text_lr=4e-3,
+        lr=5e-4,
+        halvings=0,
+        num_controls=1,
+    ).requires(at_least(kind=0.5, colour=0.6)),
 )
