@@ -248,7 +248,7 @@ def test_a_wrong_image_is_never_the_own_image_with_another_sentence():
 def by_product(D: Discriminator) -> Discriminator:
     """Scores of an image and a sentence: the image's level times the sentence's first number."""
     D.layers, D.projection = nn.Identity(), nn.Identity()
-    D.judged = lambda x, told: x.mean((1, 2, 3)) * told[:, 0]
+    D.head = lambda x, told: x.mean((1, 2, 3)) * told[:, 0]
     return D
 
 

@@ -87,8 +87,8 @@ class R3GAN(Model):
         channels, height, width = image_shape(shape, "r3gan")
         self.augment = Augmentation(config.augment, "r3gan", shape, colour=0.5, cutout=1.0)  # presets
         self.size = 2 ** math.ceil(math.log2(max(height, width)))
-        p = (0.55 if self.size <= 32 else 0.3) if config.augment_p is None else config.augment_p
-        self.augment_p = p
+        preset = 0.55 if self.size <= 32 else 0.3
+        self.augment_p = preset if config.augment_p is None else config.augment_p
         self.gamma = config.gamma or next(
             (gamma for side, gamma in ((32, 0.05), (64, 2.0), (128, 20.0)) if self.size <= side), 150.0
         )

@@ -65,9 +65,9 @@ class Discriminator(nn.Module):
         self.last = nn.Conv2d(last, 1, 4, bias=False)
 
     def forward(self, image: Tensor, sentence: Tensor) -> Tensor:
-        return self.judged(self.layers(image), self.projection(sentence))
+        return self.head(self.layers(image), self.projection(sentence))
 
-    def judged(self, x: Tensor, told: Tensor) -> Tensor:
+    def head(self, x: Tensor, told: Tensor) -> Tensor:
         """Scores (b,) from the last maps (b, c, 4, 4) and projected sentences (b, projected)."""
         x = torch.cat([x, told[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
         return full(self.last(self.joint(x)).flatten())
@@ -82,11 +82,11 @@ class Discriminator(nn.Module):
         row = torch.arange(len(same), device=image.device)[:, None].expand_as(others).flatten()
         column, training = others.flatten(), self.training
         with torch.no_grad():
-            score = self.eval().judged(x[column], told[row]).masked_fill(same[row, column], -math.inf)
+            score = self.eval().head(x[column], told[row]).masked_fill(same[row, column], -math.inf)
         self.train(training)
         chosen = score.topk(len(same)).indices
         row, column = row[chosen], column[chosen]
-        right, wrong = self.judged(torch.cat([x, x[column]]), torch.cat([told, told[row]])).chunk(2)
+        right, wrong = self.head(torch.cat([x, x[column]]), torch.cat([told, told[row]])).chunk(2)
         return right, wrong, (~same[row, column]).to(image.dtype)
 
 

@@ -118,7 +118,7 @@ class Plan:
         stretches = (self._reviews[-1], min(self._reviews, key=lambda review: abs(review[1] - middle)))
         self._reviews.append((done, now))
         left = SHARE * max(0.0, self._ends - now)
-        fits = [done + int(left * (done - step) / (now - moment)) for step, moment in stretches]
+        fits = [done + int(left * (done - first) / (now - since)) for first, since in stretches]
         fit = min(fits, key=lambda fit: abs(fit - total))
         before, self._far = self._far, (fit > total * WRONG) - (fit < total / WRONG)
         sure = self._far == before or done >= total or now >= self._ends

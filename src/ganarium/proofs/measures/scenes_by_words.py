@@ -89,8 +89,9 @@ class ScenesByWords(Measure):
 
 
 class KindsByWords(ScenesByWords):
-    """All shapes are large and in the middle of the picture, so that its kind and its colour alone differ; sixteen
-    sentences about each of their 24 combinations are drawn."""
+    """The measure of text_to_image_words with scenes in which the shape is always large and in the middle, so that
+    its kind and its colour alone differ; pictures are drawn for sixteen sentences about each of the 24 combinations of
+    these two, in the place of the 864 below."""
 
     def draw(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Shapes:
         shape = (count, MAX_SHAPES)
