@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import ganarium
-from ganarium import cli
+from ganarium import cli, registry
 from ganarium.data.dataset import decode
 from ganarium.errors import RunError, UserError
 from ganarium.metrics.protocol import Protocol
@@ -377,6 +377,14 @@ def test_the_command_on_the_page_makes_the_same_run(tmp_path, here):
     several = config | {"world": 2}
     assert commands.reproduce(several).startswith("torchrun --nproc-per-node 2 -m ganarium train dcgan")
     assert shlex.split(commands.resume(folder, config, steps=8)) == ["ganarium", "resume", str(folder), "--steps", "8"]
+
+
+def test_the_command_names_a_preset_and_what_differs_from_it():
+    own = {"preset": "small", "max_width": 512, "latent_dim": 8}  # 512 is the model's default, and not the preset's
+    options = asdict(registry.make_config("stylegan2", own))
+    config = {"model": "stylegan2", "options": {"data": "scenes"}, "model_options": options, "precision": "fp32"}
+    words = commands.reproduce(config | {"data": {"shape": [3, 32, 32]}, "world": 1})
+    assert words == "ganarium train stylegan2 --data scenes --preset small --max-width 512 --latent-dim 8"
 
 
 def test_without_its_data_a_run_still_has_a_page(run, capsys):

@@ -176,8 +176,9 @@ def model_class(name: str) -> "type[Model]":
 def make_config(name: str, options: dict[str, Any], shape: tuple[int, ...] | None = None) -> Any:
     """The model's `Config` with these options; `UserError` names an unknown one or a bad value.
 
-    For points, of `shape` (2,), what is not given comes from `Config.for_points()`. A value of None, or the word auto,
-    says that it is not given, unless None means something to the option that its default does not say.
+    What is not given comes from the model's `PRESETS` if its option `preset` names one of them, and for points, of
+    `shape` (2,), from `Config.for_points()`. A value of None, or the word auto, says that it is not given, unless None
+    means something to the option that its default does not say.
     """
     config = module(name).Config
     known = {field.name for field in dataclasses.fields(config)}
@@ -186,6 +187,8 @@ def make_config(name: str, options: dict[str, Any], shape: tuple[int, ...] | Non
             raise UserError(f"{title(name)} has no option {option!r}: {nearest(option, known)}")
     given = {key: value for key, value in options.items() if not _left_out(config, key, value)}
     check_values(config, given)
+    if "preset" in given:
+        given = getattr(module(name), "PRESETS", {}).get(given["preset"], {}) | given
     if shape is not None and len(shape) == 1 and hasattr(config, "for_points"):
         return dataclasses.replace(config.for_points(), **given)
     return config(**given)

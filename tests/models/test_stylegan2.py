@@ -1,7 +1,9 @@
 """StyleGAN2 against its paper and the authors' numbers: demodulation, path lengths, lazy penalties, the known
 mistakes."""
 
+import dataclasses
 import math
+import typing
 
 import pytest
 import torch
@@ -12,7 +14,8 @@ import reference
 from ganarium import registry
 from ganarium.data.dataset import Images
 from ganarium.errors import UserError
-from ganarium.model import Model
+from ganarium.model import Model, ramped
+from ganarium.models.stylegan2 import PRESETS, Config
 from ganarium.networks.stylegan2 import Discriminator, Generator, Layer, Output, Synthesis, stage_widths
 from ganarium.testing import small_trainer
 
@@ -46,6 +49,67 @@ def test_published_numbers_of_parameters(base: int, size: int, layers: int, g: i
     with torch.device("meta"):
         assert count(Generator(512, 3, widths, layers)) == g
         assert count(Discriminator(3, widths, 4)) == d
+
+
+# base_width, mapping_layers, group_size, lr, gamma, batch size and half-life in thousands of images, as in the table
+# of configurations of the authors' train.py (low_shot: of DiffAugment's), where widths are multiples of 32,768
+RELEASED = {
+    "low_shot": (32768, 2, 4, 0.002, 10, 8, 10),
+    "cifar": (None, 2, 32, 0.0025, 0.01, 64, 500),  # of 32 pixels, where the most channels decide
+    "paper256": (16384, 8, 8, 0.0025, 1, 64, 20),
+    "config_f": (32768, 8, 4, 0.002, 10, 32, 10),
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_presets_are_the_authors(name: str) -> None:
+    with torch.device("meta"):
+        made = registry.create("stylegan2", (3, 32, 32), preset=name)
+    config: Config = made.config
+    base, layers, group, lr, gamma, batch, thousands = RELEASED[name]
+    assert config.base_width == (base or config.base_width)
+    assert (config.mapping_layers, config.group_size, config.lr, config.gamma) == (layers, group, lr, gamma)
+    assert (config.max_width, config.latent_dim, made.batch_size) == (512, 512, batch)
+    # after many steps the average halves in so many images
+    assert made.ema["generator"](10**7) ** (1000 * thousands / batch) == pytest.approx(0.5)
+    assert config.augment == ("diff" if name == "low_shot" else "none")
+    assert (config.path_weight, config.mixing) == ((0, 0) if name == "cifar" else (2, 0.9))
+    if name == "cifar":
+        assert stage_widths(config.base_width, config.max_width, 32) == stage_widths(32768, 512, 32) == [512] * 4
+
+
+def test_a_small_preset_is_for_a_cpu_and_what_is_given_wins() -> None:
+    made = registry.create("stylegan2", (3, 64, 64), preset="small")
+    assert made.batch_size == 16
+    assert [block.first.weight.shape[0] for block in made.discriminator.blocks] == [16, 32, 64, 64]
+    assert len(made.generator.mapping.layers) == 2
+    assert made.prior.dim == 128
+    assert count(made.generator) + count(made.discriminator) < 1_000_000
+    named = {"mapping_layers": 8, "max_width": 512, "gamma": 0.0}  # two of them are the defaults
+    config = registry.make_config("stylegan2", {"preset": "small", **named})
+    assert (config.mapping_layers, config.max_width, config.gamma) == (8, 512, 0.0)
+    assert (config.base_width, config.latent_dim) == (1024, 128)
+    written = dataclasses.asdict(config)  # as a run keeps it
+    assert registry.make_config("stylegan2", written) == config
+
+
+def test_without_a_preset_nothing_has_changed() -> None:
+    """A run that was written before there were presets has neither of their options."""
+    config = registry.make_config("stylegan2", {})
+    assert (config.base_width, config.max_width, config.latent_dim, config.mapping_layers) == (16384, 512, 512, 8)
+    written = dataclasses.asdict(config)
+    del written["preset"], written["half_life"]
+    assert registry.make_config("stylegan2", written) == config
+    assert registry.make_config("stylegan2", {"preset": None}) == config
+    assert model().batch_size == 32
+    assert model().ema["generator"](10**7) == ramped(0.5 ** (32 / 10_000))(10**7), "to the bit"
+
+
+def test_presets_are_what_the_option_offers() -> None:
+    choices = {name for kind in typing.get_args(Config.__annotations__["preset"]) for name in typing.get_args(kind)}
+    assert choices == {*PRESETS}
+    with pytest.raises(UserError, match=r"preset must be one of small, low_shot, .*, not 'tiny'"):
+        registry.create("stylegan2", (3, 32, 32), preset="tiny")
 
 
 def test_path_lengths_are_the_authors(monkeypatch) -> None:

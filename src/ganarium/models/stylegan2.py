@@ -17,8 +17,8 @@ Differences from the paper:
 - The authors' later code (StyleGAN2-ADA): one noise strength a layer, no mirroring unless the data are asked
   for it, a mean of w as in StyleGAN, gamma from the size of the image where none is given.
 - `base_width` is the later code's for images below 512 pixels; 32,768 is the paper's.
-- The average of G's weights has the half-life of 10,000 images at batches of 32, but of 5 % of the images
-  seen at most, as in the later code's own choice of settings.
+- The average of G's weights has a half-life of 5 % of the steps at most, as in the later code's `auto`.
+- `--preset cifar` keeps the skips of D, which the later code leaves out there.
 - R1 is of the images as D sees them, after augmentation if there is one; in the later code before it.
 - Images of any size: networks work on the next power of two, images are padded to it by reflection and G's
   are cropped and clipped outside.
@@ -27,6 +27,7 @@ Differences from the paper:
 
 import math
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -48,10 +49,30 @@ PAPER = Paper(
     arxiv="1912.04958",
     idea="StyleGAN with weights scaled by styles, no growing, and equal steps in w for equal changes.",
 )
+PRESETS: dict[str, dict[str, Any]] = {
+    "small": {"base_width": 1024, "max_width": 64, "latent_dim": 128, "mapping_layers": 2},
+    "low_shot": {"base_width": 32768, "mapping_layers": 2, "gamma": 10, "augment": "diff", "half_life": 1250},
+    "cifar": {
+        "mapping_layers": 2,
+        "mixing": 0.0,
+        "gamma": 0.01,
+        "path_weight": 0.0,
+        "group_size": 32,
+        "lr": 2.5e-3,
+        "half_life": 7812.5,
+    },
+    "paper256": {"gamma": 1, "group_size": 8, "lr": 2.5e-3},
+    "config_f": {"base_width": 32768, "gamma": 10},
+}
+BATCH_SIZES: dict[str | None, int] = {"small": 16, "low_shot": 8, "cifar": 64, "paper256": 64}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(AugmentOptions):
+    preset: Literal["small", "low_shot", "cifar", "paper256", "config_f"] | None = None
+    """Other values of the options, and another batch size, by name; an option that is given keeps its value.
+    small: for a CPU (ours). Released: low_shot for a few hundred photos (DiffAugment; add --mirror), cifar
+    for images of 32 pixels, paper256 and config_f for many photos of 256 and of 1024."""
     base_width: int = 16384
     """Channels of a map, times its side in pixels (released below 512 pixels; paper: 32,768). 1024 suits a
     CPU."""
@@ -77,10 +98,12 @@ class Config(AugmentOptions):
     lr: float = 2e-3
     """Learning rate of Adam (appendix B; 2.5e-3 in the release below 1024 pixels), made a little smaller by
     the moves of the penalties, k / (k + 1) for an interval of k."""
+    half_life: float = 312.5
+    """Steps in which a weight of G fades to one half in the average (10,000 images, released)."""
 
     def __post_init__(self) -> None:
         require_positive(self, "base_width", "max_width", "latent_dim", "mapping_layers", "group_size", "lr")
-        require_positive(self, "penalty_interval", "path_interval")
+        require_positive(self, "penalty_interval", "path_interval", "half_life")
         require_not_negative(self, "path_weight")
         if (self.gamma or 0) < 0 or not 0 <= self.mixing <= 1:
             raise UserError("gamma must be at least 0, and mixing from 0 to 1.")
@@ -96,6 +119,7 @@ class StyleGAN2(Model):
 
     def __init__(self, config: Config, shape: tuple[int, ...], num_classes: int | None = None) -> None:
         super().__init__(config, shape, num_classes)
+        self.batch_size = BATCH_SIZES.get(config.preset, self.batch_size)
         self.augment = Augmentation(config.augment, "stylegan2", shape)
         channels, height, width = image_shape(shape, "stylegan2")
         self.size = 2 ** math.ceil(math.log2(max(height, width)))
@@ -105,7 +129,7 @@ class StyleGAN2(Model):
         self.generator = Generator(config.latent_dim, channels, widths, config.mapping_layers)
         self.discriminator = Discriminator(channels, widths, config.group_size)
         self.register_buffer("path_mean", torch.zeros(()))
-        self.ema = {"generator": ramped(0.5 ** (32 / 10_000))}
+        self.ema = {"generator": ramped(0.5 ** (1 / config.half_life))}
         self.players = {
             "G": Player(self.generator, optimizer=lazy(config.lr, config.path_weight, config.path_interval)),
             "D": Player(self.discriminator, optimizer=lazy(config.lr, config.gamma, config.penalty_interval)),

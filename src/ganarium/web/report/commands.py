@@ -17,8 +17,11 @@ def reproduce(config: dict[str, Any]) -> str:
     options = {key: value for key, value in config["options"].items() if key not in LEFT_OUT}
     options["precision"] = config["precision"]  # what "auto" was taken for
     defaults = {field.name: field.default for field in dataclasses.fields(Options)}
-    own_defaults = dataclasses.asdict(registry.make_config(model, {}, tuple(config["data"]["shape"])))
-    words = [*_differing(options, defaults), *_differing(config["model_options"], own_defaults)]
+    own = config["model_options"]
+    preset = {"preset": own["preset"]} if "preset" in own else {}
+    own_defaults = dataclasses.asdict(registry.make_config(model, preset, tuple(config["data"]["shape"])))
+    own_defaults |= dict.fromkeys(preset)  # its name is said, and not what it stands for
+    words = [*_differing(options, defaults), *_differing(own, own_defaults)]
     return shlex.join([*_program(config), "train", model, *words])
 
 
