@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -225,6 +226,16 @@ def test_a_bad_argument_is_named(options: dict[str, Any], words: str, tmp_path: 
     if "minutes" not in options:
         with pytest.raises(UserError, match=words):
             levels(**{"data": tmp_path / "photos", "measure": fake_measure} | options)
+
+
+def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
+    pictures(tmp_path / "photos", 12)
+    given = {"batch_size": np.int64(4), "lr": np.float32(0.25), "size": np.int64(32), "passed_over": np.float64(0.5)}
+    advice = recommend(tmp_path / "photos", minutes=np.float64(5), measure=fake_measure, **given)
+    same = {"minutes": 5.0, "batch_size": 4, "lr": 0.25, "size": 32, "passed_over": 0.5}
+    assert advice.options == advice.options | same
+    assert all(type(advice.options[name]) is type(value) for name, value in same.items())
+    assert json.dumps(levels(tmp_path / "photos", measure=fake_measure, **given)[1][0].options)
 
 
 def test_few_minutes_are_told_with_the_width_that_could() -> None:

@@ -996,6 +996,15 @@ def test_translate(tmp_path: Path) -> None:
         ("did you mean glyphs", lambda: ganarium.train("gan", data="glyfs")),
         ("no run", lambda: ganarium.load("nowhere")),
         ("no run", lambda: ganarium.resume("nowhere")),
+        ("width must be a whole number, not 3.5", lambda: ganarium.create("dcgan", (1, 8, 8), width=np.float64(3.5))),
+        ("width must be a whole number, not True", lambda: ganarium.create("dcgan", (1, 8, 8), width=np.bool_(True))),
+        ("lr must be a number, not nan", lambda: ganarium.create("dcgan", (1, 8, 8), lr=np.float32("nan"))),
+        ("lr must be a number, not array", lambda: ganarium.create("dcgan", (1, 8, 8), lr=np.array([0.1, 0.2]))),
+        ("lr must be a number, not array", lambda: ganarium.create("dcgan", (1, 8, 8), lr=np.array(0.1))),
+        ("loss must be one of", lambda: ganarium.create("gan", (1, 8, 8), loss=np.array(["minimax", "minimax"]))),
+        ("steps must be a whole number, not 3.5", lambda: ganarium.train("gan", "ring", steps=np.float32(3.5))),
+        ("minutes must be a number, not nan", lambda: ganarium.train("gan", "ring", minutes=np.float64("nan"))),
+        ("steps must be a whole number, not array", lambda: ganarium.train("gan", "ring", steps=np.array([3]))),
     ],
 )
 def test_value_errors(words: str, call: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1003,6 +1012,25 @@ def test_value_errors(words: str, call: Callable[[], object], tmp_path: Path, mo
     with pytest.raises(ValueError, match=words):
         call()
     assert not any(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    own = {"width": np.int64(16), "latent_dim": np.uint8(8), "lr": np.float32(0.5), "loss": np.str_("minimax")}
+    options = {"steps": np.int32(2), "batch_size": np.int64(4), "mirror": np.bool_(False), "seed": np.uint64(2**63 - 1)}
+    model = ganarium.train("gan", "ring", out=run, threads=1, evaluate_every=np.int16(0), quiet=True, **own, **options)
+    values = dataclasses.asdict(model.config) | json.loads((run / "config.json").read_text())["options"]
+    for name, value in {**own, **options}.items():
+        assert values[name] == value.item()
+        assert type(values[name]) is type(value.item())
+    model = ganarium.resume(run, steps=np.int64(3), lr=np.float32(0.25), quiet=True)
+    assert model.iteration == 3
+    written = json.loads((run / "config.json").read_text())
+    assert (written["options"]["steps"], written["model_options"]["lr"]) == (3, 0.25)
+    image = ganarium.create("dcgan", (1, 16, 16), width=np.int64(4), lr=np.int64(1))
+    assert (type(image.config.width), type(image.config.lr)) == (int, int)
+    with pytest.raises(ValueError, match=r"steps must be a whole number, not 4\.5"):
+        ganarium.resume(run, steps=np.float64(4.5))
 
 
 # Pictures

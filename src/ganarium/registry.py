@@ -13,6 +13,7 @@ import textwrap
 import types
 import typing
 import zlib
+from collections.abc import Hashable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -186,7 +187,7 @@ def make_config(name: str, options: dict[str, Any], shape: tuple[int, ...] | Non
         if option not in known:
             raise UserError(f"{title(name)} has no option {option!r}: {nearest(option, known)}")
     given = {key: value for key, value in options.items() if not _left_out(config, key, value)}
-    check_values(config, given)
+    given = checked_values(config, given)
     if "preset" in given:
         given = getattr(module(name), "PRESETS", {}).get(given["preset"], {}) | given
     if shape is not None and len(shape) == 1 and hasattr(config, "for_points"):
@@ -196,7 +197,9 @@ def make_config(name: str, options: dict[str, Any], shape: tuple[int, ...] | Non
 
 def _left_out(config: type, option: str, value: Any) -> bool:
     default = {field.name: field.default for field in dataclasses.fields(config)}[option]
-    return value == "auto" or (value is None and (default is None or type(None) not in _kinds(config, option)))
+    if isinstance(value, str):
+        return value == "auto"
+    return value is None and (default is None or type(None) not in _kinds(config, option))
 
 
 def _kinds(config: type, field: str) -> tuple[Any, ...]:
@@ -206,20 +209,30 @@ def _kinds(config: type, field: str) -> tuple[Any, ...]:
     return typing.get_args(hint) if origin in (types.UnionType, typing.Union) else (hint,)
 
 
-def check_values(config: type, options: dict[str, Any]) -> None:
-    """Holds values against the annotations of a config dataclass: a number, a whole number, a flag, a choice."""
-    for name, value in options.items():
+def plain(value: Any) -> Any:
+    """A scalar of numpy as Python's number, flag or word of the same value; anything else unchanged."""
+    numpy = sys.modules.get("numpy")  # without which there are none
+    return value.item() if numpy and isinstance(value, numpy.generic) else value
+
+
+def checked_values(config: type, options: dict[str, Any]) -> dict[str, Any]:
+    """The values, `plain`, if they fit the annotations of a config dataclass: a number, a whole number, a flag, a
+    choice. Else `UserError`."""
+    values = {name: plain(value) for name, value in options.items()}
+    for name, value in values.items():
         kinds = _kinds(config, name)
         choices = [choice for kind in kinds for choice in typing.get_args(kind)]
-        plain = {kind for kind in kinds if isinstance(kind, type)}
+        simple = {kind for kind in kinds if isinstance(kind, type)}
         whole = isinstance(value, int) and not isinstance(value, bool)
         infinite = isinstance(value, float) and not math.isfinite(value)
-        if value in choices or (type(value) in plain and not infinite) or (whole and float in plain):
+        chosen = isinstance(value, Hashable) and value in choices  # arrays cannot be looked for
+        if chosen or (type(value) in simple and not infinite) or (whole and float in simple):
             continue
         if choices:
             raise UserError(f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}.")
-        wanted = " or ".join(word for kind, word in _WORDS.items() if kind in plain)
+        wanted = " or ".join(word for kind, word in _WORDS.items() if kind in simple)
         raise UserError(f"{name} must be {wanted}, not {value!r}.")
+    return values
 
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ganarium.errors import UserError, nearest, require_positive
-from ganarium.registry import check_values, module, title
+from ganarium.registry import checked_values, module, plain, title
 
 DEFAULT_STEPS = 10_000
 LABELS_PER_CLASS = 10  # of a semi-supervised model
@@ -122,7 +122,8 @@ def check_own_options(model: str) -> None:
 
 
 def from_mapping(options: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
-    """Sorts keyword arguments into the `Options` and what is left for the model."""
+    """Sorts keyword arguments into the `Options` and what is left for the model; numpy's numbers become Python's."""
+    options = {key: plain(value) for key, value in options.items()}
     names = {field.name for field in dataclasses.fields(Options)}
     run_options: dict[str, Any] = {
         key: str(value) if isinstance(value, os.PathLike) or (key == "size" and type(value) is int) else value
@@ -130,5 +131,5 @@ def from_mapping(options: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
         if key in names
     }
     parse_size(run_options.get("size"))  # whose own words come before those about types
-    check_values(Options, run_options)
+    checked_values(Options, run_options)
     return Options(**run_options), {key: value for key, value in options.items() if key not in names}

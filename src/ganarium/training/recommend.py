@@ -207,6 +207,7 @@ def recommend(
     by `measure`. Raises `UserError` where no model learns from such data, and for an option that does not exist or has
     a value which `train` would refuse.
     """
+    minutes, options = registry.plain(minutes), {key: registry.plain(value) for key, value in options.items()}
     data = _checked(data, {"minutes": minutes, "device": device, **options})
     examined, reading, choice, ladder = _chosen(data, options)
     timed: dict[int, Estimate] = {}
@@ -262,6 +263,7 @@ def levels(
     many steps as it takes to show samples; best is the dearest one for three times as many. Each is timed for a few
     seconds. `data` and `options` are those of `recommend`. Raises `UserError` where no model learns from such data.
     """
+    options = {key: registry.plain(value) for key, value in options.items()}
     examined, _, choice, ladder = _chosen(_checked(data, {"device": device, **options}), options)
     wishes = (
         ("rough", len(ladder) - 1, min(LEAST_STEPS, choice.steps)),

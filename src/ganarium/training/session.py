@@ -165,6 +165,7 @@ class Run:
                 f"{folder} holds weights from {written['imported']['file']} and no training to go on with: start one "
                 f"with --init-from {shlex.quote(str(folder))}."
             )
+        steps, lr = registry.checked_values(Options, {"steps": steps})["steps"], registry.plain(lr)
         begun = checkpoint.exists(folder)  # false after a kill before the first checkpoint
         _, files, meta = checkpoint.newest(folder) if begun else (None, {}, {"step": 0, "config": written})
         config = meta["config"]
