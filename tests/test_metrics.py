@@ -433,6 +433,37 @@ def test_softmax_less_is():
     assert metrics.inception_score(z.softmax(1).softmax(1), 1).mean < 1 + (right - 1) / 10
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("k", [2, 10, 1000])
+def test_probabilities_of_half_precision_are_taken(dtype, k):
+    z = 3 * torch.randn(600, k, generator=torch.Generator().manual_seed(0))
+    right = metrics.inception_score(z.double().softmax(1), 1).mean
+    for p in (z.to(dtype).softmax(1), z.to(dtype).log_softmax(1).exp()):
+        assert metrics.inception_score(p, 1).mean == pytest.approx(right, rel=0.02)
+        assert metrics.inception_score(p.float().numpy(), 1) == metrics.inception_score(p, 1)
+        assert metrics.mode_score(p, p) == pytest.approx(right, rel=0.02)
+
+
+def test_rows_are_divided_by_their_sums():
+    """Rows that rounding left a little short would be worth less than those of the same classifier in float64."""
+    p = logits(500).softmax(1)
+    whole = metrics.inception_score(p, 1).mean
+    assert metrics.inception_score(p * 0.99, 1).mean == pytest.approx(whole, rel=1e-9)
+    assert metrics.mode_score(p * 0.99, p * 1.01) == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_rows_that_are_no_probabilities_are_refused_in_any_precision(dtype):
+    z = logits(500).to(dtype)
+    one_row = z.softmax(1)
+    one_row[7] *= 0.97
+    for wrong in (z, z.exp(), z.sigmoid(), z.softmax(0), z.softmax(1)[:, :-1], one_row, -one_row):
+        with pytest.raises(UserError, match="softmax"):
+            metrics.inception_score(wrong)
+        with pytest.raises(UserError, match="softmax"):
+            metrics.mode_score(z.softmax(1), wrong)
+
+
 def test_mode_score_does_not_collapse_to_the_inception_score():
     """With the first term against p(y*), the two terms are the plain Inception Score whatever the reals are."""
     fake, real = logits(400, seed=1).softmax(1), logits(300, seed=2).softmax(1) * torch.linspace(0.2, 3, 10)

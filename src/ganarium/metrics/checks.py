@@ -8,6 +8,7 @@ from torch import Tensor
 from ganarium.errors import UserError
 
 BLOCK = 2**22  # numbers of a table in memory at a time: 32 MiB in double precision
+ROUNDING = 2**-6  # of a sum of probabilities in bfloat16, even by log_softmax(1).exp(); they may be in float32 by now
 
 
 def as_tensor(values: Any, name: str) -> Tensor:
@@ -65,12 +66,13 @@ def same_width(first: int, second: int, names: tuple[str, str]) -> None:
 
 
 def as_probabilities(values: Tensor, name: str) -> Tensor:
-    """Class probabilities (n, k) in float64: from 0 to 1, and every row sums to 1 (to 1e-3, for half precision)."""
+    """Class probabilities (n, k) in float64, each row divided by its sum. That may be off by ROUNDING from 1."""
     values = as_features(values, name)
     worst = float((values.sum(1) - 1).abs().max())
-    if float(values.min()) < -1e-6 or worst > 1e-3:
+    if float(values.min()) < -1e-6 or worst > ROUNDING:
         raise UserError(f"the rows of {name} must be probabilities that sum to 1: take softmax(1) of logits first.")
-    return values.clamp(min=0)
+    values = values.clamp(min=0)
+    return values / values.sum(1, keepdim=True)
 
 
 def as_labels(values: Tensor, name: str) -> Tensor:

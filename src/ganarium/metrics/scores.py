@@ -23,6 +23,7 @@ def inception_score(probabilities: Tensor, splits: int = 10, *, seed: int | None
     from `seed` first, for fakes drawn class by class would leave one class in a part; None keeps it. Blind to what
     happens inside a class, and to copies of the data.
 
+    Probabilities may come from float16 or bfloat16: a row whose sum is within 1/64 of 1 is divided by it, in float64.
     Raises `UserError` for logits, fewer samples than parts, or NaN.
     """
     p = as_probabilities(probabilities, "probabilities")
@@ -43,7 +44,8 @@ def mode_score(probabilities_fake: Tensor, probabilities_real: Tensor) -> float:
     two would add up to the plain Inception Score. From 0 to k, higher is better; 0 where fakes have a class that reals
     lack altogether. Xu et al. 2018 (arXiv 1806.07755).
 
-    Raises `UserError` for logits, different k, or NaN.
+    Probabilities may come from float16 or bfloat16, as for `inception_score`. Raises `UserError` for logits, different
+    k, or NaN.
     """
     fake, real = as_probabilities(probabilities_fake, "fake"), as_probabilities(probabilities_real, "real")
     if fake.shape[1] != real.shape[1]:
