@@ -29,6 +29,7 @@ from ganarium.evaluation.measures import ImageMeasure, Measure, quick_measure
 from ganarium.metrics.judges.judge import FeatureNetwork
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
+from ganarium.runs import listing
 from ganarium.runs.checkpoint import best_step
 from ganarium.runs.folder import write_json
 from ganarium.sampling import Sampling
@@ -481,7 +482,9 @@ def test_signs_have_no_scale_and_bear_numbers_below_zero() -> None:
     assert all(map(math.isfinite, signs([0.0] * 5, steps[:5])))
 
 
-def test_patience_counts_evaluations_in_a_row_and_stops_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_counts_evaluations_in_a_row_and_stops_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert unlikely(evaluated([9.0, 7.0, 5.5, 4.2, 3.3, 2.6])) == 0
     assert unlikely(evaluated([9.0, 3.0, 2.6, 2.7, 2.7, 2.6, 2.8, 2.7, 2.7, 2.8, 2.7])) >= 2
     refused("patience goes by evaluations", lambda: train("gan", tmp_path / "none", patience=2, evaluate_every=0))
@@ -489,10 +492,18 @@ def test_patience_counts_evaluations_in_a_row_and_stops_a_run(tmp_path: Path, mo
     run = train("gan", tmp_path / "run", steps=40, evaluate_every=4, patience=3)
     assert [row["step"] for row in rows(run)] == [4, 8, 12, 16, 20]
     assert checkpoints(run)[-1] == 20
-    assert json.loads((run / "state.json").read_text())["state"] == "finished"
+    state = json.loads((run / "state.json").read_text())
+    assert (state["state"], state["reason"]) == ("finished", "patience")
+    assert listing.summary_of(run, "run").state == "finished", "though 20 of its 40 steps were not made"
     assert (run / "samples" / "step-00000020.png").exists()
+    assert cli.main(["resume", str(run)]) == 0
+    assert [row["step"] for row in rows(run)][5:] == [24, 28, 32], "who goes on wants three more evaluations"
+    told = capsys.readouterr().out
+    assert "done: 32 steps of 40, where patience ended it" in told
+    assert f"  ganarium resume {run}\n" in told, "without more steps: some are left"
     monkeypatch.setattr("ganarium.training.outlook.chance_of_improvement", lambda rows: 0.6)
     assert ganarium.resume(run, quiet=True).iteration == 40
+    assert json.loads((run / "state.json").read_text())["reason"] is None
 
 
 def test_the_best_step_of_a_model_that_sees_imagenet_is_chosen_by_a_judge_that_never_saw_it() -> None:

@@ -163,7 +163,8 @@ def train_and_tell(run: Any) -> int:
     if signal_number:
         print(f"saved at step {run.model.iteration} of {run.trainer.total}; go on with: {run.resume_command()}")
         return 128 + signal_number
-    print(f"done: {run.trainer.total} steps")
+    step, total = run.model.iteration, run.trainer.total
+    print(f"done: {step} steps" + (f" of {total}, where patience ended it" if step < total else ""))
     print(f"  samples   {max((run.folder / 'samples').glob('step-*.png'))}")
     print(f"  training  {run.folder / 'samples' / 'training.gif'}")
     print(f"  curves    {run.folder / 'curves.png'}")
@@ -192,12 +193,14 @@ def _next_commands(run: Any) -> list[str]:
         more = [f"ganarium sample {folder} --n 64 --gif"]
     elif run.model.encodes:
         more = [f"ganarium encode {folder} PICTURE.png"]
+    step, total = run.model.iteration, run.trainer.total
+    further = "" if step < total else f" --steps {2 * total}"
     runs = "ganarium runs" if above == "runs" else f"ganarium runs {above}"
     return [
         images,
         *more,
         f"ganarium evaluate {folder}",
-        f"{run.resume_command()} --steps {2 * run.trainer.total}",
+        f"{run.resume_command()}{further}",
         runs,
     ]
 

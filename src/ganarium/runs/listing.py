@@ -2,7 +2,8 @@
 
 A run that ended says so in `state.json`:
     {"state": "finished" | "stopped" | "failed", "step": 60, "seconds": 4.1, "reason": null}
-`seconds` is the time of training in all, over resumptions. "running" is never written down, since a run that was killed
+`seconds` is the time of training in all, over resumptions. The reason of a run that finished before its last step is
+"patience", which ended it. "running" is never written down, since a run that was killed
 could not take it back: a run is running while a process holds its lock.
 """
 
@@ -16,6 +17,8 @@ from typing import Any
 from ganarium import registry
 from ganarium.runs.lock import running
 from ganarium.runs.rows import last_row, read_rows
+
+PATIENCE = "patience"  # the reason of a run that its patience has ended before the last step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +78,11 @@ def summary_of(run: Path, name: str) -> Summary:
         return Summary(name=name, state="broken", reason=reason, size=size, touched=touched)
     row, saved = _numbers(last_row(run / "metrics.jsonl")), newest_step(run)
     written = read_state(run) or {}
+    extended = written.get("state") == "finished" and saved < total and written["reason"] != PATIENCE
     step, state = saved, "finished" if saved >= total else "stopped"
     if running(run):
         step, state = max(saved, int(row.get("step", 0))), "running"
-    elif written and written["step"] >= saved and not (written["state"] == "finished" and saved < total):
+    elif written and written["step"] >= saved and not extended:
         step, state = written["step"], written["state"]  # else it was resumed and killed since
     elif written:
         written = {}

@@ -34,7 +34,7 @@ from ganarium.runs.folder import (
     run_folder,
     write_json,
 )
-from ganarium.runs.listing import newest_step, seconds_before
+from ganarium.runs.listing import PATIENCE, newest_step, seconds_before
 from ganarium.runs.loading import change_of_data, take_edits, use_data_folder
 from ganarium.runs.lock import alone
 from ganarium.runs.options import DEFAULT_STEPS, Options, check_own_options
@@ -238,7 +238,9 @@ class Run:
                 if stopped:
                     raise KeyboardInterrupt(f"stopped within a step. {self._way_on()}") from error
                 raise
-            self._end("stopped" if caught else "finished", began, signal.Signals(caught).name if caught else None)
+            early = PATIENCE if self.model.iteration < self.trainer.total else None
+            reason = signal.Signals(caught).name if caught else early
+            self._end("stopped" if caught else "finished", began, reason)
             if self.first and not quiet and not caught and (advice := self._on_images()):
                 print(advice, flush=True)
             distributed.wait()

@@ -133,8 +133,11 @@ class Validation:
         )
 
     def enough(self, patience: int) -> bool:
-        """Whether so many evaluations in a row gave going on a chance below one half to improve the best number."""
-        return bool(self.rows) and unlikely(self._comparable()) >= patience
+        """Whether so many evaluations in a row gave going on a chance below one half to improve the best number.
+
+        Those of this process count: whoever resumes a run that patience has ended wants more of it.
+        """
+        return bool(self.rows) and min(unlikely(self._comparable()), self._count) >= patience
 
     def summary(self, more: str) -> list[str]:
         """The end of a run in a few lines: the last numbers, the best, whether to go on (with the command `more`), and

@@ -371,7 +371,7 @@
       if (buttons !== state) {
         state = buttons;
         const steps = make("input", { type: "number", id: "goal", min: "1", "aria-label": t("resumeTo") });
-        steps.value = String(run.state === "finished" ? 2 * run.total : run.total);
+        steps.value = String(run.step >= run.total ? 2 * run.total : run.total);
         const resume = make("button", {}, t("resume"));
         resume.addEventListener("click", () => during(resume, async () => {
           await call("/api/resume", { run: name, steps: Number(steps.value) || null });
