@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,13 +145,34 @@ def test_photos_are_trained_on_in_bf16_where_that_is_faster(
 
 
 def test_a_batch_that_does_not_fit_is_made_smaller(tmp_path: Path) -> None:
-    def full(*args: Any, **job: Any) -> Estimate:
-        return replace(fake_measure(*args, **job), largest=5)
+    """Steps, memory and the size that the minutes can pay for are those of the smaller batch."""
+
+    def by_batch(*args: Any, largest: int = 64, **job: Any) -> Estimate:
+        time = fake_measure(*args, **job)
+        parts = time.batch_size / 8
+        needed, seconds = int(time.bytes_needed * parts), time.seconds_per_step * parts
+        return replace(time, largest=largest, bytes_needed=needed, seconds_per_step=seconds)
 
     pictures(tmp_path / "photos", 30)
-    advice = recommend(str(tmp_path / "photos"), minutes=60, measure=full)
-    assert advice.options["batch_size"] == 4
-    assert ", batches of 4: about" in advice.reasons[2]
+    for minutes in (1, 5, 60):
+        advice = recommend(str(tmp_path / "photos"), minutes=minutes, measure=partial(by_batch, largest=5))
+        assert advice.options["batch_size"] == 4
+        assert ", batches of 4: about" in advice.reasons[2]
+        # as if each step had been of four images from the start
+        same = recommend(str(tmp_path / "photos"), minutes=minutes, measure=by_batch, batch_size=4)
+        assert advice == replace(same, options=advice.options)
+        assert advice.options == same.options
+    eight = recommend(str(tmp_path / "photos"), minutes=60, measure=by_batch)
+    assert advice.steps == pytest.approx(2 * eight.steps, abs=1)
+    for level in levels(str(tmp_path / "photos"), measure=partial(by_batch, largest=5))[1]:
+        assert level.options["batch_size"] == 4
+        again = by_batch(
+            "", (3, int(level.size or 0), int(level.size or 0)), None, batch_size=4, model_options=level.options
+        )
+        assert level.minutes == pytest.approx(level.steps * again.seconds_per_step / (60 * recommend_module.SHARE))
+    assert recommend(str(tmp_path / "photos"), measure=partial(by_batch, largest=0)).options["batch_size"] == 1
+    fixed = recommend(str(tmp_path / "photos"), measure=partial(by_batch, largest=5), batch_size=8)
+    assert fixed.options["batch_size"] == 8, "what is fixed is kept"
     advice = recommend(str(tmp_path / "photos"), minutes=60, measure=fake_measure)
     assert "batch_size" not in advice.options
     assert ", batches of 8: about" in advice.reasons[2], "the model's own batch"

@@ -210,23 +210,23 @@ def recommend(
     minutes, options = registry.plain(minutes), {key: registry.plain(value) for key, value in options.items()}
     data = _checked(data, {"minutes": minutes, "device": device, **options})
     examined, reading, choice, ladder = _chosen(data, options)
-    timed: dict[int, Estimate] = {}
+    timed: dict[int, tuple[Estimate, dict[str, int]]] = {}
     precision = _precision(examined, options, device)
 
     def seconds(place: int) -> float:
         if place not in timed:
             timed[place] = _timed(measure, choice, examined, ladder[place], options, device, precision)
-        return timed[place].seconds_per_step
+        return timed[place][0].seconds_per_step
 
     place = _affordable(ladder, seconds, SHARE * 60 * minutes, choice.steps)
-    (shape, own), time = ladder[place], timed[place]
+    (shape, own), (time, batch) = ladder[place], timed[place]
     steps = int(SHARE * 60 * minutes / time.seconds_per_step)
     own = _counted(choice, steps) | own
     chosen: dict[str, Any] = {"data": data, "minutes": minutes, **reading}
     size = _size(shape, examined, options)
     if size:
         chosen["size"] = size
-    chosen |= _batch(time, examined)
+    chosen |= batch
     if precision != "fp32":
         chosen["precision"] = precision
     chosen |= {key: value for key, value in options.items() if value is not None} | own
@@ -277,8 +277,8 @@ def levels(
     }
     offers = []
     for name, place, steps in wishes:
-        (shape, own), time = ladder[place], timed[place]
-        own = _counted(choice, steps) | own | _batch(time, examined)
+        (shape, own), (time, batch) = ladder[place], timed[place]
+        own = _counted(choice, steps) | own | batch
         if precision != "fp32":
             own["precision"] = precision
         minutes = steps * time.seconds_per_step / (60 * SHARE)
@@ -335,21 +335,29 @@ def _timed(
     options: dict[str, Any],
     device: str,
     precision: str,
-) -> Estimate:
+) -> tuple[Estimate, dict[str, int]]:
+    """A setting's timing, and its batch size as an option where the model's own is too large: for the memory, and then
+    a smaller one is timed, or for the images there are."""
     shape, own = setting
-    return measure(
+    timing = partial(
+        measure,
         choice.model,
         shape,
         len(examined.classes) or None,
         num_train=max(1, examined.num_train),
         data_bytes=examined.bytes_held(shape),
-        batch_size=options.get("batch_size"),
         device=device,
         precision=precision,
         model_options=own,
         seconds=MEASURED,
         threads=options.get("threads"),
     )
+    fixed = options.get("batch_size")
+    time = timing(batch_size=fixed)
+    if fixed is None and time.batch_size > max(1, time.largest):
+        smaller = {"batch_size": 1 << (max(1, time.largest).bit_length() - 1)}
+        return timing(**smaller), smaller
+    return time, {"batch_size": time.batch_size} if time.batch_size == examined.num_train else {}
 
 
 def _size(shape: tuple[int, ...], examined: Survey, options: dict[str, Any]) -> str | None:
@@ -432,13 +440,6 @@ def _takes_diff(config: type) -> bool:
     except (UserError, TypeError):
         return False
     return isinstance(config.augment, str)  # type: ignore[attr-defined]
-
-
-def _batch(time: Estimate, data: Survey) -> dict[str, int]:
-    """The batch size as an option, where that of the model is too large for the memory, or for the images there are."""
-    if time.batch_size > time.largest:
-        return {"batch_size": 1 << (max(1, time.largest).bit_length() - 1)}
-    return {"batch_size": time.batch_size} if time.batch_size == data.num_train else {}
 
 
 def _counted(choice: Choice, steps: int) -> dict[str, Any]:
