@@ -38,6 +38,7 @@ from ganarium.data.sources.paired_scenes import (
     MAX_SHAPES,
     PLACE_WORDS,
     PLACES,
+    RELATION_WORDS,
     SIZE_WORDS,
     SIZES,
     draw_shapes,
@@ -564,7 +565,8 @@ def line_in_shape(a: Tensor, b: Tensor) -> float:
 
 
 def test_captions_name_all_shapes() -> None:
-    """Read by words alone: every sentence tells the kind, colour, size and place of every shape, and no more."""
+    """Read by words alone: every sentence tells the kind, colour, size and place of every shape, and no more; or, of
+    two shapes, how one lies to the other."""
     train, test = load_data("scenes_captioned", kind=CaptionedImages)
     assert (train.shape, len(train), len(test)) == ((3, 64, 64), 4000, 400)
     for split in (train, test):
@@ -573,7 +575,9 @@ def test_captions_name_all_shapes() -> None:
         facts = [shape_words(Dataset("", split.images, extra=shapes._asdict()), row) for row in range(len(split))]
         for own, sentences in zip(facts, split.captions, strict=True):
             assert len(set(sentences)) == CAPTIONS
-            assert all(read(sentence) == own for sentence in sentences), (own, sentences)
+            placed = [sentence for sentence in sentences if not related(sentence)]
+            assert all(read(sentence) == own for sentence in placed), (own, sentences)
+            assert len(placed) == CAPTIONS or len(own) == 2
         mistaken = [read(sentences[0]) == own for own, sentences in zip(facts[1:], split.captions, strict=False)]
         assert np.mean(mistaken) < 0.02  # control: the captions of other scenes
     assert train.captions is not None
@@ -582,6 +586,67 @@ def test_captions_name_all_shapes() -> None:
     assert len(openings) > 8
     batch = Batches(train, CaptionedImages, 8, seed=0).draw(8)
     assert all(isinstance(sentence, str) for sentence in batch.caption)
+
+
+def test_sentences_say_how_two_shapes_lie_to_each_other() -> None:
+    """By the centres of the shapes; and not of the same scenes mirrored, or upside down."""
+    train, _ = load_data("scenes_captioned")
+    assert train.captions is not None
+    shapes = shapes_of(train)
+    two = (shapes.kind >= 0).sum(1) == 2
+    said, true = [], {"as they are": [], "mirrored": [], "upside down": []}
+    for row in two.nonzero().squeeze(1).tolist():
+        named = [
+            (KINDS[kind], tuple(COLOURS)[colour], tuple(SIZES)[large])
+            for kind, colour, large in torch.stack(shapes[:3])[:, row, :2].T.tolist()
+        ]
+        for sentence in train.captions[row]:
+            told = related(sentence)
+            if not told:
+                continue
+            first, relation, second = told
+            said.append((first[2], relation))
+            places = [[name for name in named if fits(name, thing)] for thing in (first, second)]
+            assert all(places), (named, sentence)
+            ways = [(a, b) for a in range(2) for b in range(2) if a != b]
+            ways = [(a, b) for a, b in ways if fits(named[a], first) and fits(named[b], second)]
+            dx, dy = (field[row, :2] for field in (shapes.x, shapes.y))
+            for name, (across, down) in (("as they are", (1, 1)), ("mirrored", (-1, 1)), ("upside down", (1, -1))):
+                away = [(across * float(dx[a] - dx[b]), down * float(dy[a] - dy[b])) for a, b in ways]
+                true[name].append(any(lies(relation, *one) for one in away))
+    assert len(said) == pytest.approx(0.4 * CAPTIONS * int(two.sum()), rel=0.1)
+    assert {relation for _, relation in said} == set(RELATION_WORDS)
+    assert np.mean([size is None for size, _ in said]) == pytest.approx(0.3, abs=0.05)
+    assert all(true["as they are"])
+    assert np.mean(true["mirrored"]) == pytest.approx(0.5, abs=0.05)  # where one is above the other
+    assert np.mean(true["upside down"]) == pytest.approx(0.5, abs=0.05)
+
+
+def lies(relation: str, x: float, y: float) -> bool:
+    """Whether a shape that is (x, y) away from another, to the right and downwards, lies to it as is said."""
+    far = {"above": -y, "below": y, "left": -x, "right": x}[relation]
+    return far == max(abs(x), abs(y))
+
+
+def fits(shape: tuple[str, str, str], told: tuple[str, str, str | None]) -> bool:
+    return shape[:2] == told[:2] and told[2] in (None, shape[2])
+
+
+def related(sentence: str) -> tuple[tuple, str, tuple] | None:
+    """What a sentence tells of how two shapes lie: (kind, colour, size or None), a relation, and the other shape."""
+    what = {word: kind for kind, words in KIND_WORDS.items() for word in words}
+    large = {word: size for size, words in SIZE_WORDS.items() for word in words}
+    how = {words: relation for relation, all_words in RELATION_WORDS.items() for words in all_words}
+    thing = rf"an? (?:({'|'.join(large)}) )?({'|'.join(COLOURS)}) ({'|'.join(what)})"
+    words, text = f"({'|'.join(how)})", sentence.lower()
+    ahead, behind = re.search(rf"{thing} {words} {thing}", text), re.match(rf"{words} {thing} there is {thing}", text)
+    if not (ahead or behind):
+        return None
+    parts = list((ahead or behind).groups())
+    relation = how[parts.pop(3 if ahead else 0)]
+    things = [(what[kind], colour, large[size] if size else None) for size, colour, kind in (parts[:3], parts[3:])]
+    first, second = things if ahead else things[::-1]
+    return first, relation, second
 
 
 def shape_words(data: Dataset, row: int) -> list[tuple[str, str, str, str]]:

@@ -2,7 +2,8 @@
 
 A captioned scene has one to three shapes. Each has a kind, a colour, a size and a place. Words can name all four
 without doubt: no centre lies near the border of two places, no size between small and large. A caption names all four
-of every shape, in one of several ways of speaking.
+of every shape, in one of several ways of speaking; of two shapes some say how one lies to the other in the place of
+where they are, and may leave sizes out: "a small red circle above a blue square".
 """
 
 import math
@@ -61,6 +62,14 @@ PLACE_WORDS = {
     "bottom": ("at the bottom", "at the bottom in the middle", "near the bottom edge"),
     "bottom right": ("at the bottom right", "in the bottom right corner", "in the lower right"),
 }
+RELATION_WORDS = {
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+    "left": ("to the left of", "left of"),
+    "right": ("to the right of", "right of"),
+}
+OPENINGS = ("There is", "I can see", "The picture shows", "You can see", "This is")
+RELATED = 0.4  # of the sentences about two shapes, those that say how one lies to the other
 
 _MIN_BORDER = 0.06  # of a centre to the border of two thirds, in halves of the side
 _MIN_GAP = 0.06  # between two shapes, in halves of the shorter side
@@ -160,19 +169,29 @@ def render_shapes(shapes: Shapes, size: tuple[int, int]) -> Tensor:
 
 def describe(shapes: Shapes, rng: np.random.Generator) -> tuple[str, ...]:
     """`CAPTIONS` different sentences about one scene, whose fields are (MAX_SHAPES,)."""
-    rows = list(zip(*(field.tolist() for field in shapes[:4]), strict=True))
-    descriptions = [
-        (KINDS[kind], tuple(COLOURS)[colour], tuple(SIZES)[large], PLACES[place])
-        for kind, colour, large, place in rows
-        if kind >= 0
-    ]
+    rows = [row for row in zip(*(field.tolist() for field in shapes), strict=True) if row[0] >= 0]
     sentences: list[str] = []
     while len(sentences) < CAPTIONS:
-        order = [descriptions[place] for place in rng.permutation(len(descriptions))]
-        sentence = _sentence(order, rng)
+        order = [rows[place] for place in rng.permutation(len(rows))]
+        described = [
+            (KINDS[kind], tuple(COLOURS)[colour], tuple(SIZES)[large], PLACES[place])
+            for kind, colour, large, place, *_ in order
+        ]
+        if len(rows) == 2 and rng.random() < RELATED:
+            (*_, x, y, _), (*_, other_x, other_y, _) = order
+            sentence = _related(*described, relation_of(x - other_x, y - other_y), rng)
+        else:
+            sentence = _sentence(described, rng)
         if sentence not in sentences:
             sentences.append(sentence)
     return tuple(sentences)
+
+
+def relation_of(x: float, y: float) -> str:
+    """How a shape lies to another that is `x` further left and `y` further up: a key of RELATION_WORDS."""
+    if abs(y) > abs(x):
+        return "above" if y < 0 else "below"
+    return "left" if x < 0 else "right"
 
 
 def _candidates(count: int, size: tuple[int, int], generator: torch.Generator) -> Shapes:
@@ -215,27 +234,46 @@ def _reach(kind: Tensor) -> Tensor:
 
 def _sentence(shapes: Sequence[tuple[str, str, str, str]], rng: np.random.Generator) -> str:
     """One sentence that names kind, colour, size and place of these shapes, in this order."""
-
-    def one(words: Sequence[str]) -> str:
-        return words[int(rng.integers(len(words)))]
-
     parts = []
     style = rng.integers(4)
     for kind, colour, size, place in shapes:
-        what, where = f"{one(SIZE_WORDS[size])} {colour} {one(KIND_WORDS[kind])}", one(PLACE_WORDS[place])
-        a_what = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
-        parts.append(f"{where} {a_what}" if style == 3 else f"{a_what} {where}")
+        what, where = _thing(kind, colour, _one(SIZE_WORDS[size], rng), rng), _one(PLACE_WORDS[place], rng)
+        parts.append(f"{where} {what}" if style == 3 else f"{what} {where}")
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    if style == 0:
-        return f"{listed[0].upper()}{listed[1:]}."
-    if style == 1:
-        return listed  # as people in a hurry write
-    if style == 2:
-        opening = one(("There is", "I can see", "The picture shows", "You can see", "This is"))
-        return f"{opening} {listed}."
-    middle = one((" there is ", " sits ", " lies ", " is "))
-    first, rest = parts[0].split(" a ", 1) if " a " in parts[0] else parts[0].split(" an ", 1)
+    if style < 3:
+        return _spoken(listed, int(style), rng)
+    middle = _one((" there is ", " sits ", " lies ", " is "), rng)
+    first, rest = parts[0].split(" a ", 1)
     sentence = f"{first}{middle}a {rest}"
     if len(parts) > 1:
         sentence = f"{', '.join([sentence, *parts[1:-1]])} and {parts[-1]}"
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _related(
+    first: tuple[str, str, str, str], second: tuple[str, str, str, str], relation: str, rng: np.random.Generator
+) -> str:
+    """One sentence that names kind and colour of two shapes, how the first lies to the second, and perhaps sizes."""
+    whats = [
+        _thing(kind, colour, _one((*SIZE_WORDS[size], ""), rng), rng) for kind, colour, size, _ in (first, second)
+    ]
+    how, style = _one(RELATION_WORDS[relation], rng), rng.integers(4)
+    if style == 3:
+        return f"{how[0].upper()}{how[1:]} {whats[1]} there is {whats[0]}."
+    return _spoken(f"{whats[0]} {how} {whats[1]}", int(style), rng)
+
+
+def _spoken(words: str, style: int, rng: np.random.Generator) -> str:
+    """Words as a sentence: with a capital and a full stop, as people write in a hurry, or with an opening."""
+    if style == 0:
+        return f"{words[0].upper()}{words[1:]}."
+    return words if style == 1 else f"{_one(OPENINGS, rng)} {words}."
+
+
+def _thing(kind: str, colour: str, size: str, rng: np.random.Generator) -> str:
+    what = f"{size} {colour} {_one(KIND_WORDS[kind], rng)}".strip()
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
+def _one(words: Sequence[str], rng: np.random.Generator) -> str:
+    return words[int(rng.integers(len(words)))]
