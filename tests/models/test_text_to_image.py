@@ -18,7 +18,7 @@ from ganarium.data import load_data
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import CaptionedImages, Dataset
 from ganarium.models.text_to_image import joint_embedding_loss
-from ganarium.networks.sentences import ALPHABET, LENGTH, CharacterCNNRNN, alike, characters, embedding
+from ganarium.networks.sentences import ALPHABET, LENGTH, CharacterCNNRNN, alike, characters, embedding, of_words, signs
 from ganarium.networks.text_to_image import Discriminator, Generator
 from ganarium.trainer import Trainer
 from synthetic import refused
@@ -410,6 +410,38 @@ def test_any_embedding_of_sentences_can_be_plugged_in(monkeypatch):
     refused("it must give (n, dim)", lambda: embedding("my_embedding:shout", 1)(["a", "b"]))
 
 
+def test_words_add_up():
+    """So that combinations which no sentence had lie where those of others put them."""
+    red_circle, red_square, blue_circle, blue_square = of_words(
+        [f"a {colour} {kind}" for colour in ("red", "blue") for kind in ("circle", "square")], 64
+    )
+    torch.testing.assert_close(blue_square, blue_circle + red_square - red_circle)
+    assert not torch.equal(red_square, blue_circle)
+    torch.testing.assert_close(of_words(["Red, red; red!"], 64)[0], 3 * signs("red", 64))
+    assert torch.equal(*of_words(["\u7ea2\u8272\u5706", "\u7ea2 \u8272 \u5706"], 64))
+    assert torch.equal(*of_words(["red on blue", "blue on red"], 64)), "the order does not count"
+    assert of_words(["?!"], 64).tolist() == [[0.0] * 64]
+
+
+def test_the_signs_of_a_word_are_the_same_everywhere():
+    assert signs("red", 16).tolist() == [-1, 1, -1, -1, 1, -1, -1, -1, -1, 1, -1, -1, 1, 1, -1, 1]
+    many = torch.stack([signs(f"word {number}", 1024) for number in range(50)])
+    assert set(many.flatten().tolist()) == {-1.0, 1.0}
+    assert ((many @ many.T) / 1024 - torch.eye(50)).abs().max() < 0.2  # words are nearly at right angles
+
+
+def test_nothing_learns_to_read_where_words_are_summed(tmp_path):
+    made = trainer(encoder="words", embedding_dim=16)
+    assert list(made.model.players) == ["D", "G"]
+    h = made.model.sentences(("a red picture", "all of it is green"))
+    assert torch.equal(h, of_words(["a red picture", "all of it is green"], 16))
+    sizes = {"size": "16", "width": 4, "embedding_dim": 16, "projected": 4, "batch_size": 4, "encoder": "words"}
+    ganarium.train("text_to_image", "scenes_captioned", steps=1, out=tmp_path / "run", quiet=True, **sizes)
+    model = ganarium.load(tmp_path / "run")
+    a, b = (model.sample(2, seed=0, text=text) for text in ("a red circle", "a blue circle"))
+    assert not torch.equal(a, b)
+
+
 def test_an_embedding_of_another_length_is_told_the_option(monkeypatch):
     monkeypatch.setitem(sys.modules, "my_embedding", sys.modules[__name__])
     made = trainer(encoder="my_embedding:shout", embedding_dim=5)
@@ -514,7 +546,7 @@ def test_what_sampling_refuses(words, text):
 def test_what_is_refused():
     refused("is told no text", lambda: registry.create("dcgan", (1, 16, 16), width=4).sample(1, text="a"))
     refused("cannot be imported ... put no_such_module.py", lambda: trainer(encoder="no_such_module:f"))
-    refused("is no encoder: give characters, minilm", lambda: trainer(encoder="math:no_such"))
+    refused("is no encoder: give characters, words, minilm", lambda: trainer(encoder="math:no_such"))
     refused("is no encoder", lambda: trainer(encoder="math"))
     refused("at most 1024 pixels", lambda: registry.create("text_to_image", (3, 2000, 8)))
     refused("share must be from 0 to 1", lambda: trainer(share=2.0))

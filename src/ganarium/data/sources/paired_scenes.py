@@ -254,9 +254,7 @@ def _related(
     first: tuple[str, str, str, str], second: tuple[str, str, str, str], relation: str, rng: np.random.Generator
 ) -> str:
     """One sentence that names kind and colour of two shapes, how the first lies to the second, and perhaps sizes."""
-    whats = [
-        _thing(kind, colour, _one((*SIZE_WORDS[size], ""), rng), rng) for kind, colour, size, _ in (first, second)
-    ]
+    whats = [_thing(kind, colour, _one((*SIZE_WORDS[size], ""), rng), rng) for kind, colour, size, _ in (first, second)]
     how, style = _one(RELATION_WORDS[relation], rng), rng.integers(4)
     if style == 3:
         return f"{how[0].upper()}{how[1:]} {whats[1]} there is {whats[0]}."
