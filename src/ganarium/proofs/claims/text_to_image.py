@@ -1,4 +1,4 @@
-from ganarium.proofs.claim import Claim, ShuffledCaptions, at_least, scale
+from ganarium.proofs.claim import ChangeOptions, Claim, ShuffledCaptions, at_least, scale
 from ganarium.proofs.measures.scenes_by_words import KindsByWords, ScenesByWords
 
 text_to_image_words = Claim(
@@ -48,4 +48,32 @@ text_to_image_kinds = Claim(
         halvings=0,
         num_controls=1,
     ).requires(at_least(kind=0.5, colour=0.6)),
+)
+
+text_to_image_unseen = Claim(
+    text="Pictures show kinds of shape in colours which they have in no image of the training.",
+    source="Reed et al. 2016, section 4.3: sentences between those of the data",
+    control=ShuffledCaptions(),
+    measure=KindsByWords(),
+    runs_beside={
+        "without_interpolation": ChangeOptions({"interpolation": False}),
+        "without_matching": ChangeOptions({"matching": False}),
+    },
+    beside_text="without_interpolation: G draws for the sentences of the data alone (no GAN-INT). without_matching: D "
+    "is shown no real image with a sentence that is not about it (no GAN-CLS).",
+    cpu=scale(
+        "scenes_captioned",
+        3000,
+        size=32,
+        batch_size=32,
+        encoder="words",
+        candidates=8,
+        embedding_dim=128,
+        projected=64,
+        width=24,
+        latent_dim=16,
+        lr=5e-4,
+        halvings=0,
+        num_controls=1,
+    ).requires(at_least(held_out=0.5, kind=0.6, colour=0.8)),
 )
