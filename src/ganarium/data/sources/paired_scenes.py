@@ -179,7 +179,7 @@ def describe(shapes: Shapes, rng: np.random.Generator) -> tuple[str, ...]:
         ]
         if len(rows) == 2 and rng.random() < RELATED:
             (*_, x, y, _), (*_, other_x, other_y, _) = order
-            sentence = _related(*described, relation_of(x - other_x, y - other_y), rng)
+            sentence = _related(described, relation_of(x - other_x, y - other_y), rng)
         else:
             sentence = _sentence(described, rng)
         if sentence not in sentences:
@@ -250,11 +250,9 @@ def _sentence(shapes: Sequence[tuple[str, str, str, str]], rng: np.random.Genera
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _related(
-    first: tuple[str, str, str, str], second: tuple[str, str, str, str], relation: str, rng: np.random.Generator
-) -> str:
+def _related(shapes: Sequence[tuple[str, str, str, str]], relation: str, rng: np.random.Generator) -> str:
     """One sentence that names kind and colour of two shapes, how the first lies to the second, and perhaps sizes."""
-    whats = [_thing(kind, colour, _one((*SIZE_WORDS[size], ""), rng), rng) for kind, colour, size, _ in (first, second)]
+    whats = [_thing(kind, colour, _one((*SIZE_WORDS[size], ""), rng), rng) for kind, colour, size, _ in shapes]
     how, style = _one(RELATION_WORDS[relation], rng), rng.integers(4)
     if style == 3:
         return f"{how[0].upper()}{how[1:]} {whats[1]} there is {whats[0]}."
