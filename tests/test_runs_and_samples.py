@@ -679,8 +679,9 @@ def test_the_commands_to_try_next_work(name: str, here: Path, capsys: pytest.Cap
     Image.effect_noise((9, 9), 80).convert("RGB").save("PICTURE.png")
     commands = [shlex.split(line) for line in lines[place + 1 :]]
     look = "translate" if name == "cyclegan" else "sample"
-    assert [command[1] for command in commands] == [look, "evaluate", "resume", "runs"]
-    commands[1] += ["--n", "150", "--device", "cpu"]  # fewer, for the test
+    more = ["complete"] if name == "pixelrnn" else []
+    assert [command[1] for command in commands] == [look, *more, "evaluate", "resume", "runs"]
+    commands[-3] += ["--n", "150", "--device", "cpu"]  # fewer, for the test
     for command in commands:
         assert command[0] == "ganarium"
         assert cli.main(command[1:]) == 0, command

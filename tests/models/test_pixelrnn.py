@@ -651,6 +651,7 @@ def test_the_command_line_completes_pictures(tmp_path, capsys):
     pixels = np.zeros((8, 8), np.uint8)
     pixels[:4, ::2] = 255
     Image.fromarray(pixels).save(picture)
+    assert f"ganarium complete {run} PICTURE.png" in capsys.readouterr().out
     assert cli.main(["complete", run, str(picture), "--n", "3", "--device", "cpu"]) == 0
     drawn = np.asarray(Image.open(tmp_path / "run" / "generated" / "completed-seed0.png").convert("L")).astype(int)
     scale = drawn.shape[0] // (8 + 4)
@@ -659,5 +660,13 @@ def test_the_command_line_completes_pictures(tmp_path, capsys):
     assert all(np.array_equal(cell[:4], pixels[:4]) for cell in cells)
     assert set(cells[1][4:].flatten()) <= {127, 128}
     assert len({cell[4:].tobytes() for cell in cells[2:]}) > 1
-    assert cli.main(["complete", run, str(picture), "--covered", "2"]) == 2
-    assert "--covered must be above 0" in capsys.readouterr().err
+    assert cli.main(["complete", run, str(picture), "--n", "1", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.endswith("completed-seed0-2.png\n")  # nothing is overwritten
+    for wrong, words in (
+        (["--covered", "2"], "--covered must be above 0"),
+        (["--covered", "nan"], "--covered must be above 0"),
+        (["--covered", "0.05"], "0.05 of 8 rows is less than half a row"),
+        (["--n", "33"], "--n from 1 to 32"),
+    ):
+        assert cli.main(["complete", run, str(picture), *wrong]) == 2
+        assert words in capsys.readouterr().err

@@ -187,12 +187,19 @@ def _next_commands(run: Any) -> list[str]:
     elif len(run.model.shape) == 1:
         images = f"ganarium sample {folder} --n 2000 --files"
     else:
-        images = f"ganarium sample {folder} --n 64" + (" --gif" if run.model.prior else "")
+        walks = run.model.prior and not run.model.captioned  # which needs a sentence for it
+        images = f"ganarium sample {folder} --n 64" + (" --gif" if walks else "")
     more = []
     if run.model.domains:  # it translates, and also makes pairs
         more = [f"ganarium sample {folder} --n 64 --gif"]
     elif run.model.encodes:
         more = [f"ganarium encode {folder} PICTURE.png"]
+    elif run.model.captioned:
+        more = [f'ganarium sample {folder} --text "A SENTENCE" --gif']
+    elif run.model.completes:
+        more = [f"ganarium complete {folder} PICTURE.png"]
+    elif run.model.styles:
+        more = [f"ganarium sample {folder} --truncation 0.7 --mix 1"]
     step, total = run.model.iteration, run.trainer.total
     further = "" if step < total else f" --steps {2 * total}"
     runs = "ganarium runs" if above == "runs" else f"ganarium runs {above}"
