@@ -46,9 +46,12 @@ def test_of_every_model_with_codes(name):
         refused("", lambda: small_trainer(name).model.project(torch.zeros(1, 16, 16)))
         return
     images = model.sample(2, seed=5)
+    if model.captioned:
+        refused("say by text= (--text) what the images show", lambda: model.project(images))
+    cheap = FEW | ({"text": "a red circle"} if model.captioned else {})
     random, modes = torch.get_rng_state(), {module: module.training for module in model.modules()}
     state = {key: value.clone() for key, value in model.state_dict().items()}
-    first, again = (model.project(images, by="optimisation", **FEW) for _ in range(2))
+    first, again = (model.project(images, by="optimisation", **cheap) for _ in range(2))
     assert first.code.shape == (2, model.prior.dim)
     assert first.image.shape == images.shape
     assert (first.label is not None) == model.conditional
@@ -196,6 +199,7 @@ def test_what_is_refused(taught):
     refused("has no styles w", lambda: model.project(images, space="w"))
     refused("starts must be a whole number", lambda: model.project(images, starts=0))
     refused("is told no label", lambda: model.project(images, label=0))
+    refused("is told no text", lambda: model.project(images, text="a"))
     refused("no domain of this model: leave it away", lambda: model.project(images, domain="a"))
     refused("a tensor to project must be (1, 12, 12)", lambda: model.project(torch.zeros(1, 9, 9)))
     refused("a prior", lambda: registry.create("cyclegan", (1, 16, 16)).project(torch.zeros(1, 16, 16)))

@@ -140,6 +140,7 @@ def project(
     by: Literal["encoder", "optimisation"] | None = None,
     space: Literal["z", "w"] = "z",
     label: Any = None,
+    text: str | None = None,
     domain: str | None = None,
     starts: int = 8,
     steps: int = 300,
@@ -166,6 +167,12 @@ def project(
         raise UserError(f"{domain!r} is no domain of this model: {choice}.")
     if label is not None and not model.conditional:
         raise UserError(f"{name} is told no label: project without.")
+    if text is not None and not model.captioned:
+        raise UserError(f"{name} is told no text: project without.")
+    if text is None and model.captioned:
+        raise UserError(f"{name} makes images from a code and a sentence: say by text= (--text) what the images show.")
+    if text is not None and not (isinstance(text, str) and text.strip()):
+        raise UserError(f"text must be a sentence, not {text!r}.")
     seed, (batch, _), begun = checked_seed(seed), model.fitted(image, "project"), time.monotonic()
     by = by or ("encoder" if model.encodes else "optimisation")
     with contextlib.ExitStack() as stack:
@@ -179,7 +186,8 @@ def project(
             labels = asked_labels(asked, num_random, model.num_labels, model.device)
         if space == "w":
             candidates = model.styles_of(candidates)
-        forward = _forward(model, seed, domain, space)
+        sentence = None if text is None else model.sentences([text])
+        forward = _forward(model, seed, domain, space, sentence)
         begin = model.encoded(batch) if model.encodes else None
         if by == "encoder":
             assert begin is not None
@@ -208,8 +216,9 @@ def project(
     return Projection(codes.code.float(), codes.label, made, error, codes.random_error, seconds, by, space)
 
 
-def _forward(model: Sampling, seed: int, domain: str | None, space: str) -> Forward:
-    """The images of codes, or of styles, and labels. The same in every call: so is noise that a generator draws."""
+def _forward(model: Sampling, seed: int, domain: str | None, space: str, sentence: Tensor | None) -> Forward:
+    """The images of codes, or of styles, and labels, of an embedded sentence (1, dim) where there is one. The same in
+    every call: so is noise that a generator draws."""
     noise = {"noise_seed": torch.tensor([seed], device=model.device)} if model.styles else {}
 
     def forward(code: Tensor, label: Tensor | None) -> Tensor:
@@ -218,6 +227,7 @@ def _forward(model: Sampling, seed: int, domain: str | None, space: str) -> Forw
             pairs = model.generate(2 * len(code), code.repeat_interleave(2, 0))
             return pairs[model.domains.index(domain or model.domains[0]) :: 2]
         asked = noise | ({} if label is None else {"label": label})
+        asked |= {} if sentence is None else {"text": sentence.expand(len(code), -1)}
         if space == "w":
             return model.expected(len(code), None, style=code, **asked)
         return model.expected(len(code), code, **asked)

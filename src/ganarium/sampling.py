@@ -173,9 +173,10 @@ class Sampling(Mapping):
         """Draws the covered pixels of an image from those before them in raster order: float32 (c, h, w) of the model's
         size, or (b, c, h, w) of a batch.
 
-        `image` is as for `probabilities`; `mask` bool (h, w) is True where to draw. Known pixels keep the nearest value
-        that the model knows. What is known below a covered pixel is not seen: cover the lower part. Raises `UserError`
-        for a model that does not complete images, another image, or another mask.
+        `image` is as for `probabilities`; `mask` bool (h, w) is True where to draw. Known pixels get the nearest value
+        that the model knows; of two values either, white with the grey value as chance, as in training. What is known
+        below a covered pixel is not seen: cover the lower part. Raises `UserError` for a model that does not complete
+        images, another image, or another mask.
         """
         if not self.completes:
             raise UserError(f"{type(self).__name__} does not complete images: use a run of pixelrnn.")
@@ -241,10 +242,10 @@ class Sampling(Mapping):
         where the model has one, or `optimisation`: of `num_random` (1,000) codes from the prior the nearest `starts`
         (8) are improved in `steps` (300) updates of Adam, on the squared difference of pixels, and the best code of all
         is the answer. A conditional model looks among all classes, or in that of `label`; a model of two `domains` in
-        the first, or in `domain`. The numbers of a category stay those of a random code. A model with `styles` takes
-        `space="w"`: styles are looked for in the place of codes, come nearer to the image, and are what `sample` takes
-        as `style=`. The same `seed` (0) gives the same answer. Raises `UserError` for a model that makes no images from
-        codes, or another image.
+        the first, or in `domain`. The numbers of a category stay those of a random code. A `captioned` model needs
+        `text`, the sentence that all images are drawn of. A model with `styles` takes `space="w"`: styles are looked
+        for in the place of codes, come nearer to the image, and are what `sample` takes as `style=`. The same `seed`
+        (0) gives the same answer. Raises `UserError` for a model that makes no images from codes, or another image.
         """
         return project(self, image, **options)
 

@@ -219,9 +219,9 @@ def of_styles(
 ) -> dict[str, Tensor]:
     """What a model with styles was asked for, checked, one row for each of the `n` samples.
 
-    `truncation` draws the styles towards their average, from 0 (all the way) to 1 (not). `noise_seed` gives all samples
-    the same noise. `second` are codes (n, prior.dim) whose styles are used from layer `crossover` on; both or neither.
-    `style` (n, prior.dim) are styles in the place of those of codes.
+    `truncation` draws the styles towards their average, from 0 (all the way) to 1 (not), and beyond 1 away from it.
+    `noise_seed` gives all samples the same noise. `second` are codes (n, prior.dim) whose styles are used from layer
+    `crossover` on; both or neither. `style` (n, prior.dim) are styles in the place of those of codes.
     """
     checked = {}
     if style is not None:
@@ -232,7 +232,7 @@ def of_styles(
         checked["style"] = style.to(model.device, model.dtype)
     if truncation is not None:
         if isinstance(truncation, bool) or not isinstance(truncation, int | float) or not 0 <= truncation <= 2:
-            raise UserError(f"truncation must be a number from 0 (the average) to 1 (none), not {truncation!r}.")
+            raise UserError(f"truncation must be a number from 0 (the average) to 2 (1: none), not {truncation!r}.")
         checked["truncation"] = torch.full((n,), float(truncation), device=model.device, dtype=model.dtype)
     if noise_seed is not None:
         checked["noise_seed"] = torch.full((n,), checked_seed(noise_seed), device=model.device)

@@ -333,6 +333,17 @@ def test_truncation_goes_from_the_average_image_to_the_sample():
     assert (near - average).norm() < (plain - average).norm()
 
 
+def test_truncation_reaches_the_first_eight_layers_alone():
+    """Up to 32 pixels, as released: finer styles stay those of the code."""
+    model = registry.create("stylegan", (1, 64, 64), width=6, latent_dim=5, mapping_layers=1, first_size=64)
+    w, seen = torch.randn(3, 5), []
+    model.synthesised = lambda styles, noise: (seen.append(styles), torch.zeros(len(styles), 1, 64, 64))[1]
+    with torch.no_grad():
+        model.generate(3, style=w, truncation=torch.zeros(3))
+    assert torch.equal(seen[0][:, :8], model.generator.average.expand(3, 8, -1))
+    assert torch.equal(seen[0][:, 8:], w[:, None].expand(-1, 2, -1))
+
+
 def test_a_noise_seed_fixes_the_noise_and_nothing_else():
     model = trained().model
     z = torch.randn(2, 5)
@@ -362,6 +373,7 @@ def test_styles_of_two_codes_are_mixed():
     [
         ("truncation must be a number from 0 ... not 'much'", {"truncation": "much"}),
         ("truncation must be a number from 0 ... not -1", {"truncation": -1}),
+        ("from 0 (the average) to 2 (1: none), not 2.5", {"truncation": 2.5}),
         ("the seed must be a whole number", {"noise_seed": -3}),
         ("give both or neither", {"crossover": 2}),
         ("second must be a tensor of shape (2, 5), not (2, 4)", {"second": torch.zeros(2, 4), "crossover": 1}),

@@ -442,6 +442,19 @@ def test_nothing_learns_to_read_where_words_are_summed(tmp_path):
     assert not torch.equal(a, b)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["red"], "wrong gave no numbers for 1 sentence"),
+        (None, "wrong gave no numbers for 1 sentence"),
+        ([[math.nan]], "wrong gave numbers that are not finite for 'a'"),
+    ],
+)
+def test_an_embedding_that_is_no_numbers_is_named(monkeypatch, given, words):
+    monkeypatch.setitem(sys.modules, "my_embedding", SimpleNamespace(wrong=lambda sentences: given))
+    refused(words, lambda: embedding("my_embedding:wrong", 1)(["a"]))
+
+
 def test_an_embedding_of_another_length_is_told_the_option(monkeypatch):
     monkeypatch.setitem(sys.modules, "my_embedding", sys.modules[__name__])
     made = trainer(encoder="my_embedding:shout", embedding_dim=5)
@@ -547,10 +560,22 @@ def test_what_is_refused():
     refused("is told no text", lambda: registry.create("dcgan", (1, 16, 16), width=4).sample(1, text="a"))
     refused("cannot be imported ... put no_such_module.py", lambda: trainer(encoder="no_such_module:f"))
     refused("is no encoder: give characters, words, minilm", lambda: trainer(encoder="math:no_such"))
-    refused("is no encoder", lambda: trainer(encoder="math"))
+    for name in ("math", "math:pi", ".math:sin", ":sin"):
+        refused("is no encoder", lambda name=name: trainer(encoder=name))
     refused("at most 1024 pixels", lambda: registry.create("text_to_image", (3, 2000, 8)))
     refused("share must be from 0 to 1", lambda: trainer(share=2.0))
     refused("2-D points", lambda: registry.create("text_to_image", (2,)))
+
+
+def test_a_code_is_found_for_a_sentence_wherever_its_image_stands():
+    """Without one, a sentence of the data would be drawn for each place: the code would belong to another picture."""
+    model = trainer().model
+    images = model.sample(3, seed=1, text="a red picture")
+    few = {"starts": 2, "steps": 3, "num_random": 20}
+    found = model.project(images, text="a red picture", **few)
+    again = model.sample(3, seed=5, latent=found.code, text="a red picture")
+    torch.testing.assert_close(again, found.image, rtol=0, atol=1e-5)
+    refused("text must be a sentence, not ' '", lambda: model.project(images, text=" "))
 
 
 def test_the_command_line_draws_a_sentence(tmp_path, capsys):
@@ -560,6 +585,9 @@ def test_the_command_line_draws_a_sentence(tmp_path, capsys):
     assert (
         cli.main(["train", "text_to_image", "--data", "scenes_captioned", *options, "--steps", "2", "--out", run]) == 0
     )
+    said = capsys.readouterr().out
+    assert f"ganarium sample {run} --n 64\n" in said  # a walk needs a sentence
+    assert f'ganarium sample {run} --text "A SENTENCE" --gif' in said
     assert cli.main(["sample", run, "--text", "a small red circle above a blue square", "--n", "4", "--gif"]) == 0
     drawn = sorted(path.name for path in (tmp_path / "run" / "generated").iterdir())
     assert drawn == [

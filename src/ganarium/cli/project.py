@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from ganarium.cli.classify import class_names
 from ganarium.cli.output import output_folder
-from ganarium.cli.parameters import Count
+from ganarium.cli.parameters import Count, Whole
 from ganarium.cli.sample import class_number
 from ganarium.data.files.tree import printable
 from ganarium.errors import UserError
@@ -20,9 +20,10 @@ def project(
     by: str | None = None,
     space: Literal["z", "w"] = "z",
     label: str | None = None,
+    text: str | None = None,
     starts: Count = None,
     steps: Count = None,
-    seed: int = 0,
+    seed: Whole = 0,
     out: str | None = None,
     raw: bool = False,
     device: str = "auto",
@@ -47,6 +48,8 @@ def project(
         style.
     label
         The class of the pictures, by name or number, for a model that takes labels. Default: any.
+    text
+        The sentence that the pictures are drawn of, for a model that learned from captions, which needs one.
     starts
         Random codes that are improved, the nearest of 1,000. Default: 8.
     steps
@@ -77,6 +80,7 @@ def project(
         "space": space,
         "seed": seed,
         "label": None if label is None else class_number(model, run, label),
+        "text": text,
     }
     options |= {word: count for word, count in (("starts", starts), ("steps", steps)) if count is not None}
     files = picture_files(pictures)

