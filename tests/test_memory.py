@@ -77,6 +77,28 @@ def test_what_will_not_fit_is_refused_with_the_batch_that_would(monkeypatch):
     refused("use a smaller --size or --width", lambda: memory.check(made, 64, **device))
 
 
+def test_mixed_precision_needs_less_and_double_more():
+    """What layers keep for the gradient is in bf16 then; weights and penalties stay in fp32."""
+    made = model(16, "stylegan")
+    half, single, double = (
+        memory.needs(made, 16, steps=100, device="cuda", precision=name)[-1].bytes for name in ("bf16", "fp32", "fp64")
+    )
+    assert 0.5 * single < half < 0.95 * single
+    assert double == pytest.approx(2 * single, rel=0.05)
+
+
+def test_a_run_of_minutes_is_refused_before_it_is_timed(tmp_path, capsys, monkeypatch):
+    """Timing begins with the largest images: of a run that does not fit, the machine would end the process."""
+    options = ["--size", "16", "--width", "4", "--latent-dim", "4", "--batch-size", "4", "--minutes", "0.2"]
+    command = ["train", "progan", "--data", "glyphs", *options, "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr("ganarium.trainer.Trainer.iterate", lambda self: pytest.fail("a step was made"))
+    monkeypatch.setattr("ganarium.trainer.Trainer.__iter__", lambda self: pytest.fail("a step was made"))
+    assert cli.main(command) == 2
+    assert "at 16x16 in batches of 4" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_says_what_it_will_need_and_begins_only_if_it_fits(tmp_path, capsys, monkeypatch):
     options = ["--size", "8", "--width", "4", "--latent-dim", "4", "--stable-images", "16", "--fading-images", "16"]
     command = ["train", "progan", "--data", "glyphs", *options, "--batch-size", "4", "--steps", "2", "--out"]

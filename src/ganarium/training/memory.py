@@ -69,9 +69,9 @@ class Nothing:
         return Images(torch.empty(n, *self.shape))
 
 
-def needs(model: Model, batch_size: int, *, steps: int, device: str) -> list[Need]:
-    """The memory of a step in float32 at each resolution that a run of so many steps reaches, the first first. Empty
-    for a model that does not grow.
+def needs(model: Model, batch_size: int, *, steps: int, device: str, precision: str = "fp32") -> list[Need]:
+    """The memory of a step at each resolution that a run of so many steps reaches, the first first. Empty for a model
+    that does not grow.
 
     Tensors are counted while a step runs on torch's fake tensors, which have no values: weights, their averages,
     gradients, Adam's moments and all that a step keeps for its gradients. A tenth is added for gaps, and on the CPU the
@@ -85,24 +85,25 @@ def needs(model: Model, batch_size: int, *, steps: int, device: str) -> list[Nee
         empty = type(model)(model.config, model.shape, model.num_classes)
         for iteration, side in empty.resolutions.items():
             if iteration < steps:
-                peak, movers = _step(empty, iteration, batch_size)
+                peak, movers = _step(empty, iteration, batch_size, precision)
                 players |= movers
-                count = RESERVE * (_held(empty, players) + peak)
+                count = RESERVE * (_held(empty, players) + peak) * (2 if precision == "fp64" else 1)
                 stages.append(Need(iteration, side, int(count + (LIBRARIES if device == "cpu" else 0))))
     return stages
 
 
-def check(model: Model, batch_size: int, *, steps: int, device: str) -> str:
+def check(model: Model, batch_size: int, *, steps: int, device: str, precision: str = "fp32") -> str:
     """The memory at each resolution, in a line; empty for a model that does not grow.
 
     Raises `UserError` where the largest does not fit in four fifths of what is free, with the batch size that would.
     """
-    stages, room = needs(model, batch_size, steps=steps, device=device), USABLE * free_bytes(device)
+    run: dict[str, Any] = {"steps": steps, "device": device, "precision": precision}
+    stages, room = needs(model, batch_size, **run), USABLE * free_bytes(device)
     if not stages:
         return ""
     worst = max(stages, key=lambda need: need.bytes)
     if worst.bytes > room:
-        one = needs(model, 1, steps=steps, device=device)[stages.index(worst)].bytes
+        one = needs(model, 1, **run)[stages.index(worst)].bytes
         each = (worst.bytes - one) / max(1, batch_size - 1)
         fits = 1 + int((room - one) / max(each, 1)) if room >= one else 0
         remedy = f"use --batch-size {min(fits, batch_size - 1)}" if fits else "use a smaller --size or --width"
@@ -121,11 +122,12 @@ def _held(model: Model, players: set[str]) -> int:
     return _bytes(model.parameters()) + _bytes(model.buffers()) + averaged + moments
 
 
-def _step(model: Model, iteration: int, batch_size: int) -> tuple[int, set[str]]:
+def _step(model: Model, iteration: int, batch_size: int, precision: str = "fp32") -> tuple[int, set[str]]:
     """The peak bytes of one step beyond what lasts, and the players that move in it."""
     model.iteration, movers = iteration, set()
-    with Live() as live:
-        for player, terms, *_ in model.step(Nothing(model.shape, batch_size)):  # type: ignore[arg-type]
+    batches: Any = Nothing(model.shape, batch_size)
+    with Live() as live, torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        for player, terms, *_ in model.step(batches):
             own = list(model.players[player].parameters())
             torch.stack([term.sum() for term in terms.values()]).sum().backward(inputs=own)
             for value in own:

@@ -43,14 +43,13 @@ from ganarium.runtime import distributed
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.runtime.environment import differences, environment, variable
 from ganarium.trainer import Trainer
-from ganarium.training import memory
 from ganarium.training.build import build, prepare
 from ganarium.training.console import Bar, MetricsLog, warn
 from ganarium.training.recommend import LEAST_STEPS, cheaper
 from ganarium.training.signals import Signals
 from ganarium.training.start import in_words, read_source, start_from
 from ganarium.training.state import capture, restore
-from ganarium.training.timing import Plan, in_minutes, steps_within
+from ganarium.training.timing import Plan, in_minutes, steps_within, tell_memory
 from ganarium.training.trackers import Tracker
 from ganarium.training.validation import Validation, interval
 from ganarium.web import report
@@ -112,9 +111,8 @@ class Run:
         trainer, test = build(config)
         if rank == 0:
             _warn_of_stages(trainer)
-            line = memory.check(trainer.model, trainer.batches.batch_size, steps=trainer.total, device=device)
-            if line and not quiet:
-                print(line, flush=True)
+        if not options.minutes:
+            tell_memory(trainer, config, quiet=quiet)
         if options.minutes and train_options["steps"] < LEAST_STEPS and rank == 0 and not quiet:
             print(f"{cheaper(config, train_options['steps'])}.", flush=True)
         if source:  # before `prepare`, which may go by the weights, and after it, which may change them

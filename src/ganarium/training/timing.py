@@ -10,6 +10,8 @@ from typing import Any
 from ganarium.data.batches import Batches
 from ganarium.evaluation.measures import quick_measure
 from ganarium.runtime import distributed
+from ganarium.trainer import Trainer
+from ganarium.training import memory
 from ganarium.training.build import build, prepare
 from ganarium.training.validation import reserve
 
@@ -25,13 +27,15 @@ SHORTEST = 1.0  # seconds of steps that a count is made from, except at the end 
 def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False) -> int:
     """How many steps fit, from timing a trainer that is thrown away: the run itself starts from its seed untouched.
 
-    Each stage that the model declares is timed, the last one for longest.
+    Each stage that the model declares is timed, the last one for longest. A model that grows has to fit the memory at
+    all its resolutions; `UserError` if it does not.
     """
     start = time.monotonic()
     trainer, test = build(json.loads(json.dumps(config)))
+    trainer.total = 2**62
+    tell_memory(trainer, config, quiet=quiet)  # the largest images are timed first
     prepare(trainer, quiet=quiet)
     model, data = trainer.model, trainer.batches.data
-    trainer.total = 2**62
     steps = iter(trainer)
 
     def seconds(count: int) -> float:
@@ -56,6 +60,16 @@ def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False)
     left = 60 * minutes - (time.monotonic() - start) - grids - evaluations
     fit = steps_of(SHARE * left, [(stage, cost + per_step) for stage, cost in [*costs, (last, usual)]])
     return int(distributed.gather(max(1, fit))[0])
+
+
+def tell_memory(trainer: Trainer, config: dict[str, Any], *, quiet: bool) -> None:
+    """Prints what the resolutions of a model that grows need of memory; `UserError` where one does not fit."""
+    if trainer.batches.rank:
+        return
+    run = {"steps": trainer.total, "device": config["device"], "precision": config["precision"]}
+    line = memory.check(trainer.model, trainer.batches.batch_size, **run)
+    if line and not quiet:
+        print(line, flush=True)
 
 
 def in_minutes(minutes: float) -> str:
