@@ -776,7 +776,22 @@ def test_a_discriminator_that_knows_sixteen_images_by_heart_is_told_of(tmp_path:
     assert ("memorised", "D") in notes(run)
     readings = lines(run.folder / "memory.jsonl")
     assert [reading["step"] for reading in readings] == [275, 550, 560]
-    assert more_images(readings[-1]["apart"], None).startswith("more images would help, or --augment diff")
+    assert more_images(readings[-1]["apart"], None).startswith("more images would help: D scores")
+    told = [note["try"] for note in lines(run.folder / "doctor.jsonl") if note["sign"] == "memorised"]
+    assert told[0][0] == "--augment diff"
+
+
+@pytest.mark.parametrize(("name", "told"), [("dcgan", True), ("fastgan", False), ("sgan", False)])
+def test_augmentation_is_no_remedy_where_it_is_on_or_not_there(name: str, told: bool, tmp_path: Path) -> None:
+    training = trainer(name, (3, 16, 16))
+    training.model.iteration = training.total = 1000
+    held_out = Batches(dataset(training.model, training.model.shape, n=16), training.model.batch_type, 1)
+    doctor = RunDoctor(tmp_path, training, held_out)
+    doctor.memory.read = lambda model: MemoryReading("D", 0.9, 1.0)  # type: ignore[method-assign]
+    (note,) = [note for _ in range(2) for note in doctor.examine_memory(training.model, True)]
+    assert note.sign == "memorised"
+    assert note.remedies[0] == ("--augment diff" if told else "more training images")
+    assert lines(tmp_path / "doctor.jsonl")[0]["try"] == list(note.remedies)
 
 
 @pytest.mark.parametrize("name", ["acgan", "ct_gan", "fastgan", "pix2pix", "r3gan", "sgan", "stylegan2"])
@@ -816,6 +831,8 @@ def test_whether_more_images_would_help_is_a_sentence() -> None:
     assert "20 held-out images, and there are 3" in more_images(None, None, 3)
     assert "hardly help yet" in more_images(0.5, None, 3)
     assert more_images(0.5, 0.3).startswith("more images would help: 30% of the samples are copies")
-    assert more_images(0.9, 0.0).startswith("more images would help, or --augment diff")
+    assert more_images(0.9, 0.0, augment="none").startswith("more images would help, or --augment diff: D scores")
+    for augment in ("diff", "ada", None, True):  # it is on, or the model has none for D
+        assert more_images(0.9, 0.0, augment=augment).startswith("more images would help: D scores")
     assert "hardly help yet" in more_images(0.55, 0.02)
     assert "hardly help yet" in more_images(None, 0.0)

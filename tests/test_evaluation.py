@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -161,6 +162,22 @@ def test_the_command_line(runs, capsys):
     assert cli.main(both) == 0
     assert cli.main(["compare", str(runs / "dc"), str(runs / "ring"), "--device", "cpu", "--n", "150"]) == 2
     assert cli.main(["evaluate", str(runs / "nothing")]) == 2
+
+
+def test_the_advice_on_images_is_of_the_step_and_of_all_domains(runs, capsys, monkeypatch, tmp_path):
+    run = tmp_path / "dc"
+    shutil.copytree(runs / "dc", run)
+    looks = [{"step": step, "player": "D", "gap": 0.1, "apart": apart} for step, apart in ((2, 0.9), (99, 0.5))]
+    (run / "memory.jsonl").write_text("".join(json.dumps(look) + "\n" for look in looks))
+    result = evaluate(run, n=150, device="cpu")
+    values = result.values | {"a/copied_share": 0.0, "b/copied_share": 0.02}
+    monkeypatch.setattr("ganarium.api.evaluate", lambda *_, **__: replace(result, values=values))
+    assert cli.main(["evaluate", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "more images would help, or --augment diff: D scores a training image above an unseen one in 90% of" in said
+    values["b/copied_share"] = 0.5
+    assert cli.main(["evaluate", str(run)]) == 0
+    assert "more images would help: 50% of the samples are copies" in capsys.readouterr().out
 
 
 # --- which side, which split, which seed: values by hand

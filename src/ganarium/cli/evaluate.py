@@ -3,7 +3,7 @@
 from ganarium.cli.output import output_folder
 from ganarium.cli.parameters import Count, Whole
 from ganarium.evaluation.result import save
-from ganarium.runs.rows import last_row
+from ganarium.runs.rows import read_rows
 
 
 def evaluate(
@@ -47,9 +47,12 @@ def evaluate(
     print(evaluation)
     name = f"evaluation-{evaluation.step:08d}-{evaluation.protocol.features}-seed{seed}{'-raw' if raw else ''}.json"
     folder = output_folder(run, None, "evaluations")
-    apart = last_row(folder.parent / "memory.jsonl").get("apart")
-    known = config_of(run).get("data", {}) if "coverage" in evaluation.values else {}
-    if advice := more_images(apart, evaluation.values.get("copied_share"), known.get("test")):
+    looks = [row["apart"] for row in read_rows(folder.parent / "memory.jsonl") if row["step"] <= evaluation.step]
+    shares = [value for metric, value in evaluation.values.items() if metric.split("/")[-1] == "copied_share"]
+    config, draws = config_of(run), any(metric.split("/")[-1] == "coverage" for metric in evaluation.values)
+    num_held_out = config.get("data", {}).get("test") if draws else None
+    augment = config.get("model_options", {}).get("augment")
+    if advice := more_images(looks[-1] if looks else None, max(shares, default=None), num_held_out, augment):
         print(f"  {advice}")
     print(f"  {save(evaluation, folder / name)}")
     return 0

@@ -94,16 +94,22 @@ def compared(
     return MemoryReading(player, float(known.mean() - new.mean()) / above if above > 0 else math.nan, apart)
 
 
-def more_images(apart: float | None, copied: float | None, num_held_out: int | None = None) -> str:
+def more_images(
+    apart: float | None, copied: float | None, num_held_out: int | None = None, augment: object = None
+) -> str:
     """Whether more training images would help, in a sentence, from the last reading of what D knows by heart and from
     the share of samples that are copies. Where neither is known, it says so if the held-out images are too few to count
-    copies by, else it is ""."""
+    copies by, else it is "".
+
+    `augment` is the model's option of that name; None where it has none.
+    """
     if copied is not None and copied > COPIED:
         return f"more images would help: {copied:.0%} of the samples are copies of training images"
     if apart is not None and apart > TOLD_APART:
+        instead = ", or --augment diff" if augment == "none" else ""
         return (
-            f"more images would help, or --augment diff: D scores a training image above an unseen one in {apart:.0%} "
-            "of pairs (50 % is chance)"
+            f"more images would help{instead}: D scores a training image above an unseen one in {apart:.0%} of pairs "
+            "(50 % is chance)"
         )
     reasons = []
     if apart is not None:

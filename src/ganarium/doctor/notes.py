@@ -7,6 +7,7 @@ scores.jsonl   now and then, what was watched: {"step", "histograms": {"D/real":
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ class RunDoctor:
         gap = reading.gap if math.isfinite(reading.gap) else None
         row = {"step": step, "player": reading.player, "gap": gap, "apart": reading.apart}
         append_row(self.folder / "memory.jsonl", row)
-        return self._write(self.doctor.examine_memory(step, reading))
+        left_out = "" if getattr(model.config, "augment", None) == "none" else "--augment"
+        return self._write([replace(note, left_out=left_out) for note in self.doctor.examine_memory(step, reading)])
 
     def explain(self, error: Diverged) -> Note:
         """Where a number that is not finite came from."""

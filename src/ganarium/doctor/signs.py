@@ -31,7 +31,7 @@ ADVICE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # sign -> likely
     ),
     "memorised": (
         ("too few training images for D", "many steps on the same images"),
-        ("--augment diff where the model has it", "more training images", "fewer steps", "a narrower D"),
+        ("--augment diff", "more training images", "fewer steps", "a narrower D"),
     ),
     "overfitted": (
         ("too few training images for D, however they are augmented", "many steps on the same images"),
@@ -75,11 +75,13 @@ class Note:
     """Whom it is about: a player, "samples" or "data"."""
     evidence: str
     """What was measured, in words with numbers."""
+    left_out: str = ""
+    """An option that is no remedy, since the run has it already or the model has it not: --augment."""
 
     @property
     def remedies(self) -> tuple[str, ...]:
         """What to try, the likeliest first."""
-        return ADVICE[self.sign][1]
+        return tuple(way for way in ADVICE[self.sign][1] if not self.left_out or not way.startswith(self.left_out))
 
     def line(self) -> str:
         """The note for the terminal, at most 160 characters."""

@@ -457,7 +457,7 @@ class Run:
         with suppress(OSError, ValueError):
             result = json.loads((self.folder / "report" / "neighbours.json").read_text())
             copied, num_held_out = result.get("copied"), result["held_out"]["count"]
-        return more_images(apart, copied, num_held_out)
+        return more_images(apart, copied, num_held_out, getattr(self.model.config, "augment", None))
 
     def _way_on(self) -> str:
         step = newest_step(self.folder)

@@ -230,7 +230,8 @@ def neighbours(run: RunData) -> str:
     result = run.neighbours
     if not result:
         return ""
-    advice = more_images((run.memory or {}).get("apart"), result.get("copied"), result["held_out"]["count"])
+    apart, augment = (run.memory or {}).get("apart"), run.config["model_options"].get("augment")
+    advice = more_images(apart, result.get("copied"), result["held_out"]["count"], augment)
     tables = []
     for kind, title in (("samples", f"Samples at step {result['step']:,}"), ("held_out", "Held-out real images")):
         sheet = run.folder / "report" / f"neighbours-{kind}.png"
