@@ -155,13 +155,27 @@ def test_the_frechet_distance_is_left_out_where_it_is_not_defined():
 def test_the_command_line(runs, capsys):
     assert cli.main(["evaluate", str(runs / "dc"), "--n", "150", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert re.search(r"150 real of [0-9a-f]{8}, 150 generated", said)
+    assert re.search(r"150 real of [0-9a-f]{8}, 150 generated, held out [0-9a-f]{8}, seed 0", said)
     (written,) = (runs / "dc/evaluations").glob("*.json")
     assert json.loads(written.read_text())["values"]["coverage"] >= 0
     both = ["compare", str(runs / "dc"), str(runs / "info"), "--n", "150", "--device", "cpu"]
     assert cli.main(both) == 0
     assert cli.main(["compare", str(runs / "dc"), str(runs / "ring"), "--device", "cpu", "--n", "150"]) == 2
+    assert "different data" in capsys.readouterr().err
     assert cli.main(["evaluate", str(runs / "nothing")]) == 2
+
+
+@pytest.mark.parametrize(("run", "data"), [("dc", "glyphs"), ("cycle", "scenes_unpaired")])
+def test_a_protocol_names_the_held_out_images_too(run, data, runs):
+    """Copies are counted beside them, and maps begin with them."""
+    result = evaluate(runs / run, n=150, device="cpu")
+    options = {"characters": "digits"} if data == "glyphs" else {"size": (16, 16)}
+    train, test = load_data(data, **options)
+    assert result.protocol.reference == train.checksum()[:16]
+    assert result.protocol.held_out == test.checksum()[:16] != result.protocol.reference
+    other = replace(result, protocol=replace(result.protocol, held_out="0123456789abcdef"))
+    with pytest.raises(UserError, match="held_out"):
+        compare({"one": result, "other": other})
 
 
 def test_the_advice_on_images_is_of_the_step_and_of_all_domains(runs, capsys, monkeypatch, tmp_path):

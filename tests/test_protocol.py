@@ -20,6 +20,7 @@ OTHER = {
     "seed": 1,
     "version": "0.0.1",
     "reference": "fedcba9876543210",
+    "held_out": "0123456789abcdef",
 }
 
 
@@ -29,6 +30,8 @@ def test_it_is_one_line_with_everything_in_it():
     assert text == f"mnist 01234567 (32x32), 10000 real, 5000 generated, seed 0, ganarium {ganarium.__version__}"
     of_a_set = dataclasses.replace(ONE, reference="fedcba9876543210")
     assert "10000 real of fedcba98, 5000 generated" in str(of_a_set)
+    beside = dataclasses.replace(of_a_set, held_out="89abcdef01234567")
+    assert "of fedcba98, 5000 generated, held out 89abcdef, seed 0" in str(beside)
     points = Protocol(features="points", digest="", num_real=0, num_fake=2_500, resize="", seed=3, version="1")
     assert str(points) == "points, 0 real, 2500 generated, seed 3, ganarium 1"
 

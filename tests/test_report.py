@@ -286,11 +286,21 @@ def test_copies_are_told_from_what_is_new(runs, tmp_path, kind, said):
     told = json.loads((tmp_path / "report" / "neighbours.json").read_text())
     assert told["searched"] == told["total"] == len(train)
     assert said in sections.verdict(told)
+    assert f"all {len(train):,} training images ({train.checksum()[:8]})" in sections.protocol_of(told)
     assert (told["copied"] > 0.9) == (kind == "copies")
     assert kind == "copies" or told["copied"] <= 0.1
     if kind == "copies":
         assert told["samples"]["median"] < 1e-3 * told["held_out"]["median"]
         assert told["nearer"] == 1
+
+
+def test_what_ada_does_has_panels_of_its_own():
+    rows = [{"step": step, "D/real": 0.7, "D/augment_p": 1e-4 * step, "D/augment_r": 0.9} for step in (50, 100)]
+    player, p, r_t = curves.of_players(rows)
+    assert [series["name"] for series in player["series"]] == ["real"]
+    assert (p["title"], p["unit"]) == ("player D: how often ADA changes images", "p")
+    assert p["series"] == [{"name": "p", "points": [[50, 0.005], [100, 0.01]]}]
+    assert r_t["series"] == [{"name": "r_t", "points": [[50, 0.9], [100, 0.9]]}]
 
 
 def test_samples_far_from_the_data_are_no_copies():

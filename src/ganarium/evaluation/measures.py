@@ -195,7 +195,7 @@ class ImageMeasure(Measure):
         if isinstance(self.network, LiteFeatures) or (model.sees_imagenet and not isinstance(self.network, Judge)):
             self.second = network_for(train.name, model.shape[0], own_judge(train.name, model.shape[0]), model.device)
         self.stacked = _is_stacked(train)
-        self.protocol = _protocol(self.network, self.num_real, n, seed, train)
+        self.protocol = _protocol(self.network, self.num_real, n, seed, train, test)
 
     @property
     def metric(self) -> str:
@@ -295,10 +295,9 @@ class TranslationMeasure(Measure):
         self.model, self.train, self.test, self.seed = model, train, test, seed
         self.count = min(n, len(test), len(test.second), len(train), len(train.second))
         self.network: FeatureNetwork | None = None  # points are their own features
-        self.protocol = Protocol("points", "", self.count, self.count, "", seed, reference=train.checksum()[:16])
         if len(model.shape) == 3:
             self.network = network_for(train.name, model.shape[0], features, model.device)
-            self.protocol = _protocol(self.network, self.count, self.count, seed, train)
+        self.protocol = _protocol(self.network, self.count, self.count, seed, train, test)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -475,9 +474,13 @@ def _kernel_distance(real: Tensor, fake: Tensor, seed: int) -> float:
     return metrics.kernel_distance(real, fake, subset_size=min(len(real), len(fake), 1000), seed=seed).mean
 
 
-def _protocol(network: FeatureNetwork, num_real: int, num_fake: int, seed: int, reals: Dataset) -> Protocol:
-    digest = reals.checksum()[:16]
-    return Protocol(network.name, network.digest, num_real, num_fake, network.rule, seed, reference=digest)
+def _protocol(
+    network: FeatureNetwork | None, num_real: int, num_fake: int, seed: int, reals: Dataset, held_out: Dataset | None
+) -> Protocol:
+    """How the features of a network are measured, or, without one, points."""
+    features, digest, rule = (network.name, network.digest, network.rule) if network else ("points", "", "")
+    sums = {"reference": reals.checksum()[:16], "held_out": "" if held_out is None else held_out.checksum()[:16]}
+    return Protocol(features, digest, num_real, num_fake, rule, seed, **sums)
 
 
 def _is_stacked(train: Dataset) -> bool:

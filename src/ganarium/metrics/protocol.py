@@ -30,12 +30,16 @@ class Protocol:
     """Of ganarium."""
     reference: str = ""
     """Digest of the set that the real images or points are drawn from; empty in files of earlier versions."""
+    held_out: str = ""
+    """Digest of the held-out images beside which copies are counted, or which are mapped, read or classified; empty
+    where there are none, and in files of earlier versions."""
 
     def __str__(self) -> str:
         network = f"{self.features} {self.digest[:8]}".rstrip()
         resized = f" ({self.resize})" if self.resize else ""
         of = f" of {self.reference[:8]}" if self.reference else ""
         counts = f"{self.num_real} real{of}, {self.num_fake} generated"
+        counts += f", held out {self.held_out[:8]}" if self.held_out else ""
         return f"{network}{resized}, {counts}, seed {self.seed}, ganarium {self.version}"
 
 

@@ -88,6 +88,7 @@ def neighbours(folder: Path, model: Model, train: Dataset, test: Dataset, *, sec
     result: dict[str, Any] = {
         "step": int(grids[-1].stem[5:]),
         "features": network.name,
+        "reference": train.checksum()[:16],
         "searched": nearest.searched,
         "total": len(train),
         "nearer": float((first_of_samples < first_of_held_out.quantile(0.05)).double().mean()),

@@ -7,6 +7,7 @@ from typing import Any
 from ganarium.web.report.run_data import Row, RunData
 
 MOST = 1000  # points of a curve
+ADA = {"augment_p": ("how often ADA changes images", "p"), "augment_r": ("mean sign of scores of reals", "r_t")}
 Points = list[tuple[float, float]]  # (step, value)
 Panel = dict[str, Any]  # {"title", "unit", "series": [{"name", "points"}], "best": [step, value]}
 
@@ -48,17 +49,22 @@ def column(rows: Iterable[Row], key: str) -> Points:
 
 
 def of_players(rows: list[Row]) -> list[Panel]:
-    """A panel for each player, with its terms and what else it logged."""
-    keys = [key for key in dict.fromkeys(key for row in rows for key in row) if "/" in key]
-    players = dict.fromkeys(key.split("/", 1)[0] for key in keys)
-    return [
+    """A panel for each player, with its terms and what else it logged, and one for each number of ADA's controller,
+    which are small beside losses."""
+    logged = [key.split("/", 1) for key in dict.fromkeys(key for row in rows for key in row) if "/" in key]
+    panels = [
         panel(
             f"player {player}",
             "loss term",
-            {key.split("/", 1)[1]: column(rows, key) for key in keys if key.startswith(f"{player}/")},
+            {name: column(rows, f"{player}/{name}") for own, name in logged if own == player and name not in ADA},
         )
-        for player in players
+        for player in dict.fromkeys(player for player, _ in logged)
     ]
+    for player, name in logged:
+        if name in ADA:
+            title, symbol = ADA[name]
+            panels.append(panel(f"player {player}: {title}", symbol, {symbol: column(rows, f"{player}/{name}")}))
+    return panels
 
 
 def speed(rows: list[Row]) -> Points:

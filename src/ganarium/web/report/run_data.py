@@ -104,7 +104,7 @@ def json_with(path: Path, *keys: str) -> Row | None:
 def _evaluations(rows: list[Row]) -> list[StepEvaluation]:
     """Those whose protocol this version can read: numbers that do not say how they were measured are not shown."""
     known = {field.name for field in dataclasses.fields(Protocol)}
-    needed = known - {"reference"}  # absent from the files of earlier versions
+    needed = known - {"reference", "held_out"}  # absent from the files of earlier versions
     return [
         StepEvaluation(row["step"], row["values"], Protocol(**row["protocol"]), row.get("file", ""))
         for row in rows

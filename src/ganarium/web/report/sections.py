@@ -272,8 +272,9 @@ def protocol_of(result: Row) -> str:
     """Among which images the neighbours were searched, and how."""
     searched, total = result["searched"], result["total"]
     share = f"all {total:,}" if searched == total else f"{searched:,} of {total:,}"
+    digest = f" ({result['reference'][:8]})" if "reference" in result else ""  # absent in files of earlier versions
     return (
-        f"Searched among {share} training images, by the distance of {result['features']} features; medians of "
+        f"Searched among {share} training images{digest}, by the distance of {result['features']} features; medians of "
         f"{result['samples']['count']:,} samples and {result['held_out']['count']:,} held-out images. "
         "The image itself is outlined, its three nearest beside it with their distances."
     )
