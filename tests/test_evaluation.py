@@ -16,7 +16,7 @@ from ganarium.data.dataset import Dataset, Images, decode, encode
 from ganarium.data.sources.points import MODE_STD, mode_centres
 from ganarium.errors import UserError
 from ganarium.evaluation import measures
-from ganarium.evaluation.features import images_of, network_for
+from ganarium.evaluation.features import images_of, network_for, pairs_of
 from ganarium.evaluation.measures import class_metrics, evaluate_model, feature_metrics, quick_measure
 from ganarium.evaluation.result import compare
 from ganarium.model import Model
@@ -176,6 +176,16 @@ def test_a_protocol_names_the_held_out_images_too(run, data, runs):
     other = replace(result, protocol=replace(result.protocol, held_out="0123456789abcdef"))
     with pytest.raises(UserError, match="held_out"):
         compare({"one": result, "other": other})
+
+
+def test_numbers_are_beside_images_as_they_lie_in_the_set_though_training_mirrors_them():
+    train, _ = load_data("glyphs_coloured", size=(16, 16))
+    (as_it_is,) = images_of(train, 40, 0)
+    (mirrored,) = images_of(replace(train, mirror=True), 40, 0)
+    assert torch.equal(as_it_is, mirrored)
+    unpaired, _ = load_data("scenes_unpaired", size=(16, 16))
+    pairs = [next(pairs_of(replace(unpaired, mirror=mirror), 40, 0)) for mirror in (False, True)]
+    assert all(torch.equal(*images) for images in zip(*pairs, strict=True))
 
 
 def test_the_advice_on_images_is_of_the_step_and_of_all_domains(runs, capsys, monkeypatch, tmp_path):

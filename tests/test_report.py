@@ -274,7 +274,9 @@ def test_the_search_finds_the_nearest_in_the_memory_of_a_chunk(monkeypatch):
 def test_copies_are_told_from_what_is_new(runs, tmp_path, kind, said):
     train, test = ganarium.data.load_data("glyphs", characters="digits", size=(16, 16))
     generator = torch.Generator().manual_seed(3)
-    train = replace(train, images=train.images[torch.randperm(len(train), generator=generator)[:3000]], labels=None)
+    # copies of images that training mirrors are copies all the same
+    few = train.images[torch.randperm(len(train), generator=generator)[:3000]]
+    train = replace(train, images=few, labels=None, mirror=True)
     other = test.images[torch.randperm(len(test), generator=generator)[:64]]
     images = {
         "copies": decode(train.images[:64]),

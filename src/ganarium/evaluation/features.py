@@ -1,6 +1,7 @@
 """Images of a data set in parts, and the features of a network that reads them."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -70,21 +71,22 @@ def images_of(data: Dataset, count: int, seed: int) -> Iterator[Tensor]:
     """The first `count` images of a split in the order of a seed, in parts.
 
     They are drawn on the CPU: the network takes each part to its device, and the set itself may be larger than that
-    device.
+    device. They are as they lie in the set, whether training mirrors them or not: so runs with and without are compared
+    with the same images.
     """
-    batches = Batches(data, Images, 1, seed=seed)
+    batches = Batches(replace(data, mirror=False), Images, 1, seed=seed)
     return (batches.draw(part).image for part in _parts(count))
 
 
 def pairs_of(data: Dataset, count: int, seed: int) -> Iterator[UnpairedImages]:
     """As `images_of`, of both domains."""
-    batches = Batches(data, UnpairedImages, 1, seed=seed)
+    batches = Batches(replace(data, mirror=False), UnpairedImages, 1, seed=seed)
     return (batches.draw(part) for part in _parts(count))
 
 
 def labelled_images_of(data: Dataset, count: int, seed: int) -> Iterator[LabelledImages]:
     """As `images_of`, with labels."""
-    batches = Batches(data, LabelledImages, 1, seed=seed)
+    batches = Batches(replace(data, mirror=False), LabelledImages, 1, seed=seed)
     return (batches.draw(part) for part in _parts(count))
 
 

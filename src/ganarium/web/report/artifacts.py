@@ -11,6 +11,7 @@ their own, and `model.sample` forks the random generators.
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,8 @@ def search(queries: Tensor, features: Any, train: Dataset, *, seconds: float = f
     `features` maps images to features. One chunk of images is in memory at a time.
     """
     began, left = time.monotonic(), min(MOST, len(train))
-    batches, nearest = Batches(train, Images, 1), Nearest(len(queries), train.shape)
+    batches = Batches(replace(train, mirror=False), Images, 1)  # as they lie in the set
+    nearest = Nearest(len(queries), train.shape)
     while left and (not nearest.searched or time.monotonic() - began < seconds):
         images = batches.draw(min(CHUNK, left)).image
         nearest.add(torch.cdist(queries, features(images)).cpu(), images)
