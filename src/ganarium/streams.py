@@ -186,17 +186,24 @@ def conditions(
         latent = with_code(model, model.latent(n), checked_code(model, n, code))
     checked = {}
     if latent is not None:
-        assert model.prior is not None
-        wanted = (n, model.prior.dim)
-        if not isinstance(latent, Tensor) or latent.shape != wanted:
-            got = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent).__name__
-            raise UserError(f"latent must be a tensor of shape {wanted}, one code for each sample, not {got}.")
-        checked["latent"] = latent.to(model.device, model.dtype)
+        checked["latent"] = checked_rows(model, n, "latent", latent)
     if label is not None:
         checked["label"] = asked_labels(label, n, model.num_labels, model.device)
     if text is not None:
         checked["text"] = of_text(model, n, text)
     return checked | of_styles(model, n, **styles)
+
+
+def checked_rows(model: Sampling, n: int, name: str, rows: Any) -> Tensor:
+    """Codes or styles (n, prior.dim), one for each sample, on the model's device and in its type."""
+    assert model.prior is not None
+    wanted = (n, model.prior.dim)
+    if not isinstance(rows, Tensor) or rows.shape != wanted:
+        got = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
+        raise UserError(f"{name} must be a tensor of shape {wanted}, a row for each sample, not {got}.")
+    if not rows.isfinite().all():
+        raise UserError(f"{name} has numbers that are not finite.")
+    return rows.to(model.device, model.dtype)
 
 
 def of_text(model: Sampling, n: int, text: Any) -> Tensor:
@@ -225,11 +232,7 @@ def of_styles(
     """
     checked = {}
     if style is not None:
-        assert model.prior is not None
-        if not isinstance(style, Tensor) or style.shape != (n, model.prior.dim):
-            got = tuple(style.shape) if isinstance(style, Tensor) else type(style).__name__
-            raise UserError(f"style must be a tensor of shape {(n, model.prior.dim)}, not {got}.")
-        checked["style"] = style.to(model.device, model.dtype)
+        checked["style"] = checked_rows(model, n, "style", style)
     if truncation is not None:
         if isinstance(truncation, bool) or not isinstance(truncation, int | float) or not 0 <= truncation <= 2:
             raise UserError(f"truncation must be a number from 0 (the average) to 2 (1: none), not {truncation!r}.")
@@ -239,13 +242,10 @@ def of_styles(
     if (second is None) != (crossover is None):
         raise UserError("styles are mixed from second= codes and a layer, crossover=: give both or neither.")
     if second is not None:
-        assert model.prior is not None
-        if not isinstance(second, Tensor) or second.shape != (n, model.prior.dim):
-            got = tuple(second.shape) if isinstance(second, Tensor) else type(second).__name__
-            raise UserError(f"second must be a tensor of shape {(n, model.prior.dim)}, not {got}.")
+        codes = checked_rows(model, n, "second", second)
         if isinstance(crossover, bool) or not isinstance(crossover, int) or not 0 <= crossover <= model.styles:
             raise UserError(f"crossover must be a layer from 0 to {model.styles}, not {crossover!r}.")
-        checked["second"] = second.to(model.device, model.dtype)
+        checked["second"] = codes
         checked["crossover"] = torch.full((n,), crossover, device=model.device)
     return checked
 

@@ -376,7 +376,11 @@ def test_styles_of_two_codes_are_mixed():
         ("from 0 (the average) to 2 (1: none), not 2.5", {"truncation": 2.5}),
         ("the seed must be a whole number", {"noise_seed": -3}),
         ("give both or neither", {"crossover": 2}),
-        ("second must be a tensor of shape (2, 5), not (2, 4)", {"second": torch.zeros(2, 4), "crossover": 1}),
+        ("second must be a tensor of shape (2, 5) ... not (2, 4)", {"second": torch.zeros(2, 4), "crossover": 1}),
+        *[
+            (f"{word} has numbers that are not finite", {word: torch.full((2, 5), math.nan), **more})
+            for word, more in (("latent", {}), ("style", {}), ("second", {"crossover": 1}))
+        ],
         ("crossover must be a layer from 0 to 6, not 7", {"second": torch.zeros(2, 5), "crossover": 7}),
     ],
 )
@@ -587,5 +591,7 @@ def test_paths_are_measured_in_both_spaces_and_styles_that_matter_less_make_them
                 style.weight.mul_(0.01)
     flat = path_length(model, space="w", n=20)
     assert flat < 0.01 * measured["w"]
+    refused("space must be w", lambda: path_length(model, space="v"))
+    refused("at least 2 paths, not 0", lambda: path_length(model, n=0))
     with pytest.raises(UserError, match="has no styles whose paths"):
         path_length(registry.create("dcgan", (1, 16, 16), width=4))

@@ -30,10 +30,14 @@ def path_length(
 
     The distance is between features of `network`, as vectors of length 1; None: between pixels. It is not LPIPS, so
     that only numbers with the same network are comparable. Both images of a pair have the same noise. Raises
-    `UserError` for a model without styles.
+    `UserError` for a model without styles, another space, or fewer than two paths.
     """
     if not model.styles:
         raise UserError(f"{type(model).__name__} has no styles whose paths could be measured: use a run of stylegan.")
+    if space not in ("w", "z"):
+        raise UserError(f"space must be w, of styles, or z, of codes, not {space!r}.")
+    if not isinstance(n, int) or n < 2:
+        raise UserError(f"n must be a whole number of at least 2 paths, not {n!r}.")
     lengths = []
     for start in range(0, n, PART):
         count = min(PART, n - start)
