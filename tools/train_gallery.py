@@ -108,10 +108,10 @@ ENTRIES = {
         "a shape of the colour, the size and at the place that a sentence says",
         "text_to_image",
         DRAWN,
-        {"data": str(RUNS / "scenes-of-one-shape"), "size": 32, "steps": 10000, "num_text_steps": 4000}
-        | {"batch_size": 32, "embedding_dim": 64, "projected": 64, "text_width": 32, "width": 24, "latent_dim": 16}
-        | {"interpolation": False, "lr": 5e-4, "text_lr": 4e-3},
-        ("generator", "text", "examples"),
+        {"data": str(RUNS / "scenes-of-one-shape"), "size": 32, "steps": 10000, "encoder": "words"}
+        | {"batch_size": 32, "embedding_dim": 128, "projected": 64, "width": 24, "latent_dim": 16}
+        | {"candidates": 31, "halvings": 1, "lr": 5e-4},
+        ("generator", "examples"),
         draw=draw_scenes_of_one,
         drawn="scenes of one shape with sentences, drawn by this script",
     ),
