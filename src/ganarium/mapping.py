@@ -21,6 +21,7 @@ from ganarium.data.tiles import STEP, levels_of, map_tiles, reduced_copy, resize
 from ganarium.errors import UserError
 from ganarium.layers.inference import faster_on_cpu
 from ganarium.layers.normalization import fixed_norms
+from ganarium.registry import plain
 from ganarium.runtime.device import resolve_precision
 from ganarium.streams import CHUNK, undisturbed
 
@@ -207,6 +208,7 @@ class Mapping(nn.Module):
             raise UserError(f"the norms of {type(self).__name__} have no statistics to fix: leave that away.")
         if tile is None:
             return TILE if exact and size[0] * size[1] > WHOLE else None
+        tile = plain(tile)
         if not isinstance(tile, int) or tile < STEP or tile % STEP:
             raise UserError(f"tiles must have a side that is a multiple of {STEP} pixels, not {tile!r}.")
         if not exact and self.reach is not None:

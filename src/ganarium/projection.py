@@ -20,6 +20,7 @@ from torch import Tensor
 from ganarium.errors import UserError
 from ganarium.layers.labels import asked_labels
 from ganarium.layers.normalization import fixed_norms
+from ganarium.registry import plain
 from ganarium.streams import CHUNK, checked_seed, part_size, undisturbed
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def project(
         raise UserError(f"space must be z, of codes, or w, of styles, not {space!r}.")
     if space == "w" and not model.styles:
         raise UserError(f"{name} has no styles w: project into z, or use a run of stylegan.")
+    starts, steps, num_random = plain(starts), plain(steps), plain(num_random)
     for word, number in (("starts", starts), ("steps", steps), ("num_random", num_random)):
         if not isinstance(number, int) or isinstance(number, bool) or number < 1:
             raise UserError(f"{word} must be a whole number of at least 1, not {number!r}.")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ganarium.errors import UserError
 from ganarium.layers.labels import asked_labels, one_hot
+from ganarium.registry import plain
 
 if TYPE_CHECKING:
     from ganarium.mapping import Mapping
@@ -65,9 +66,10 @@ def checked_seed(seed: int | None) -> int:
     """The seed, or a new one for None. Raises `UserError` for what is no seed."""
     if seed is None:
         return int.from_bytes(os.urandom(7), "little")
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+    whole = plain(seed)
+    if not isinstance(whole, int) or not 0 <= whole < 2**63:
         raise UserError(f"the seed must be a whole number from 0 to 2**63 - 1, not {seed!r}.")
-    return seed
+    return whole
 
 
 def _random(model: Mapping) -> list[Tensor]:
@@ -233,6 +235,7 @@ def of_styles(
     checked = {}
     if style is not None:
         checked["style"] = checked_rows(model, n, "style", style)
+    truncation, crossover = plain(truncation), plain(crossover)
     if truncation is not None:
         if isinstance(truncation, bool) or not isinstance(truncation, int | float) or not 0 <= truncation <= 2:
             raise UserError(f"truncation must be a number from 0 (the average) to 2 (1: none), not {truncation!r}.")
@@ -285,6 +288,7 @@ def _begun(
     if (model.directions and not model.domains) or model.scale or (model.inpaints and model.prior is None):
         verb = "translate" if model.directions else "upscale" if model.scale else "inpaint"
         raise UserError(f"{type(model).__name__} maps images to images: use {verb}.")
+    n = plain(n)
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise UserError(f"the number of samples must be a whole number of at least 1, not {n!r}.")
     seed, state = checked_seed(seed), StreamState()

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -331,6 +332,21 @@ def test_truncation_goes_from_the_average_image_to_the_sample():
     assert torch.allclose(average, average[:1].expand_as(average), atol=1e-6)
     near = model.sample(3, seed=0, noise_seed=1, truncation=0.3)
     assert (near - average).norm() < (plain - average).norm()
+
+
+def test_numbers_of_numpy_are_asked_for_like_pythons():
+    model = trained().model
+    second = torch.randn(3, model.prior.dim)
+    asked = {"seed": 1, "truncation": 0.5, "noise_seed": 2, "crossover": 1}
+    types = {"seed": np.int64, "truncation": np.float32, "noise_seed": np.uint8, "crossover": np.int32}
+    given = {name: types[name](value) for name, value in asked.items()}
+    expected = model.sample(3, second=second, **asked)
+    assert torch.equal(model.sample(np.int64(3), second=second, **given), expected)
+    refused(
+        "crossover must be a layer", lambda: model.sample(3, second=second, **asked | {"crossover": np.float64(1.5)})
+    )
+    refused("seed must be a whole number", lambda: model.sample(3, seed=np.float64(1.0)))
+    refused("number of samples", lambda: model.sample(np.bool_(True)))
 
 
 def test_truncation_reaches_the_first_eight_layers_alone():

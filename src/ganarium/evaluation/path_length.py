@@ -10,6 +10,7 @@ from ganarium.metrics.judges.judge import FeatureNetwork
 from ganarium.metrics.path_length import path_lengths, perceptual_path_length
 from ganarium.model import Model
 from ganarium.pictures.latents import slerp
+from ganarium.registry import plain
 from ganarium.streams import undisturbed
 
 PART = 64  # paths at a time
@@ -36,6 +37,7 @@ def path_length(
         raise UserError(f"{type(model).__name__} has no styles whose paths could be measured: use a run of stylegan.")
     if space not in ("w", "z"):
         raise UserError(f"space must be w, of styles, or z, of codes, not {space!r}.")
+    n = plain(n)
     if not isinstance(n, int) or n < 2:
         raise UserError(f"n must be a whole number of at least 2 paths, not {n!r}.")
     lengths = []
