@@ -40,7 +40,7 @@ class Setting(NamedTuple):
     note: str = ""  # what a reader should know of a picture that is not good
 
 
-NOTES = {"words": "The sentences, of the data, also name a circle, a square or a triangle: that is not learned."}
+NOTES = {"words": "The sentences, of the data, also name a circle, a square or a triangle: that is only half learned."}
 GALLERY = {"stylegan2": "style", "text_to_image": "words"}  # models shown by a generator of the package
 
 

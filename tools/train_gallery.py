@@ -110,7 +110,7 @@ ENTRIES = {
         DRAWN,
         {"data": str(RUNS / "scenes-of-one-shape"), "size": 32, "steps": 10000, "encoder": "words"}
         | {"batch_size": 32, "embedding_dim": 128, "projected": 64, "width": 24, "latent_dim": 16}
-        | {"candidates": 31, "halvings": 1, "lr": 5e-4},
+        | {"candidates": 31, "halvings": 0, "lr": 5e-4},
         ("generator", "examples"),
         draw=draw_scenes_of_one,
         drawn="scenes of one shape with sentences, drawn by this script",

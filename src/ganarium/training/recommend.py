@@ -303,7 +303,7 @@ def _chosen(data: str, options: dict[str, Any]) -> tuple[Survey, dict[str, Any],
     reading: dict[str, Any] = {key: options[key] for key in how if key in options}
     examined = survey(data, size=parse_size(options.get("size")), **reading)
     if examined.refusal:
-        raise UserError(f"{data} cannot be trained on: {examined.refusal}")
+        raise UserError(examined.refusal)
     choices = suited(examined)
     if not choices:
         raise UserError(f"no model here learns from {data}: `ganarium data {shlex.quote(data)}` says what it holds.")
