@@ -58,8 +58,7 @@ class Config:
     num_text_steps: int = 2000
     """Steps in which the network of characters learns, before G and D start. Not in the paper."""
     embedding_dim: int = 1024
-    """Numbers of an embedded sentence (section 5); of minilm 384, else those of your own function. 128 are
-    enough for the words of drawn scenes."""
+    """Numbers of an embedded sentence (section 5); of minilm 384, else those of your own function."""
     projected: int = 128
     """Numbers to which a sentence is reduced in G and in D (section 4.1)."""
     text_width: int = 384
