@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageCms
 
 import ganarium
-from ganarium import cli
+from ganarium import cli, registry
 from ganarium.data.files.decode import as_displayed
 from ganarium.data.files.photo import Photo, free_name, image_of, photo_of, read_photo, write_png
 from ganarium.data.files.profile import from_srgb, to_srgb
@@ -199,6 +199,25 @@ def test_16_bits_alpha_and_exif_are_seen_as_by_a_person(verb: str, runs: dict[st
     expected = ask(rgb[::-1, ::-1].copy())
     for made in (np.asarray(ask(turned)), through_a_file(turned)):
         assert np.array_equal(made, expected)
+
+
+@pytest.mark.parametrize("verb", ["translate", "upscale", "inpaint", "project"])
+def test_a_tensor_of_pixels_from_0_to_255_is_refused(verb: str, enlarger: Model, translator: Model) -> None:
+    filler = registry.create("context_encoder", (3, 64, 64), width=4)
+    whole = torch.zeros(64, 64, dtype=torch.bool)
+    whole[20:40, 20:40] = True
+    use = {
+        "translate": translator.translate,
+        "upscale": enlarger.upscale,
+        "inpaint": lambda image: filler.inpaint(image, whole),
+        "project": lambda image: registry.create("dcgan", (3, 64, 64), width=4).project(image, steps=1),
+    }[verb]
+    image = torch.zeros(3, 64, 64)
+    refused("from 0 to 255 give image / 127.5 - 1", lambda: use(image + 200))
+    refused("not torch.uint8", lambda: use(image.to(torch.uint8)))
+    refused("not finite", lambda: use(image / 0))
+    if verb != "project":  # interpolation goes a little beyond
+        assert use(image + 1.2).shape[0] == 3
 
 
 def test_grey_stays_grey_where_a_picture_stays_itself(enlarger: Model) -> None:

@@ -25,6 +25,7 @@ from ganarium.registry import plain
 from ganarium.runtime.device import resolve_precision
 from ganarium.streams import CHUNK, undisturbed
 
+FARTHEST = 1.5  # that a pixel of a tensor may lie from 0, since interpolation goes a little beyond [-1, 1]
 TILE, WHOLE = 320, 384**2  # pixels: the side of a tile, and the largest picture that is mapped as one
 
 
@@ -248,6 +249,7 @@ class Mapping(nn.Module):
             )
         batch = image if image.dim() == rank + 1 else image[None]
         self._check_channels(batch.shape[1])
+        check_values(batch, name, of_pixels=rank == 3)
         with undisturbed(self, 0, self.sample_mode):
             result = apply(batch)
         return result if image.dim() == rank + 1 else result[0]
@@ -255,3 +257,17 @@ class Mapping(nn.Module):
     def _check_channels(self, channels: int) -> None:
         if channels != self.shape[0]:
             raise UserError(f"the image has {channels} channels and the model was trained on {self.shape[0]}.")
+
+
+def check_values(image: Tensor, verb: str, *, of_pixels: bool) -> None:
+    """Raises `UserError` for a tensor to `verb` that cannot be an image in [-1, 1]: of whole numbers, not finite, or far
+    outside, as pixels from 0 to 255 are. Interpolation may have gone a little beyond. Points may lie anywhere."""
+    if not image.is_floating_point():
+        raise UserError(f"a tensor to {verb} must have values in [-1, 1], not {image.dtype}.")
+    if not image.isfinite().all():
+        raise UserError(f"the tensor to {verb} has values that are not finite.")
+    if of_pixels and image.numel() and (largest := image.abs().max().item()) > FARTHEST:
+        raise UserError(
+            f"a tensor to {verb} must have values in [-1, 1], and this one has {largest:g}: of pixels from 0 to 255 give "
+            "image / 127.5 - 1."
+        )

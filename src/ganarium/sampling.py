@@ -18,7 +18,7 @@ from ganarium.data.dataset import PairedImages, SourceTargetImages, UnpairedImag
 from ganarium.data.files.decode import MODES, UnusablePicture, as_displayed, fit_picture
 from ganarium.errors import UserError
 from ganarium.layers.labels import one_hot
-from ganarium.mapping import Mapping
+from ganarium.mapping import Mapping, check_values
 from ganarium.projection import Projection, project
 from ganarium.streams import CHUNK, conditions, samples, undisturbed
 
@@ -102,6 +102,11 @@ class Sampling(Mapping):
     def encoded(self, image: Tensor) -> Tensor:
         """The raw forward of `encode`: (b, *shape) to codes (b, prior.dim), for models that encode."""
         raise NotImplementedError
+
+    @property
+    def styles_in_use(self) -> int:
+        """Of `styles`, the layers that draw so far: fewer while a StyleGAN grows."""
+        return self.styles
 
     def styles_of(self, latent: Tensor) -> Tensor:
         """Codes (n, prior.dim) -> their styles w (n, prior.dim), for models with styles; as `sample` takes them."""
@@ -267,10 +272,7 @@ class Sampling(Mapping):
                 f"a tensor to {verb} must be ({wanted}) or (b, {wanted}), as the model was trained; a picture or a "
                 "uint8 array (h, w, c) is fitted to that."
             )
-        if not image.is_floating_point():
-            raise UserError(f"a tensor to {verb} must have values in [-1, 1], not {image.dtype}.")
-        if not image.isfinite().all():
-            raise UserError(f"the tensor to {verb} has values that are not finite.")
+        check_values(image, verb, of_pixels=len(self.shape) == 3)
         return (image if batched else image[None]).to(self.device, self.dtype), batched
 
     def preview(self, held_out: Any, *, seed: int = 0) -> Tensor:

@@ -12,7 +12,9 @@ from ganarium import cli, registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images
 from ganarium.errors import UserError
+from ganarium.evaluation.measures import evaluate_model
 from ganarium.evaluation.path_length import path_length
+from ganarium.metrics.judges.judge import load_judge
 from ganarium.metrics.path_length import path_lengths, perceptual_path_length
 from ganarium.networks.progan import Discriminator, enlarged
 from ganarium.networks.stylegan import Generator, Synthesis, instance_norm, mixed, truncated
@@ -547,6 +549,19 @@ def test_a_grid_of_mixed_styles_has_samples_at_its_edges(monkeypatch):
         latents.style_mixing(registry.create("dcgan", (1, 16, 16), width=4))
 
 
+def test_of_a_model_that_still_grows_the_layers_that_draw_are_mixed():
+    model, sheets = trainer(size=32).model, []
+    assert (model.styles, model.styles_in_use) == (8, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents, "grid", lambda images, columns: sheets.append(images))
+        for crossover in (None, 3, 4):
+            latents.style_mixing(model, seed=3, other_seed=4, count=2, crossover=crossover)
+    usual, mixed_in_the_last, rows_alone = sheets
+    assert torch.equal(usual, mixed_in_the_last)
+    assert torch.allclose(rows_alone[4], rows_alone[3], atol=1e-5)
+    assert not torch.allclose(usual[4], usual[3], atol=1e-5)
+
+
 def test_the_command_line_truncates_fixes_the_noise_and_mixes(tmp_path, capsys):
     sizes = {"size": "8", "batch-size": 2, "width": 4, "latent-dim": 4, "mapping-layers": 1, "stable-images": 256}
     options = [word for key, value in sizes.items() for word in (f"--{key}", str(value))]
@@ -611,3 +626,14 @@ def test_paths_are_measured_in_both_spaces_and_styles_that_matter_less_make_them
     refused("at least 2 paths, not 0", lambda: path_length(model, n=0))
     with pytest.raises(UserError, match="has no styles whose paths"):
         path_length(registry.create("dcgan", (1, 16, 16), width=4))
+
+
+def test_an_evaluation_tells_the_path_lengths_of_models_with_styles_alone():
+    made = trained()
+    data = made.batches.data
+    values, _ = evaluate_model(made.model, data, data, n=40, features="cifar10_subset")
+    network = load_judge("cifar10_subset", torch.device("cpu"))
+    for name, space in (("perceptual_path_length", "w"), ("perceptual_path_length_z", "z")):
+        assert values[name] == path_length(made.model, network, space=space, n=10) > 0
+    without = registry.create("dcgan", (3, 16, 16), width=4)
+    assert not any("path" in name for name in evaluate_model(without, data, data, n=40, features="cifar10_subset")[0])

@@ -13,6 +13,8 @@ from ganarium.cli.parameters import LEGEND, from_file, parameters, read_file, ta
 from ganarium.errors import UserError
 from ganarium.runs.options import Options
 
+# options that change nothing of what is chosen
+COUNTS = ("patience", "keep", "save_every", "sample_every", "log_every", "evaluate_every", "seed")
 GENERAL = """Train a model on a data set, in a folder of its own.
 
 `ganarium train MODEL --help` shows the options of that model as well; `ganarium list` names the models. Without one,
@@ -77,6 +79,7 @@ def _recommended(words: list[str]) -> tuple[str, list[str]]:
     fixed |= {
         key: given[key] for key in ("size", "characters", "fit", "layout", "classes", "precision") if key in given
     }
+    fixed |= {key: _value(given[key]) for key in COUNTS if key in given}  # refused before the long look, if at all
     own = _own(words)
     from ganarium.training.recommend import recommend
 
@@ -150,11 +153,13 @@ def _command(name: str | None) -> Any:
 
 def train_and_tell(run: Any) -> int:
     """Trains, and prints which files a person can look at and which commands come next."""
+    from ganarium.training.timing import in_steps
+
     if run.first:
         data, shape = run.config["data"], "x".join(map(str, run.config["data"]["shape"]))
         things = f"images of {shape}" if "x" in shape else "points"
         print(f"{run.folder}: {registry.title(run.config['model'])} on {data['name']}, {data['train']} {things}")
-        print(f"{run.trainer.total} steps, batches of {run.options['batch_size']}, {run.config['device']}", flush=True)
+        print(f"{in_steps(run.trainer.total)}, batches of {run.options['batch_size']}, {run.config['device']}", flush=True)
         for note in data["notes"]:
             print(note)
     signal_number = run.train()
@@ -164,7 +169,7 @@ def train_and_tell(run: Any) -> int:
         print(f"saved at step {run.model.iteration} of {run.trainer.total}; go on with: {run.resume_command()}")
         return 128 + signal_number
     step, total = run.model.iteration, run.trainer.total
-    print(f"done: {step} steps" + (f" of {total}, where patience ended it" if step < total else ""))
+    print(f"done: {in_steps(step)}" + (f" of {total:,}, where patience ended it" if step < total else ""))
     print(f"  samples   {max((run.folder / 'samples').glob('step-*.png'))}")
     print(f"  training  {run.folder / 'samples' / 'training.gif'}")
     print(f"  curves    {run.folder / 'curves.png'}")

@@ -40,6 +40,7 @@ from ganarium.evaluation.features import (
 )
 from ganarium.evaluation.hidden_map import beside_the_true_map, there_and_back
 from ganarium.evaluation.measure import Measure
+from ganarium.evaluation.path_length import path_length
 from ganarium.evaluation.restoration import InpaintingMeasure, RestorationMeasure
 from ganarium.metrics.copies import LEAST_HELD_OUT, NEIGHBOURS, thumbnails
 from ganarium.metrics.judges.judge import FeatureNetwork, Judge, judge_for
@@ -239,7 +240,7 @@ class ImageMeasure(Measure):
             values["inception_score_of_reals"] = metrics.inception_score(odds_real, splits=1).mean
             values["mode_score"] = metrics.mode_score(odds_fake, odds_real)
             values |= class_metrics(self.model, self._judge, self.train, self.count, self.seed)
-        return values | self._second(second) | self._copies(torch.cat(small))
+        return values | self._second(second) | self._copies(torch.cat(small)) | self._path_lengths()
 
     def _remembered(self, parts: Iterable[Tensor], small: list[Tensor], second: list[Tensor]) -> Iterator[Tensor]:
         """The same parts; `small` gets thumbnails of the first images of them, `second` what the second judge sees."""
@@ -260,6 +261,14 @@ class ImageMeasure(Measure):
         if equal > real.shape[1]:
             values[f"{self.second.name}/frechet_distance"] = metrics.frechet_distance(real[:equal], fake[:equal])
         return values
+
+    def _path_lengths(self) -> dict[str, float]:
+        """Of models with styles: along paths in w and in z, which take as many images as the other metrics."""
+        paths = self.count // 4
+        if not self.model.styles or paths < 2:
+            return {}
+        lengths = (path_length(self.model, self.network, space=s, n=paths, seed=self.seed) for s in ("w", "z"))
+        return dict(zip(("perceptual_path_length", "perceptual_path_length_z"), lengths, strict=True))
 
     def _copies(self, samples: Tensor) -> dict[str, float]:
         """The share of samples (n, c, h, w), thumbnails, that are copies, where there are held-out images enough."""

@@ -56,7 +56,8 @@ def path_length(
             codes = slerp(a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True), t)
             return model.sample(len(a), seed=0, noise_seed=seed + number, latent=codes)
 
-        lengths.append(path_lengths(at, lambda one, other: _distance(network, one, other), shares, epsilon=epsilon))
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # which rounds off what epsilon changes
+            lengths.append(path_lengths(at, lambda one, other: _distance(network, one, other), shares, epsilon=epsilon))
     return perceptual_path_length(torch.cat(lengths))
 
 

@@ -154,14 +154,16 @@ class StyleGAN(Model):
 
     def random_styles(self, n: int) -> Tensor:
         """(n, layers, latent_dim) as in training: some from two codes. They move the average of w."""
-        G = self.generator
-        stage, _ = self.growth.at(self.iteration, self.clock)
-        layers = 2 * stage + 2
+        G, layers = self.generator, self.styles_in_use
         w, second = G.mapping(self.latent(n)), G.mapping(self.latent(n))
         G.average.lerp_(w.detach().mean(0), 0.005)
         at = torch.randint(1, layers, (1,), device=w.device)
         at = torch.where(torch.rand(1, device=w.device) < self.config.mixing, at, layers)
         return mixed(w[:, None].expand(-1, layers, -1), second, at)
+
+    @property
+    def styles_in_use(self) -> int:
+        return 2 * self.growth.at(self.iteration, self.clock)[0] + 2
 
     def synthesised(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         image: Tensor = self.generator.synthesis(w, *self.growth.at(self.iteration, self.clock), noise)

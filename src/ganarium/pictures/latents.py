@@ -84,13 +84,14 @@ def style_mixing(
 ) -> Image.Image:
     """Draws a grid of mixed styles (Karras et al. 2019, figure 3): the first row is samples of `other_seed`, the first
     column those of `seed`, and every other image has the styles of its row up to layer `crossover` and those of its
-    column from there on. None: the first half of the layers, at least the four coarsest, are the row's.
+    column from there on. None: of the layers that draw so far the first half, at least the four coarsest, are the row's.
 
     All images have the same noise. Raises `UserError` for a model without styles.
     """
     if not model.styles:
         raise UserError(f"{type(model).__name__} has no styles to mix: use a run of stylegan.")
-    at = min(model.styles - 1, max(4, model.styles // 2)) if crossover is None else crossover
+    layers = model.styles_in_use
+    at = min(layers - 1, max(4, layers // 2)) if crossover is None else crossover
     conditions = {"noise_seed": seed} | conditions
     codes = []
     for own in (seed, other_seed):

@@ -21,7 +21,7 @@ from ganarium.runs.options import Options, from_mapping, parse_size
 from ganarium.runtime.device import resolve_device, resolve_precision
 from ganarium.training.compatibility import reason_against
 from ganarium.training.estimate import Estimate, estimate
-from ganarium.training.timing import in_minutes
+from ganarium.training.timing import in_minutes, in_steps
 
 FEW = 5000  # images below which D learns them by heart, so that they are augmented
 FEW_OF_A_CLASS = 100  # images below which a class is too small to be learned by itself
@@ -507,7 +507,7 @@ def _pace(
     batch = f"batches of {chosen.get('batch_size', time.batch_size):,}"
     size = f"{shape[1]}x{shape[2]}, " if len(shape) == 3 else ""
     widths = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in own.items() if "width" in key)
-    words = f"{size}{widths or 'its own networks'}, {batch}: about {steps:,} steps in {in_minutes(minutes)} on "
+    words = f"{size}{widths or 'its own networks'}, {batch}: about {in_steps(steps)} in {in_minutes(minutes)} on "
     words += time.device
     words += "" if precision == "fp32" else f" in {precision}"
     if steps < LEAST_STEPS:

@@ -49,7 +49,7 @@ from ganarium.training.recommend import LEAST_STEPS, cheaper
 from ganarium.training.signals import Signals
 from ganarium.training.start import in_words, read_source, start_from
 from ganarium.training.state import capture, restore
-from ganarium.training.timing import Plan, in_minutes, steps_within, tell_memory
+from ganarium.training.timing import Plan, in_minutes, in_steps, steps_within, tell_memory
 from ganarium.training.trackers import Tracker
 from ganarium.training.validation import Validation, interval
 from ganarium.web import report
@@ -107,7 +107,9 @@ class Run:
         if options.minutes:
             train_options["steps"] = steps_within(options.minutes, config, quiet=quiet)
             if rank == 0 and not quiet:
-                print(f"{train_options['steps']:,} steps fit in {in_minutes(options.minutes)} here.", flush=True)
+                steps = train_options["steps"]
+                fit = "fits" if steps == 1 else "fit"
+                print(f"{in_steps(steps)} {fit} in {in_minutes(options.minutes)} here.", flush=True)
         trainer, test = build(config)
         if rank == 0:
             _warn_of_stages(trainer)

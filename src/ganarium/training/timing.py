@@ -77,6 +77,11 @@ def in_minutes(minutes: float) -> str:
     return f"{minutes:g} minute{'s' * (minutes != 1)}"
 
 
+def in_steps(steps: int) -> str:
+    """ "1 step", "2,500 steps"."""
+    return f"{steps:,} step{'s' * (steps != 1)}"
+
+
 def _usual(seconds: Callable[[int], float], longest: float) -> float:
     """The seconds of a step, timed in short turns of which the median counts: a machine that was busy for a moment
     misleads nobody. `seconds(count)` makes so many steps; `longest` is in seconds."""
