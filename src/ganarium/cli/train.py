@@ -159,7 +159,8 @@ def train_and_tell(run: Any) -> int:
         data, shape = run.config["data"], "x".join(map(str, run.config["data"]["shape"]))
         things = f"images of {shape}" if "x" in shape else "points"
         print(f"{run.folder}: {registry.title(run.config['model'])} on {data['name']}, {data['train']} {things}")
-        print(f"{in_steps(run.trainer.total)}, batches of {run.options['batch_size']}, {run.config['device']}", flush=True)
+        batches = f"batches of {run.options['batch_size']}"
+        print(f"{in_steps(run.trainer.total)}, {batches}, {run.config['device']}", flush=True)
         for note in data["notes"]:
             print(note)
     signal_number = run.train()

@@ -84,7 +84,7 @@ def style_mixing(
 ) -> Image.Image:
     """Draws a grid of mixed styles (Karras et al. 2019, figure 3): the first row is samples of `other_seed`, the first
     column those of `seed`, and every other image has the styles of its row up to layer `crossover` and those of its
-    column from there on. None: of the layers that draw so far the first half, at least the four coarsest, are the row's.
+    column from there on. None: of the layers that draw so far the first half, or the four coarsest, are the row's.
 
     All images have the same noise. Raises `UserError` for a model without styles.
     """
