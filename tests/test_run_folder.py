@@ -898,7 +898,7 @@ def test_steps_are_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_whose_timing_was_far_off_fills_its_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(session, "steps_within", lambda *_, **__: 4)
+    monkeypatch.setattr(session, "steps_within", lambda *_, **__: timing.Fit(4, 1.0))
     monkeypatch.setattr(timing.Plan, "total", lambda _, done, total, stages: 20 if done == 4 else total)
     run = tmp_path / "run"
     model = [word for word in FAMILIES["gan"] if word not in ("--steps", "200")]

@@ -1,6 +1,7 @@
 """ProGAN against its paper and the authors' numbers: growing networks, fades, the schedule, loss terms, mistakes."""
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -461,3 +462,22 @@ def test_a_run_that_ends_before_the_last_stage_is_warned_of(tmp_path, capsys, st
     assert cli.main(["train", "progan", "--data", "glyphs", *options, *out]) == 0
     said = " ".join("".join(capsys.readouterr()).split())
     assert (f"ProGAN changes its work until step 4, and this run ends at step {steps}" in said) == warned
+    assert ("--stable-images 8 --fading-images 8 would leave half of the run to the last one" in said) == warned
+
+
+def test_a_run_of_minutes_says_how_short_its_stages_should_be(tmp_path, capsys):
+    """Lengths with which stages take half of the minutes: with them the run ends at the full resolution."""
+    sizes = {"size": "16", "batch-size": 4, "width": 4, "latent-dim": 4}
+
+    def trained(name, **lengths):
+        options = [word for key, value in (sizes | lengths).items() for word in (f"--{key}", str(value))]
+        out = ["--out", str(tmp_path / name), "--threads", "1", "--minutes", "0.1", "--evaluate-every", "0"]
+        assert cli.main(["train", "progan", "--data", "glyphs", *options, *out]) == 0
+        return " ".join("".join(capsys.readouterr()).split())
+
+    said = trained("paper")
+    told = re.search(r"--stable-images (\d+) --fading-images (\d+) would leave half of the run", said)
+    assert told
+    stable, fading = map(int, told.groups())
+    assert 10 < stable == fading < 80_000
+    assert "changes its work until" not in trained("short", **{"stable-images": stable, "fading-images": fading})

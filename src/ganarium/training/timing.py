@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganarium.data.batches import Batches
 from ganarium.evaluation.measures import quick_measure
@@ -24,7 +24,14 @@ LEAST = 5.0  # seconds by which another count must move the end of the run to be
 SHORTEST = 1.0  # seconds of steps that a count is made from, except at the end of the run
 
 
-def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False) -> int:
+class Fit(NamedTuple):
+    """What fits into some minutes."""
+
+    steps: int
+    share: float  # of the lengths of all stages but the last, with which they would take half of the minutes
+
+
+def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False) -> Fit:
     """How many steps fit, from timing a trainer that is thrown away: the run itself starts from its seed untouched.
 
     Each stage that the model declares is timed, the last one for longest. A model that grows has to fit the memory at
@@ -58,8 +65,10 @@ def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False)
     grids = 2 * (time.monotonic() - began)  # the first and the last are always made
     evaluations, per_step = reserve(lambda: quick_measure(model, data, test), config["options"], 60 * minutes)
     left = 60 * minutes - (time.monotonic() - start) - grids - evaluations
-    fit = steps_of(SHARE * left, [(stage, cost + per_step) for stage, cost in [*costs, (last, usual)]])
-    return int(distributed.gather(max(1, fit))[0])
+    stages = [(stage, cost + per_step) for stage, cost in [*costs, (last, usual)]]
+    growing = sum((following - first) * cost for (first, cost), (following, _) in pairwise(stages))
+    fit = Fit(max(1, steps_of(SHARE * left, stages)), max(0.0, SHARE * left) / 2 / growing if growing else 1.0)
+    return Fit(*distributed.gather(tuple(fit))[0])
 
 
 def tell_memory(trainer: Trainer, config: dict[str, Any], *, quiet: bool) -> None:
