@@ -1,9 +1,11 @@
 """Layers that ProGAN and the StyleGANs share, against the authors' numbers and in closed form."""
 
+import copy
 import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import reference
 from ganarium.layers.equalized import EqualizedConv2d, EqualizedLinear
@@ -136,3 +138,41 @@ def test_filters_give_the_authors_numbers():
         made = layer(ONE_THREE_THREE_ONE).double()(x)
         reference.hold(made, pieces[f"{name}, filter 1-3-3-1, of n^1.5 as 4x4"])
     reference.hold(Blur(ONE_THREE_THREE_ONE).double()(x), pieces["filter2d, 1-3-3-1"])
+
+
+FILTERS = (Blur(ONE_TWO_ONE), Blur(ONE_THREE_THREE_ONE), Upsample(ONE_THREE_THREE_ONE), Downsample(ONE_THREE_THREE_ONE))
+
+
+@pytest.mark.parametrize("layer", FILTERS, ids=lambda layer: f"{type(layer).__name__}{layer.kernel.shape[2]}")
+def test_gradients_of_filters_are_right_twice(layer):
+    torch.manual_seed(0)
+    layer = copy.deepcopy(layer).double()
+    x = torch.randn(2, 3, 6, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, x)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x) ** 3, x)
+    with torch.no_grad():
+        plain = layer(x)
+    assert torch.equal(layer(x), plain)
+
+
+def operations(width):
+    """How many a penalty on the gradient of a filtered map takes, forward and backward."""
+    count = 0
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), named=None):
+            nonlocal count
+            count += 1
+            return function(*arguments, **(named or {}))
+
+    x = torch.randn(1, width, 8, 8, requires_grad=True)
+    weight = torch.randn(width, 1, 1, requires_grad=True)
+    with Counting():
+        score = Downsample(ONE_THREE_THREE_ONE)(Blur(ONE_TWO_ONE)(x * weight) ** 2).sum()
+        (gradient,) = torch.autograd.grad(score, x, create_graph=True)
+        gradient.square().sum().backward()
+    return count
+
+
+def test_a_penalty_does_not_go_through_the_channels_one_by_one():
+    assert operations(64) == operations(2)

@@ -11,7 +11,8 @@ from ganarium import registry
 from ganarium.data.batches import Batches
 from ganarium.data.dataset import Dataset, Images, LabelledImages
 from ganarium.errors import UserError
-from ganarium.networks.r3gan import Block, Discriminator, Downsample, Generator, Upsample, num_groups, stage_widths
+from ganarium.layers.resampling import ONE_THREE_THREE_ONE, Downsample, Upsample
+from ganarium.networks.r3gan import Block, Discriminator, Generator, num_groups, stage_widths
 from ganarium.trainer import Trainer
 
 SMALL_G = (5, 3, [12, 8, 6], [3, 2, 2], [2, 1, 2])
@@ -124,8 +125,8 @@ def test_three_full_steps_give_the_authors_numbers():
 def test_resampling_and_a_block_give_the_authors_numbers():
     operators = reference.load("r3gan")["operators"]
     x = (torch.arange(16, dtype=torch.float64) ** 1.5).view(1, 1, 4, 4)
-    reference.hold(Upsample(1).double()(x), operators["up-sampling of n^1.5 as 4x4"])
-    reference.hold(Downsample(1).double()(x), operators["down-sampling of n^1.5 as 4x4"])
+    reference.hold(Upsample(ONE_THREE_THREE_ONE).double()(x), operators["up-sampling of n^1.5 as 4x4"])
+    reference.hold(Downsample(ONE_THREE_THREE_ONE).double()(x), operators["down-sampling of n^1.5 as 4x4"])
     case = operators["residual block, 6 channels, cardinality 2, expansion 2"]
     block, row = Block(6, 2, 1).double(), case["x"]
     reference.fill(block.parameters(), case["parameters"])

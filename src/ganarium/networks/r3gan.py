@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganarium.layers.precision import full
+from ganarium.layers.resampling import ONE_THREE_THREE_ONE, Downsample, Upsample
 
 MOST_SIDE = 32  # pixels up to which stages have the full width; it halves with every doubling beyond
 EXPANSION = 2
@@ -48,7 +49,7 @@ class Generator(nn.Module):
             if stage == 0:
                 first = Basis(latent_dim + embedding_dim, width)
             else:
-                first = nn.Sequential(*_changed(widths[stage - 1], width), Upsample(width))
+                first = nn.Sequential(*_changed(widths[stage - 1], width), Upsample(ONE_THREE_THREE_ONE))
             stages.append(nn.Sequential(first, *(Block(width, group, depth) for _ in range(count))))
         self.stages = nn.Sequential(*stages)
         self.last = _conv(widths[-1], channels, 1)
@@ -83,7 +84,7 @@ class Discriminator(nn.Module):
         for stage, (width, group, count) in enumerate(zip(widths, groups, blocks, strict=True)):
             layers: list[nn.Module] = [Block(width, group, depth) for _ in range(count)]
             if stage < len(widths) - 1:
-                layers.append(nn.Sequential(Downsample(width), *_changed(width, widths[stage + 1])))
+                layers.append(nn.Sequential(Downsample(ONE_THREE_THREE_ONE), *_changed(width, widths[stage + 1])))
             stages.append(nn.Sequential(*layers))
         self.stages = nn.Sequential(*stages)
         self.basis = nn.Conv2d(widths[-1], widths[-1], 4, groups=widths[-1], bias=False)
@@ -134,37 +135,6 @@ class Basis(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.maps * self.linear(z)[:, :, None, None]
-
-
-class Upsample(nn.Module):
-    """Doubles both sides with the filter 1-3-3-1."""
-
-    kernel: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.register_buffer("kernel", 4 * _kernel(width), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.kernel.to(x.dtype), stride=2, padding=1, groups=x.shape[1])
-
-
-class Downsample(nn.Module):
-    """Halves both sides with the filter 1-3-3-1."""
-
-    kernel: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.register_buffer("kernel", _kernel(width), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.kernel.to(x.dtype), stride=2, padding=1, groups=x.shape[1])
-
-
-def _kernel(width: int) -> Tensor:
-    row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    return torch.outer(row, row).expand(width, 1, 4, 4).contiguous()
 
 
 def _changed(before: int, after: int) -> list[nn.Module]:

@@ -117,7 +117,7 @@ class Layer(nn.Module):
             mapped = penalized.conv2d(scaled, self.weight, None, padding=(1, 1))
         else:
             mapped = F.conv_transpose2d(scaled, self.weight.transpose(0, 1), stride=2)
-            mapped = F.conv2d(mapped, 4 * self.smooth.filters(mapped), padding=1, groups=mapped.shape[1])
+            mapped = self.smooth.filtered(mapped, gain=4.0, padding=1)
         lengths = full(style).square() @ full(self.weight).square().sum((2, 3)).T  # (b, outputs), squared
         return mapped * torch.rsqrt(lengths + 1e-8)[:, :, None, None].to(mapped.dtype)
 
@@ -180,7 +180,7 @@ class Halving(EqualizedConv2d):
         self.smooth = Resampling(ONE_THREE_THREE_ONE)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.conv2d(x, self.smooth.filters(x), padding=2, groups=x.shape[1])
+        x = self.smooth.filtered(x, padding=2)
         return penalized.conv2d(x, self.weight * self.scale, self.bias, stride=(2, 2))
 
 
