@@ -137,6 +137,17 @@ def test_what_cannot_be_compared_is_refused(runs):
         compare({"info": one, "ring": evaluate(runs / "ring", n=150, device="cpu")})
 
 
+@pytest.mark.parametrize(
+    ("name", "n"), [("dcgan", 0), ("dcgan", 5), ("dcgan", True), ("dcgan", 7.0), ("gan", 0), ("srgan", 0)]
+)
+def test_a_number_of_samples_that_cannot_be_measured_is_refused(name, n):
+    model = registry.create(name, (3, 32, 32), **small_options(name))
+    data = Dataset("noise", torch.zeros(20, 32, 32, 3, dtype=torch.uint8))
+    least = 1 if name == "srgan" else 6
+    with pytest.raises(UserError, match=f"a whole number of at least {least} .*, not {n!r}"):
+        evaluate_model(model, data, data, n=n)
+
+
 def test_unknown_features_and_no_inception(runs, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"no features 'mnits'.*mnist"):
         evaluate(runs / "dc", n=150, features="mnits", device="cpu")

@@ -48,10 +48,12 @@ from ganarium.metrics.judges.lite import LiteFeatures
 from ganarium.metrics.modes import ModeCoverage
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
+from ganarium.registry import plain
 from ganarium.sampling import source_of
 
 # samples, or held-out images, of a full count
 NUM_IMAGES, NUM_POINTS, NUM_HELD_OUT = 2000, 2500, 1000
+LEAST = 6  # of samples: one, and the five neighbours that density and coverage look at
 NUM_STACKED = 26_000  # of stacked MNIST, as in the literature
 NUM_COPIED = 1000  # samples, and held-out images, that are held against training images
 MOST_TRAINED = 20_000  # training images among which copies are looked for
@@ -67,6 +69,11 @@ def evaluate_model(
 
     Raises `UserError` for what cannot be measured.
     """
+    n, one_by_one = plain(n), bool(model.scale or model.inpaints or model.batch_type is PairedImages)
+    least = 1 if one_by_one else LEAST
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < least):
+        things = "held-out images" if one_by_one else "samples, of which some metrics look at five neighbours"
+        raise UserError(f"n must be a whole number of at least {least} {things}, not {n!r}.")
     measure = _full_measure(model, train, test, n, seed, features)
     values = measure.full()
     if model.has_likelihood and isinstance(measure, ImageMeasure):
