@@ -1,5 +1,7 @@
 """What is read off pictures of scenes, by formulas, and how it is compared with sentences."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from ganarium.data.dataset import Dataset, decode
 from ganarium.data.sources.paired_scenes import COLOURS, PLACES, SIZES, describe, draw_shapes, render_shapes
 from ganarium.data.sources.scenes import KINDS
 from ganarium.proofs.changes import ShuffledCaptions
-from ganarium.proofs.measures import scenes_by_words
+from ganarium.proofs.measures import scenes_by_words, several_shapes
 from ganarium.proofs.measures.scenes_by_words import (
     HELD_OUT,
     SENTENCES,
@@ -149,3 +151,46 @@ def test_where_kinds_alone_are_asked_for_shapes_are_large_and_in_the_middle(monk
 def pairs_in(sentence: str) -> int:
     """How many shapes a sentence names."""
     return sum(sentence.count(colour) for colour in COLOURS)
+
+
+def test_of_several_shapes_colours_and_places_are_counted():
+    """Two sentences, red at the top left and blue at the right, and green at the top."""
+    red, green, blue = map(list(COLOURS).index, ("red", "green", "blue"))
+    asked = torch.zeros(2, len(COLOURS), len(PLACES))
+    asked[0, red, 0] = asked[0, blue, 5] = asked[1, green, 1] = 1
+    seen = torch.zeros_like(asked)
+    seen[0, red, 5] = seen[0, blue, 5] = seen[1, green, 1] = 1  # the places of one picture are wrong by half
+    values = several_shapes.compare(seen, asked)
+    assert values["colours"] == 1
+    assert values["placed"] == pytest.approx(2 / 3)
+    assert (values["placed_one"], values["placed_more"], values["shapes"]) == (1, 0.5, 1.5)
+    assert values["chance_colours"] == 0.5
+    assert values["chance_placed"] == pytest.approx(1 / 3)
+    assert several_shapes.compare(torch.zeros_like(asked), asked)["chance_colours"] == 0
+
+
+def test_what_is_read_off_the_true_pictures_of_several_shapes_agrees_and_of_other_pictures_does_not():
+    data, images = scenes(200)
+    experiment = SimpleNamespace(test=data)
+    seen, asked = several_shapes.in_pictures(images), several_shapes.in_scenes(experiment)
+    right, wrong = several_shapes.compare(seen, asked), several_shapes.compare(seen.roll(1, 0), asked)
+    assert right["colours"] > 0.97
+    assert min(right["placed_one"], right["placed_more"]) > 0.97
+    assert wrong["placed"] < 0.1
+    assert wrong["colours"] == pytest.approx(right["chance_colours"], abs=0.06)
+    assert right["shapes"] == pytest.approx(asked.sum().item() / 200, rel=0.03)
+
+
+def test_sentences_of_held_out_scenes_are_drawn():
+    data, _ = scenes(8)
+    asked = []
+
+    class Drawing:
+        def sample(self, count, *, seed, text):
+            asked.extend(text)
+            return decode(data.images)
+
+    experiment = SimpleNamespace(test=data, seed=0)
+    values = several_shapes.SeveralShapes().read(experiment, Drawing()).values
+    assert asked == [captions[0] for captions in data.captions]
+    assert values["colours"] == values["placed"] == 1
