@@ -23,7 +23,8 @@ from ganarium.runs import checkpoint
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
 SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)  # psi of the truncation, a row for each
-RUN, STEPS, SHOWN = Path("runs/style-faces"), 11_005, 0.7  # psi of the sheet of samples
+RUN, SHOWN = Path("runs/style-faces"), 0.7  # psi of the sheet of samples
+FAST, STEPS, SLOW = 12_001, 17_000, 1e-3  # steps at the first rate, all steps, and the rate of the last
 OPTIONS = {
     "size": 64,
     "width": 32,
@@ -38,7 +39,7 @@ OPTIONS = {
     "lr": 3e-3,
     "mirror": True,
     "precision": "bf16",
-    "threads": 1,
+    "threads": 2,
     "evaluate_every": 0,
     "seed": 0,
 }
@@ -48,9 +49,11 @@ def trained_on_faces() -> Model:
     """The run on faces, made or gone on with."""
     if not checkpoint.exists(RUN):
         faces = Path(os.environ["GANARIUM_DATA"]) / "lfw64" / "faces"
-        ganarium.train("stylegan", str(faces), steps=STEPS, out=RUN, **OPTIONS)
-    elif checkpoint.newest(RUN)[2]["step"] < STEPS:
+        ganarium.train("stylegan", str(faces), steps=FAST, out=RUN, **OPTIONS)
+    elif checkpoint.newest(RUN)[2]["step"] < FAST:
         ganarium.resume(RUN)
+    if checkpoint.newest(RUN)[2]["step"] < STEPS:
+        ganarium.resume(RUN, steps=STEPS, lr=SLOW)
     return ganarium.load(RUN)
 
 

