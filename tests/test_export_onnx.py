@@ -9,7 +9,7 @@ import torch
 
 import ganarium
 from exported_models import lively, saved_run
-from ganarium import cli
+from ganarium import cli, registry
 from ganarium.exporting import to_onnx
 from ganarium.exporting.network import networks, steady
 from synthetic import ALL, refused
@@ -123,6 +123,21 @@ def test_a_file_that_disagrees_is_not_left(tmp_path, monkeypatch):
     monkeypatch.setattr(to_onnx, "run", lambda *arguments: own(*arguments) + 2e-4)
     refused("differs from PyTorch's by 2.0e-04", lambda: to_onnx.write(network, tmp_path / "x.onnx"))
     assert not list(tmp_path.iterdir())
+    assert network.why_apart(to_onnx.TOLERANCE) == ""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_norms_add_is_not_left_out(seed, tmp_path):
+    """Before its first step StyleGAN divides even maps by sqrt(0 + 1e-8): the exporter's own rules left sqrt(0)."""
+    torch.manual_seed(seed)
+    (network,) = networks(registry.create("stylegan", (1, 16, 16), width=8, latent_dim=8, mapping_layers=1).eval())
+    assert to_onnx.write(network, tmp_path / "x.onnx").difference <= to_onnx.TOLERANCE
+    assert "was hardly trained" in network.why_apart(1e-7)
+
+
+def test_a_file_says_nothing_of_the_machine_it_was_made_on(tmp_path):
+    to_onnx.write(networks(lively("stylegan2", (3, 16, 16)))[0], tmp_path / "x.onnx")
+    assert b".py" not in (tmp_path / "x.onnx").read_bytes()
 
 
 def test_bad_input_is_one_sentence(tmp_path, monkeypatch):

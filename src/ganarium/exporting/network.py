@@ -88,6 +88,19 @@ class Network(nn.Module):
             return torch.rand(n, *each.shape) * 2 - 1
         return torch.randn(n, *each.shape) if each.kind == "normal" else torch.rand(n, *each.shape)
 
+    def why_apart(self, tolerance: float) -> str:
+        """Why another program gives other numbers, as a sentence, where the network makes rounding large: PyTorch's own
+        float32 is far from float64 then. Else nothing."""
+        inputs = self.draw(2)
+        exact = copy.deepcopy(self).double()(*(x.double() if x.is_floating_point() else x for x in inputs))
+        own = float((exact.float() - self(*inputs)).abs().max())
+        if own <= tolerance / 10:
+            return ""
+        return (
+            f" PyTorch's own float32 is {own:.1e} from float64: a network that was hardly trained divides by what is "
+            "nearly 0. Train it longer."
+        )
+
     def forward(self, *inputs: Tensor) -> Tensor:
         own = len(inputs) - self.num_noises
         with _Supplier(inputs[own:]):

@@ -59,7 +59,7 @@ def write(networks: Sequence[Network], paths: Sequence[Path]) -> list[Exported]:
                 if not difference <= TOLERANCE:
                     raise UserError(
                         f"Keras's {network.name} on {name} differs from PyTorch's by {difference:.1e}, more than "
-                        f"{TOLERANCE:g}: no file was written."
+                        f"{TOLERANCE:g}: no file was written.{network.why_apart(TOLERANCE)}"
                     )
             seen = ", ".join(f"{name} {each:.1e}" for name, each in zip(backends, differences, strict=True))
             protocol = (

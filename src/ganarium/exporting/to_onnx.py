@@ -35,7 +35,7 @@ def write(network: Network, path: Path) -> Exported:
         path.unlink()
         raise UserError(
             f"ONNX Runtime's {network.name} differs from PyTorch's by {difference:.1e}, more than {TOLERANCE:g}: no "
-            "file was written."
+            f"file was written.{network.why_apart(TOLERANCE)}"
         )
     return Exported(
         path,
@@ -82,12 +82,34 @@ def _program(network: Network) -> Any:
                 input_names=[each.name for each in network.inputs],
                 output_names=["output"],
                 opset_version=OPSET,
+                optimize=False,
                 verbose=False,
             )
         finally:
             logging.getLogger("torch.onnx").setLevel(level)
     assert program is not None
+    _simplify(program.model)
     return program
+
+
+def _simplify(graph: Any) -> None:
+    """Makes a graph small and fast, as the exporter itself would.
+
+    Its own rules take the addition of 1e-8, as norms have it, for one of 0 and leave it out: then what is even becomes
+    NaN. What nodes remember of where they came from goes too; it is longer than they are.
+    """
+    import onnxscript
+    from onnx_ir.passes import common
+
+    onnxscript.optimizer.fold_constants(graph)
+    for each in (
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.ClearMetadataAndDocStringPass(),
+    ):
+        each(graph)
 
 
 def _difference(network: Network, session: Any, n: int) -> float:
