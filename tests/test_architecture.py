@@ -46,6 +46,7 @@ DEFERRED_PACKAGES = {
     "huggingface_hub": "optional: models of the Hugging Face Hub",
     "keras": "optional: export to Keras",
     "onnx": "optional: export to ONNX",
+    "onnx_ir": "optional: export to ONNX",
     "onnxruntime": "optional: export to ONNX",
     "onnxscript": "optional: export to ONNX",
     "resource": "not on Windows",
