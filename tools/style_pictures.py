@@ -1,8 +1,8 @@
 """Draws what styles do: mixed, and drawn towards their average, for docs/every-day.md.
 
     python tools/style_pictures.py                              garments of `pretrained:style`, seconds of one core
-    GANARIUM_DATA=... python tools/style_pictures.py faces      faces of a StyleGAN that is trained first, 77 minutes of
-                                                                one core, or goes on where it was stopped
+    GANARIUM_DATA=... python tools/style_pictures.py faces      faces of a StyleGAN that is trained first, two hours of
+                                                                two cores, or goes on where it was stopped
 
 docs/images/NAME-mixing has the fine styles of its first row and the coarse ones of its first column; NAME-truncation
 has less and less of its own style from row to row. The faces (LFW) also have a sheet of samples.
@@ -24,7 +24,7 @@ from ganarium.runs import checkpoint
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
 SHARES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.0)  # psi of the truncation, a row for each
 RUN, SHOWN = Path("runs/style-faces"), 0.7  # psi of the sheet of samples
-FAST, STEPS, SLOW = 12_001, 17_000, 1e-3  # steps at the first rate, all steps, and the rate of the last
+FAST, STEPS, SLOW = 12_001, 18_596, 1e-3  # steps at the first rate, all steps, and the rate of the last
 OPTIONS = {
     "size": 64,
     "width": 32,
