@@ -217,7 +217,7 @@ SETTINGS = {
         note="Faces are smeared after so few steps.",
     ),
     "sgan": Setting(2000, SMALL),
-    "sagan": Setting(2500, {"size": "32", "width": 16, "batch_size": 16, "mirror": True, "precision": "bf16"}, "lfw64"),
+    "sagan": Setting(6000, {"size": "32", "width": 16, "batch_size": 16, "mirror": True, "precision": "bf16"}, "lfw64"),
     "sngan": Setting(
         1500,
         {"size": "32", "generator_width": 24, "discriminator_width": 24, "num_critic_steps": 2, "batch_size": 16},
