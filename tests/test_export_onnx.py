@@ -1,6 +1,7 @@
 """Export to ONNX: what ONNX Runtime makes of each model's files is what PyTorch makes."""
 
 import json
+import math
 import re
 import sys
 
@@ -124,6 +125,19 @@ def test_a_file_that_disagrees_is_not_left(tmp_path, monkeypatch):
     refused("differs from PyTorch's by 2.0e-04", lambda: to_onnx.write(network, tmp_path / "x.onnx"))
     assert not list(tmp_path.iterdir())
     assert network.why_apart(to_onnx.TOLERANCE) == ""
+
+
+@pytest.mark.parametrize("batch", to_onnx.CHECKED_BATCHES)
+def test_a_batch_of_nan_is_not_hidden_by_another_that_is_right(batch, tmp_path, monkeypatch):
+    network = networks(lively("gan", (1, 8, 8)))[0]
+    own = to_onnx.run
+
+    def run(network, session, inputs):
+        return own(network, session, inputs) * (math.nan if len(inputs[0]) == batch else 1)
+
+    monkeypatch.setattr(to_onnx, "run", run)
+    refused("differs from PyTorch's by nan", lambda: to_onnx.write(network, tmp_path / "x.onnx"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("seed", range(3))

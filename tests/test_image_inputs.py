@@ -201,7 +201,7 @@ def test_16_bits_alpha_and_exif_are_seen_as_by_a_person(verb: str, runs: dict[st
         assert np.array_equal(made, expected)
 
 
-@pytest.mark.parametrize("verb", ["translate", "upscale", "inpaint", "project"])
+@pytest.mark.parametrize("verb", ["translate", "upscale", "inpaint", "project", "encode", "classify"])
 def test_a_tensor_of_pixels_from_0_to_255_is_refused(verb: str, enlarger: Model, translator: Model) -> None:
     filler = registry.create("context_encoder", (3, 64, 64), width=4)
     whole = torch.zeros(64, 64, dtype=torch.bool)
@@ -210,13 +210,18 @@ def test_a_tensor_of_pixels_from_0_to_255_is_refused(verb: str, enlarger: Model,
         "translate": translator.translate,
         "upscale": enlarger.upscale,
         "inpaint": lambda image: filler.inpaint(image, whole),
+        "encode": registry.create("bigan", (3, 64, 64), network="conv", width=4).encode
+        if "network" in registry.module("bigan").Config.__dataclass_fields__
+        else registry.create("bigan", (3, 64, 64)).encode,
+        "classify": registry.create("sgan", (3, 64, 64), 4, width=4).classify,
         "project": lambda image: registry.create("dcgan", (3, 64, 64), width=4).project(image, steps=1),
     }[verb]
     image = torch.zeros(3, 64, 64)
-    refused("from 0 to 255 give image / 127.5 - 1", lambda: use(image + 200))
-    refused("not torch.uint8", lambda: use(image.to(torch.uint8)))
+    refused("not from 200 to 200: of pixels from 0 to 255 give image / 127.5 - 1", lambda: use(image + 200))
+    refused("not torch.uint8: of pixels from 0 to 255 give image / 127.5 - 1", lambda: use(image.to(torch.uint8)))
+    refused("in [-1, 1], not from -2.5 to -2.5.", lambda: use(image - 2.5))
     refused("not finite", lambda: use(image / 0))
-    if verb != "project":  # interpolation goes a little beyond
+    if verb in ("translate", "upscale", "inpaint"):  # interpolation goes a little beyond
         assert use(image + 1.2).shape[0] == 3
 
 

@@ -450,3 +450,23 @@ def test_the_memory_predicted_has_the_data_in_it(tmp_path: Path) -> None:
 
     recommend(str(tmp_path / "photos"), size="16", channels=1, measure=recorded)
     assert set(asked) == {30 * 16 * 16}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("patience", "0", "patience must be above 0"),
+        ("keep", "0", "keep must be above 0"),
+        ("seed", "-1", "seed must be from 0"),
+        ("save-every", "2.5", "save_every must be a whole number"),
+        ("evaluate-every", "often", "evaluate_every must be a whole number"),
+        ("labels-per-class", "0", "labels_per_class must be above 0"),
+        ("track", "wandbb", "there is no tracker 'wandbb'"),
+    ],
+)
+def test_without_a_model_a_wrong_option_is_refused_before_the_look_at_the_data(
+    option: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recommend_module, "survey", None)  # which would be called
+    assert cli.main(["train", "--data", "glyphs", "--minutes", "5", f"--{option}", value]) == 2
+    assert words in capsys.readouterr().err

@@ -143,16 +143,19 @@ def test_filters_give_the_authors_numbers():
 FILTERS = (Blur(ONE_TWO_ONE), Blur(ONE_THREE_THREE_ONE), Upsample(ONE_THREE_THREE_ONE), Downsample(ONE_THREE_THREE_ONE))
 
 
+@pytest.mark.parametrize("sides", [(6, 8), (7, 5)])
 @pytest.mark.parametrize("layer", FILTERS, ids=lambda layer: f"{type(layer).__name__}{layer.kernel.shape[2]}")
-def test_gradients_of_filters_are_right_twice(layer):
+def test_gradients_of_filters_are_right_twice(layer, sides):
     torch.manual_seed(0)
     layer = copy.deepcopy(layer).double()
-    x = torch.randn(2, 3, 6, 8, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, 3, *sides, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(layer, x)
     assert torch.autograd.gradgradcheck(lambda x: layer(x) ** 3, x)
     with torch.no_grad():
         plain = layer(x)
     assert torch.equal(layer(x), plain)
+    ways = (torch.autograd.grad(layer(x).pow(2).sum(), x, create_graph=again)[0] for again in (False, True))
+    torch.testing.assert_close(*ways, rtol=1e-12, atol=1e-14)
 
 
 def operations(width):

@@ -262,12 +262,13 @@ class Mapping(nn.Module):
 def check_values(image: Tensor, verb: str, *, of_pixels: bool) -> None:
     """Raises `UserError` for a tensor to `verb` that cannot be an image in [-1, 1]: of whole numbers, not finite, or
     far outside, as pixels from 0 to 255 are. Interpolation may have gone a little beyond. Points may lie anywhere."""
+    scaled = ": of pixels from 0 to 255 give image / 127.5 - 1" if of_pixels else ""
     if not image.is_floating_point():
-        raise UserError(f"a tensor to {verb} must have values in [-1, 1], not {image.dtype}.")
+        raise UserError(f"a tensor to {verb} must have values in [-1, 1], not {image.dtype}{scaled}.")
     if not image.isfinite().all():
         raise UserError(f"the tensor to {verb} has values that are not finite.")
-    if of_pixels and image.numel() and (largest := image.abs().max().item()) > FARTHEST:
-        raise UserError(
-            f"a tensor to {verb} must have values in [-1, 1], and this one has {largest:g}: of pixels from 0 to 255 "
-            "give image / 127.5 - 1."
-        )
+    if of_pixels and image.numel():
+        least, most = image.min().item(), image.max().item()
+        if max(-least, most) > FARTHEST:
+            advice = scaled if least >= 0 else ""
+            raise UserError(f"a tensor to {verb} must have values in [-1, 1], not from {least:g} to {most:g}{advice}.")

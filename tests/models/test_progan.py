@@ -1,7 +1,6 @@
 """ProGAN against its paper and the authors' numbers: growing networks, fades, the schedule, loss terms, mistakes."""
 
 import math
-import re
 from itertools import pairwise
 
 import pytest
@@ -25,6 +24,7 @@ from ganarium.networks.progan import (
 )
 from ganarium.testing import Candidate, NoSync, check_precision
 from ganarium.trainer import Trainer
+from ganarium.training import session, timing
 from ganarium.training.state import capture, restore
 from synthetic import refused
 
@@ -454,31 +454,42 @@ def test_without_growing_and_what_is_refused():
     refused("stable_images must be above 0", lambda: trainer(stable_images=0))
 
 
+def told_of_stages(tmp_path, capsys, steps, stable, fading, *more):
+    """What a run of progan at 16 pixels says before it begins."""
+    sizes = {
+        "size": "16",
+        "batch-size": 4,
+        "width": 4,
+        "latent-dim": 4,
+        "stable-images": stable,
+        "fading-images": fading,
+    }
+    options = [word for key, value in sizes.items() for word in (f"--{key}", str(value))]
+    out = ["--out", str(tmp_path / f"run{steps}-{stable}"), "--threads", "1", "--evaluate-every", "0"]
+    length = ["--steps", str(steps)] if not more else [*more]
+    assert cli.main(["train", "progan", "--data", "glyphs", *options, *out, *length]) == 0
+    return " ".join("".join(capsys.readouterr()).split())
+
+
 @pytest.mark.parametrize(("steps", "warned"), [(4, True), (40, False)])
 def test_a_run_that_ends_before_the_last_stage_is_warned_of(tmp_path, capsys, steps, warned):
-    sizes = {"size": "16", "batch-size": 4, "width": 4, "latent-dim": 4, "stable-images": 16, "fading-images": 16}
-    options = [word for key, value in sizes.items() for word in (f"--{key}", str(value))]
-    out = ["--out", str(tmp_path / "run"), "--threads", "1", "--steps", str(steps), "--evaluate-every", "0"]
-    assert cli.main(["train", "progan", "--data", "glyphs", *options, *out]) == 0
-    said = " ".join("".join(capsys.readouterr()).split())
+    said = told_of_stages(tmp_path, capsys, steps, 16, 16)
     assert (f"ProGAN changes its work until step 4, and this run ends at step {steps}" in said) == warned
-    assert ("--stable-images 8 --fading-images 8 would leave half of the run to the last one" in said) == warned
+    assert "would leave half" not in said  # stages are of one step already
 
 
-def test_a_run_of_minutes_says_how_short_its_stages_should_be(tmp_path, capsys):
-    """Lengths with which stages take half of the minutes: with shorter ones the run ends at the full resolution."""
-    sizes = {"size": "16", "batch-size": 4, "width": 4, "latent-dim": 4}
+def test_lengths_of_stages_that_are_told_lead_to_the_last(tmp_path, capsys):
+    said = told_of_stages(tmp_path, capsys, 20, 160, 160)
+    assert "until step 40, and this run ends at step 20" in said
+    assert "--stable-images 40 --fading-images 40 would leave half of the run to the last one" in said
+    assert "changes its work" not in told_of_stages(tmp_path, capsys, 20, 40, 40)
 
-    def trained(name, **lengths):
-        options = [word for key, value in (sizes | lengths).items() for word in (f"--{key}", str(value))]
-        out = ["--out", str(tmp_path / name), "--threads", "1", "--minutes", "0.1", "--evaluate-every", "0"]
-        assert cli.main(["train", "progan", "--data", "glyphs", *options, *out]) == 0
-        return " ".join("".join(capsys.readouterr()).split())
 
-    said = trained("paper")
-    told = re.search(r"--stable-images (\d+) --fading-images (\d+) would leave half of the run", said)
-    assert told
-    stable, fading = map(int, told.groups())
-    assert 10 < stable == fading < 80_000
-    half = {"stable-images": stable // 2, "fading-images": fading // 2}  # on a machine that is twice as busy by then
-    assert "changes its work until" not in trained("short", **half)
+@pytest.mark.parametrize(("share", "told"), [(0.5, 80), (0.0, None)])
+def test_a_run_of_minutes_goes_by_the_time_that_stages_take(tmp_path, capsys, monkeypatch, share, told):
+    monkeypatch.setattr(session, "steps_within", lambda *_, **__: timing.Fit(20, share))
+    monkeypatch.setattr(timing.Plan, "total", lambda _, done, total, stages: total)
+    said = told_of_stages(tmp_path, capsys, 20, 160, 160, "--minutes", "1")
+    assert "until step 40, and this run ends at step 20" in said
+    assert ("would leave half" in said) == (told is not None)
+    assert f"--stable-images {told} --fading-images {told} would" in said or told is None

@@ -14,7 +14,17 @@ from ganarium.errors import UserError
 from ganarium.runs.options import Options
 
 # options that change nothing of what is chosen
-COUNTS = ("patience", "keep", "save_every", "sample_every", "log_every", "evaluate_every", "seed")
+COUNTS = (
+    "patience",
+    "keep",
+    "save_every",
+    "sample_every",
+    "log_every",
+    "evaluate_every",
+    "seed",
+    "track",
+    "labels_per_class",
+)
 GENERAL = """Train a model on a data set, in a folder of its own.
 
 `ganarium train MODEL --help` shows the options of that model as well; `ganarium list` names the models. Without one,

@@ -70,10 +70,9 @@ def evaluate_model(
     Raises `UserError` for what cannot be measured.
     """
     n, one_by_one = plain(n), bool(model.scale or model.inpaints or model.batch_type is PairedImages)
-    least = 1 if one_by_one else LEAST
+    least = 1 if one_by_one else LEAST if len(model.shape) == 3 else 2
     if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < least):
-        things = "held-out images" if one_by_one else "samples, of which some metrics look at five neighbours"
-        raise UserError(f"n must be a whole number of at least {least} {things}, not {n!r}.")
+        raise UserError(f"n, how many are measured, must be a whole number of at least {least}, not {n!r}.")
     measure = _full_measure(model, train, test, n, seed, features)
     values = measure.full()
     if model.has_likelihood and isinstance(measure, ImageMeasure):

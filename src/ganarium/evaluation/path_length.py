@@ -1,5 +1,7 @@
 """The path length of a model with styles, in w or in z (Karras et al. 2019, table 3)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -56,9 +58,24 @@ def path_length(
             codes = slerp(a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True), t)
             return model.sample(len(a), seed=0, noise_seed=seed + number, latent=codes)
 
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # which rounds off what epsilon changes
+        with _exact(model.device):
             lengths.append(path_lengths(at, lambda one, other: _distance(network, one, other), shares, epsilon=epsilon))
     return perceptual_path_length(torch.cat(lengths))
+
+
+@contextmanager
+def _exact(device: torch.device) -> Iterator[None]:
+    """Without TF32, which rounds off what epsilon changes; all else on a GPU stays as it is set."""
+    if device.type != "cuda":
+        yield
+        return
+    before, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _distance(network: FeatureNetwork | None, one: Tensor, other: Tensor) -> Tensor:

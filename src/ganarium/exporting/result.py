@@ -1,11 +1,19 @@
 """What an export leaves: the file, and how far it is from PyTorch."""
 
 import json
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ganarium.runtime.files import atomic_write
+
+
+def largest(differences: Iterable[float]) -> float:
+    """The largest of some differences; NaN if any of them is, which `max` would hide."""
+    found = list(differences)
+    return math.nan if any(map(math.isnan, found)) else max(found)
 
 
 @dataclass(frozen=True)

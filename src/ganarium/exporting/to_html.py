@@ -19,7 +19,7 @@ from ganarium.errors import UserError
 from ganarium.exporting.directions import principal_directions
 from ganarium.exporting.graph import Graph, run, trace
 from ganarium.exporting.network import Network
-from ganarium.exporting.result import Exported
+from ganarium.exporting.result import Exported, largest
 from ganarium.model import Model
 from ganarium.runtime.files import atomic_write
 from ganarium.web.html import as_json
@@ -61,9 +61,9 @@ def write(networks: Sequence[Network], path: Path, facts: dict[str, Any], weight
         parts.append(part)
         differences.append(difference)
         kinds.append(part["kind"])
-    if not max(differences) <= tolerance:
+    if not (difference := largest(differences)) <= tolerance:
         instead = "leave --weights int8 away" if weights == "int8" else "export to onnx"
-        raise UserError(f"the page's pictures would differ from PyTorch's by {max(differences):.1e}: {instead}.")
+        raise UserError(f"the page's pictures would differ from PyTorch's by {difference:.1e}: {instead}.")
     data = {**facts, **_abilities(drawn[0]), "networks": parts, "allowed": tolerance * LEVELS}
     with atomic_write(path) as temporary:
         temporary.write_text(page(data), encoding="utf-8")
@@ -142,7 +142,7 @@ def _packed(network: Network, weights: str) -> tuple[dict[str, Any], float]:
     expected = [network(*inputs) for inputs in examples]
     for kind in (torch.int8,) if weights == "int8" else (torch.float16, torch.float32):
         rounded = rounded_to(graph, kind)
-        difference = max(
+        difference = largest(
             float((run(rounded, inputs) - one).abs().max()) for inputs, one in zip(examples, expected, strict=True)
         )
         if difference <= TOLERANCE:  # false of a number that is not finite

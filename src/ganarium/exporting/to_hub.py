@@ -9,7 +9,7 @@ import torch
 from ganarium import registry
 from ganarium.errors import UserError
 from ganarium.exporting.network import networks
-from ganarium.exporting.result import Exported
+from ganarium.exporting.result import Exported, largest
 from ganarium.metrics.protocol import Protocol
 from ganarium.model import Model
 from ganarium.pictures.grid import save_grid
@@ -195,14 +195,14 @@ def _difference(model: Model, loaded: Model) -> float:
         pairs = list(zip(networks(model), networks(loaded), strict=True))
     except UserError:  # value by value: then the weights
         own, theirs = model.state_dict(), loaded.state_dict()
-        return max(float((own[key].double() - theirs[key].double()).abs().max()) for key in own)
-    most = 0.0
+        return largest(float((own[key].double() - theirs[key].double()).abs().max()) for key in own)
+    found = [0.0]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         for one, other in pairs:
             inputs = one.draw(2)
-            most = max(most, float((one(*inputs) - other(*inputs)).abs().max()))
-    return most
+            found.append(float((one(*inputs) - other(*inputs)).abs().max()))
+    return largest(found)
 
 
 def _abilities(model: Model) -> list[str]:

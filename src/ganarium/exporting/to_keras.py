@@ -23,7 +23,7 @@ from torch import Tensor
 from ganarium.errors import UserError
 from ganarium.exporting.graph import trace
 from ganarium.exporting.network import Network
-from ganarium.exporting.result import Exported
+from ganarium.exporting.result import Exported, largest
 from ganarium.runtime.files import atomic_write
 
 TOLERANCE = 1e-4  # of pixels in [-1, 1]
@@ -168,4 +168,4 @@ def measure(network: Network, inputs: Sequence[Tensor], repeats: int, backend: s
 
 def _difference(path: Path, expected: dict[str, np.ndarray]) -> float:
     with np.load(path) as made:
-        return max(float(np.abs(made[name] - each).max()) for name, each in expected.items())
+        return largest(float(np.abs(made[name] - each).max()) for name, each in expected.items())

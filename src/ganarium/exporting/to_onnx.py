@@ -9,7 +9,7 @@ import torch
 
 from ganarium.errors import UserError
 from ganarium.exporting.network import Network
-from ganarium.exporting.result import Exported
+from ganarium.exporting.result import Exported, largest
 
 TOLERANCE = 1e-4  # of pixels in [-1, 1]
 CHECKED_BATCHES = (1, 5)
@@ -27,7 +27,7 @@ def write(network: Network, path: Path) -> Exported:
     program.save(str(path))
     try:
         session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        difference = max(_difference(network, session, n) for n in CHECKED_BATCHES)
+        difference = largest(_difference(network, session, n) for n in CHECKED_BATCHES)
     except BaseException:
         path.unlink()
         raise

@@ -73,7 +73,8 @@ class _Filter(torch.autograd.Function):
         ctx: Any, x: Tensor, kernel: Tensor, stride: int, padding: int, transposed: bool, kept: list[int]
     ) -> Tensor:
         ctx.save_for_backward(kernel)
-        ctx.sides, ctx.how = x.shape[2:], (stride, padding, transposed)
+        ctx.shape, ctx.how = x.shape, (stride, padding, transposed)
+        ctx.last = x.is_contiguous(memory_format=torch.channels_last)
         if transposed:
             return F.conv_transpose2d(x, kernel, None, stride, padding, kept, groups=x.shape[1])
         return F.conv2d(x, kernel, None, stride, padding, groups=x.shape[1])
@@ -84,5 +85,18 @@ class _Filter(torch.autograd.Function):
         kept = [0, 0]
         if not transposed:  # rows and columns at the end that the filter has not seen
             covered = [(side - 1) * stride + kernel.shape[2] - 2 * padding for side in grad.shape[2:]]
-            kept = [side - seen for side, seen in zip(ctx.sides, covered, strict=True)]
+            kept = [side - seen for side, seen in zip(ctx.shape[2:], covered, strict=True)]
+            if not torch.is_grad_enabled():  # nothing differentiates it again: torch's own, which has fast kernels
+                return _own_gradient(ctx, grad, kernel), None, None, None, None, None
         return _Filter.apply(grad, kernel, stride, padding, not transposed, kept), None, None, None, None, None
+
+
+def _own_gradient(ctx: Any, grad: Tensor, kernel: Tensor) -> Tensor:
+    """The gradient of a convolution's input, of which the shape alone counts."""
+    layout = torch.channels_last if ctx.last else torch.contiguous_format
+    like = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=layout)
+    stride, padding, _ = ctx.how
+    result: Tensor = torch.ops.aten.convolution_backward(
+        grad, like, kernel, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], len(kernel), [True, False, False]
+    )[0]
+    return result

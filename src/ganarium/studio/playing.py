@@ -93,7 +93,7 @@ class Player:
             "hole": list(model.hole) if model.hole else None,
             "classifies": model.classifies,
             "encodes": model.encodes,
-            "styles": model.styles,
+            "styles": model.styles and model.styles_in_use,
             "page": not (points or model.captioned or model.has_likelihood),  # what `export --to html` can draw
         }
 

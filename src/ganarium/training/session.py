@@ -19,7 +19,6 @@ from ganarium.doctor.memory import more_images
 from ganarium.doctor.notes import RunDoctor
 from ganarium.errors import Diverged, RunError, UserError
 from ganarium.evaluation.measures import Measure, quick_measure
-from ganarium.model import Model
 from ganarium.pictures import animation, grid
 from ganarium.runs import checkpoint
 from ganarium.runs.curves import save_curves
@@ -50,7 +49,7 @@ from ganarium.training.recommend import LEAST_STEPS, cheaper
 from ganarium.training.signals import Signals
 from ganarium.training.start import in_words, read_source, start_from
 from ganarium.training.state import capture, restore
-from ganarium.training.timing import Plan, in_minutes, in_steps, steps_within, tell_memory
+from ganarium.training.timing import Plan, in_minutes, in_steps, steps_within, tell_memory, warn_of_stages
 from ganarium.training.trackers import Tracker
 from ganarium.training.validation import Validation, interval
 from ganarium.web import report
@@ -113,7 +112,7 @@ class Run:
                 print(f"{in_steps(steps)} {fit} in {in_minutes(options.minutes)} here.", flush=True)
         trainer, test = build(config)
         if rank == 0:
-            _warn_of_stages(trainer, share)
+            warn_of_stages(trainer, share)
         if not options.minutes:
             tell_memory(trainer, config, quiet=quiet)
         if options.minutes and train_options["steps"] < LEAST_STEPS and rank == 0 and not quiet:
@@ -476,22 +475,3 @@ def _lasting(data: str) -> str:
     if both := halves(data):
         return "+".join(map(_lasting, both))
     return str(Path(data).resolve()) if data not in SOURCES and Path(data).exists() else data
-
-
-def _warn_of_stages(trainer: Trainer, share: float | None) -> None:
-    """Warns of a run that ends before the last stage of its model, such as one whose images grow, and says how long
-    stages could be: `share` of what they are, or None, so that they take half of the steps."""
-    last, total = max((0, *trainer.model.stages)), trainer.total
-    if total <= last:
-        name = type(trainer.model).__name__
-        warn(
-            f"{name} changes its work until step {last:,}, and this run ends at step {total:,}: use more --steps, or "
-            f"shorten the stages by the options of the model{_shorter(trainer.model, share or total / last / 2)}."
-        )
-
-
-def _shorter(model: Model, share: float) -> str:
-    """Options by which the stages of a model that grows have `share` of their lengths, in words; else nothing."""
-    lengths = {name: getattr(model.config, name, 0) for name in ("stable_images", "fading_images")}
-    options = [f"--{name.replace('_', '-')} {max(1, int(share * count))}" for name, count in lengths.items() if count]
-    return f": {' '.join(options)} would leave half of the run to the last one" if options else ""

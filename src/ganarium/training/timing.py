@@ -1,5 +1,6 @@
 """How many steps fit into some minutes, before a run begins and while it goes on."""
 
+import dataclasses
 import json
 import statistics
 import time
@@ -7,12 +8,17 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 from ganarium.data.batches import Batches
 from ganarium.evaluation.measures import quick_measure
+from ganarium.model import Model
 from ganarium.runtime import distributed
 from ganarium.trainer import Trainer
 from ganarium.training import memory
 from ganarium.training.build import build, prepare
+from ganarium.training.console import warn
 from ganarium.training.validation import reserve
 
 SHARE = 0.92  # of the time that steps may take; the rest is for sample grids and checkpoints
@@ -69,6 +75,34 @@ def steps_within(minutes: float, config: dict[str, Any], *, quiet: bool = False)
     growing = sum((following - first) * cost for (first, cost), (following, _) in pairwise(stages))
     fit = Fit(max(1, steps_of(SHARE * left, stages)), max(0.0, SHARE * left) / 2 / growing if growing else 1.0)
     return Fit(*distributed.gather(tuple(fit))[0])
+
+
+def warn_of_stages(trainer: Trainer, share: float | None) -> None:
+    """Warns of a run that ends before the last stage of its model, such as one whose images grow, and says how long
+    stages could be: `share` of what they are, or None, so that they take half of the steps."""
+    last, total = max((0, *trainer.model.stages)), trainer.total
+    if total <= last:
+        shorter = _shorter(trainer.model, total / last / 2 if share is None else share)
+        warn(
+            f"{type(trainer.model).__name__} changes its work until step {last:,}, and this run ends at step "
+            f"{total:,}: use more --steps, or shorten the stages by the options of the model{shorter}."
+        )
+
+
+def _shorter(model: Model, share: float) -> str:
+    """Options by which the stages of a model that grows have `share` of their lengths, in words; nothing where it does
+    not grow, or where stages of at least one step would be longer than that."""
+    lengths = {name: getattr(model.config, name, 0) for name in ("stable_images", "fading_images")}
+    shorter = {name: max(1, int(share * count)) for name, count in lengths.items() if count}
+    if not shorter:
+        return ""
+    config = dataclasses.replace(model.config, **shorter)
+    with FakeTensorMode(), torch.random.fork_rng(devices=[]):
+        stages = type(model)(config, model.shape, model.num_classes).stages
+    if max(stages) > 1.5 * share * max(model.stages):
+        return ""
+    words = " ".join(f"--{name.replace('_', '-')} {count}" for name, count in shorter.items())
+    return f": {words} would leave half of the run to the last one"
 
 
 def tell_memory(trainer: Trainer, config: dict[str, Any], *, quiet: bool) -> None:

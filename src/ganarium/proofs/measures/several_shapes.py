@@ -15,10 +15,11 @@ class SeveralShapes(Measure):
     """The model is trained on scenes_captioned as it is, scenes of one to three shapes. For a sentence of each of the
     400 held-out scenes a picture is drawn with an exponential average of G's weights (decay 0.99), and its shapes are
     read off it, by formulas. colours: the share of the shapes of which sentences speak whose colour is in the picture.
-    placed: the share of which a shape of that colour is at the place of which the sentence speaks; placed_one: of
-    sentences about one shape; placed_more: of the others. chance_colours and so on: the same shares where each picture
-    is held against the sentences of all pictures, as a model has them that knows nothing of its sentence. shapes: how
-    many are in a picture on average."""
+    placed: the share of which a shape of that colour is at the place where it lies in the scene; placed_one: of
+    sentences about one shape; placed_more: of the others, where a seventh of the shapes is in sentences that say how
+    two shapes lie to each other and name no places, so that chance alone could put them there. chance_colours and so
+    on: the same shares where each picture is held against the sentences of all pictures, as a model has them that
+    knows nothing of its sentence. shapes: how many are in a picture on average."""
 
     def prepare(self, experiment: Experiment, model: Any) -> None:
         model.ema = {"generator": 0.99}
