@@ -13,8 +13,7 @@ from ganarium.cli.parameters import LEGEND, from_file, parameters, read_file, ta
 from ganarium.errors import UserError
 from ganarium.runs.options import Options
 
-# options that change nothing of what is chosen
-COUNTS = (
+UNRELATED = (  # options of a run that have no part in what is chosen
     "patience",
     "keep",
     "save_every",
@@ -89,7 +88,7 @@ def _recommended(words: list[str]) -> tuple[str, list[str]]:
     fixed |= {
         key: given[key] for key in ("size", "characters", "fit", "layout", "classes", "precision") if key in given
     }
-    fixed |= {key: _value(given[key]) for key in COUNTS if key in given}  # refused before the long look, if at all
+    fixed |= {key: _value(given[key]) for key in UNRELATED if key in given}  # refused before the long look, if at all
     own = _own(words)
     from ganarium.training.recommend import recommend
 
